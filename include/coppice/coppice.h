@@ -1,0 +1,517 @@
+/* Coppice: prune convolutional neural networks, grow them back, and find the accuracy-sparsity frontier.
+ *
+ * This header is the contract: what is not here does not exist. A first program:
+ *
+ *     cop_ctx *ctx;  cop_net *net;  cop_data *data;  cop_eval e;
+ *     cop_ctx_create(NULL, &ctx);
+ *     cop_net_load(ctx, "dense.safetensors", &net);
+ *     cop_data_open(ctx, "/usr/share/datasets/fashion-mnist", NULL, &data);
+ *     cop_prune_params p = cop_prune_params_default();
+ *     p.criterion = "magnitude";  p.sparsity = 0.9;
+ *     if (cop_prune(net, &p, NULL)) puts(cop_error(ctx));
+ *     cop_recipe r = cop_recipe_default();
+ *     r.epochs = 2;
+ *     cop_train(net, data, &r, NULL);
+ *     cop_evaluate(net, data, COP_SPLIT_TEST, NULL, &e);
+ *     cop_net_save(net, "pruned.safetensors");
+ *
+ * Conventions. Every fallible function returns a cop_status; results come through out-parameters, which are NULL
+ * (or zeroed) on failure; cop_error(ctx) then holds one line with the values and the place. Objects are made by
+ * _create/_open/_load/_clone and freed by the matching _destroy, which accepts NULL. A cop_ctx outlives everything
+ * made with it and is used by one thread at a time. Paths are UTF-8. Shapes are written [N,C,H,W]: N images, C
+ * channels, H rows, W columns; kernels [O,I,KH,KW]; dense weights [O,I]. The library never prints, never exits
+ * and never reads the environment. */
+#ifndef COPPICE_H
+#define COPPICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define COP_VERSION_MAJOR 0
+#define COP_VERSION_MINOR 1
+#define COP_VERSION_PATCH 0
+#define COP_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define COP_API __attribute__((visibility("default")))
+#else
+#define COP_API
+#endif
+
+/* ------------------------------------------------------------------------------------------------ status -- */
+
+/** X(name, text): all statuses; one list makes the enum and the strings. */
+#define COP_STATUS_LIST(X)                                                                                           \
+    X(OK, "ok")                                                                                                      \
+    X(E_ARG, "invalid argument")                                                                                     \
+    X(E_RANGE, "value out of range")                                                                                 \
+    X(E_SHAPE, "shapes do not fit")                                                                                  \
+    X(E_NOMEM, "out of memory")                                                                                      \
+    X(E_IO, "input/output error")                                                                                    \
+    X(E_FORMAT, "malformed input")                                                                                   \
+    X(E_VERSION, "written by another version")                                                                       \
+    X(E_UNSUPPORTED, "not supported")                                                                                \
+    X(E_NOT_FOUND, "not found")                                                                                      \
+    X(E_REFUSED, "refused")                                                                                          \
+    X(E_DIVERGED, "training diverged")                                                                               \
+    X(E_CANCELLED, "interrupted")                                                                                    \
+    X(E_INTERNAL, "internal error")
+
+typedef enum cop_status {
+#define X(name, text) COP_##name,
+    COP_STATUS_LIST(X)
+#undef X
+} cop_status;
+
+/** The fixed text of a status ("malformed input"); never NULL. */
+COP_API const char *cop_status_text(cop_status status);
+
+/** The library's version, e.g. "0.1.0". */
+COP_API const char *cop_version(void);
+/** One line on what the library was built with and runs on: oneDNN's version, compiler, widest instruction set. */
+COP_API const char *cop_build_info(void);
+
+/* ----------------------------------------------------------------------------------------------- context -- */
+
+typedef struct cop_ctx cop_ctx;
+
+/** Memory functions; both or neither. alloc returns NULL when there is none. */
+typedef struct cop_allocator {
+    void *(*alloc)(void *user, size_t size);
+    void (*free)(void *user, void *block);
+    void *user;
+} cop_allocator;
+
+typedef enum cop_log_level { COP_LOG_DEBUG, COP_LOG_INFO, COP_LOG_WARNING } cop_log_level;
+
+/** A look at long work: reported about ten times a second and once at the end of every phase (done == total). */
+typedef struct cop_progress {
+    const char *phase;   /* "train", "tune", "evaluate", "load", ...; owned by the library, valid during the call */
+    const char *label;   /* what is at work, e.g. a trial's name; "" when there is none */
+    int64_t done, total; /* steps of this phase */
+    int epoch, epochs;   /* 1-based; 0 where there are none */
+    int trial, trials;   /* of a study, 1-based; 0 outside studies */
+    double rate;         /* images per second */
+    double loss;         /* running mean of the training loss; NaN before the first step */
+    double accuracy;     /* running training accuracy in [0,1]; NaN before the first step */
+    double seconds_left; /* of this phase; NaN while unknown */
+} cop_progress;
+
+typedef struct cop_ctx_options {
+    cop_allocator allocator; /* {0}: malloc and free */
+    uint64_t seed;           /* of every random choice that is not given a seed of its own */
+    int threads;             /* 0: all processors of the process's affinity mask */
+    void (*log)(void *user, cop_log_level level, const char *text);      /* NULL: silent */
+    void (*progress)(void *user, const cop_progress *progress);          /* NULL: none */
+    int (*cancel)(void *user); /* polled once a step; nonzero ends the work with COP_E_CANCELLED; NULL: never */
+    void *user;                /* handed to log, progress and cancel */
+} cop_ctx_options;
+
+/** seed 1, all processors, silent. */
+COP_API cop_ctx_options cop_ctx_options_default(void);
+/** Make a context; options may be NULL. Errors: ARG, NOMEM. */
+COP_API cop_status cop_ctx_create(const cop_ctx_options *options, cop_ctx **ctx);
+COP_API void cop_ctx_destroy(cop_ctx *ctx);
+/** The text of the last error in this context: one line naming what, where, which value and what would help. */
+COP_API const char *cop_error(const cop_ctx *ctx);
+
+/* -------------------------------------------------------------------------------------------------- data -- */
+
+typedef struct cop_data cop_data;
+typedef enum cop_split { COP_SPLIT_TRAIN, COP_SPLIT_VALIDATION, COP_SPLIT_TEST } cop_split;
+#define COP_SPLITS 3
+#define COP_MAX_CHANNELS 16 /* of an input image */
+
+typedef struct cop_data_options {
+    const char *format;   /* NULL: guess; "idx", "cifar10", "cifar100", "npz", "folder" */
+    double validation;    /* share of train set aside where the data brings no validation split; [0, 0.9] */
+    int64_t limit;        /* at most so many images per split (the first ones after a fixed shuffle); 0: all */
+    int64_t height, width; /* image folders are resized to this; 0: the first image's size */
+} cop_data_options;
+/** Guess the format, validation 0.1, no limit. */
+COP_API cop_data_options cop_data_options_default(void);
+
+typedef struct cop_data_info {
+    const char *path, *format;
+    int64_t channels, height, width;
+    int classes;
+    const char *const *class_name;      /* [classes] */
+    int64_t images[COP_SPLITS];         /* in each split; 0 where there is none */
+    const int64_t *class_images[COP_SPLITS]; /* [classes] images of each class */
+    double mean[COP_MAX_CHANNELS];      /* of the training split, pixels scaled to [0,1] (float images: as they are) */
+    double std[COP_MAX_CHANNELS];
+    size_t bytes;                       /* held in memory */
+    const char *digest;                 /* hex digest of everything that decides the splits' contents */
+} cop_data_info;
+
+/** Read a data set into memory as bytes. options may be NULL. The validation split is carved from train by a fixed
+ *  shuffle that depends on the number of images only, so every seed sees the same splits.
+ *  Errors: IO, FORMAT (file, place, value), NOT_FOUND, UNSUPPORTED, RANGE, NOMEM. */
+COP_API cop_status cop_data_open(cop_ctx *ctx, const char *path, const cop_data_options *options, cop_data **data);
+COP_API void cop_data_destroy(cop_data *data);
+/** Everything there is to say about it; pointers are owned by data. */
+COP_API const cop_data_info *cop_data_get_info(const cop_data *data);
+COP_API const char *cop_split_name(cop_split split); /* "train", "validation", "test" */
+
+/* --------------------------------------------------------------------------------------------------- net -- */
+
+typedef struct cop_net cop_net;
+
+/** What an op does is stated in src/net/ops.def; the same list makes `coppice help ops`. */
+COP_API int cop_op_count(void);
+COP_API const char *cop_op_name(int op);   /* "conv", "dense", ... */
+COP_API const char *cop_op_help(int op);   /* one line with the formula */
+
+/** Names and one-line descriptions of the built-in nets. */
+COP_API int cop_preset_count(void);
+COP_API const char *cop_preset_name(int preset);
+COP_API const char *cop_preset_help(int preset);
+/** Build a preset for images [channels,height,width] and so many classes, with freshly drawn weights (He normal for
+ *  kernels before ReLU, zero biases) from the seed. Errors: NOT_FOUND (nearest name), SHAPE (op and shapes), NOMEM. */
+COP_API cop_status cop_net_preset(cop_ctx *ctx, const char *name, int64_t channels, int64_t height, int64_t width,
+                                  int classes, uint64_t seed, cop_net **net);
+
+/** Building a net by hand: make a graph, add ops (each returns its node's number >= 0, or -1 once anything has gone
+ *  wrong), then build. The first error is kept and returned by cop_graph_build, which always frees the graph. */
+typedef struct cop_graph cop_graph;
+typedef struct cop_conv_params {
+    int64_t filters;             /* O */
+    int64_t kernel[2];           /* KH, KW */
+    int64_t stride[2];           /* default 1 1 */
+    int64_t dilation[2];         /* 1: none; default 1 1 */
+    int64_t pad[4];              /* top, left, bottom, right; default 0 */
+    int64_t groups;              /* default 1; == I for depthwise */
+    int bias;                    /* 1: has a bias; default 1 */
+} cop_conv_params;
+typedef struct cop_pool_params {
+    int64_t kernel[2];
+    int64_t stride[2];           /* 0 0: the kernel's size */
+    int64_t pad[4];              /* top, left, bottom, right */
+    int count_pad;               /* average pooling only: 1 divides by KH*KW also at the borders */
+} cop_pool_params;
+COP_API cop_conv_params cop_conv_params_default(int64_t filters, int64_t kernel); /* square kernel, no padding */
+COP_API cop_pool_params cop_pool_params_default(int64_t kernel);                  /* square, stride = kernel */
+
+COP_API cop_status cop_graph_create(cop_ctx *ctx, cop_graph **graph);
+COP_API int cop_graph_input(cop_graph *g, const char *name, int64_t channels, int64_t height, int64_t width);
+COP_API int cop_graph_conv(cop_graph *g, const char *name, int src, const cop_conv_params *params);
+COP_API int cop_graph_dense(cop_graph *g, const char *name, int src, int64_t units, int bias);
+COP_API int cop_graph_batchnorm(cop_graph *g, const char *name, int src, double epsilon);
+COP_API int cop_graph_relu(cop_graph *g, const char *name, int src);
+COP_API int cop_graph_relu6(cop_graph *g, const char *name, int src);
+COP_API int cop_graph_leaky_relu(cop_graph *g, const char *name, int src, double slope);
+COP_API int cop_graph_max_pool(cop_graph *g, const char *name, int src, const cop_pool_params *params);
+COP_API int cop_graph_avg_pool(cop_graph *g, const char *name, int src, const cop_pool_params *params);
+COP_API int cop_graph_global_pool(cop_graph *g, const char *name, int src); /* mean over H,W: [C,H,W] -> [C,1,1] */
+COP_API int cop_graph_flatten(cop_graph *g, const char *name, int src);     /* [C,H,W] -> [C*H*W] */
+COP_API int cop_graph_add(cop_graph *g, const char *name, int a, int b);
+COP_API int cop_graph_concat(cop_graph *g, const char *name, const int *src, int count); /* along channels */
+COP_API int cop_graph_dropout(cop_graph *g, const char *name, int src, double share);
+COP_API int cop_graph_softmax(cop_graph *g, const char *name, int src);
+/** A factor per structure (METHODS: SSS): y[c] = lambda[c*factors/C] * x[c]. src must be a conv, dense or
+ *  batch-norm that feeds nothing else. factors: C (neurons), a divisor of C (groups) or 1 (a block). Starts at 1. */
+COP_API int cop_graph_gate(cop_graph *g, const char *name, int src, int64_t factors);
+/** Finish: the last node added is the output. Errors: the first that any call met. Frees the graph always. */
+COP_API cop_status cop_graph_build(cop_graph *g, uint64_t seed, cop_net **net);
+COP_API void cop_graph_destroy(cop_graph *g); /* to give up before building */
+
+COP_API cop_status cop_net_clone(const cop_net *net, cop_net **copy);
+COP_API void cop_net_destroy(cop_net *net);
+/** Read a model; the format is told by the file's name and first bytes. Errors: IO, FORMAT, VERSION, UNSUPPORTED. */
+COP_API cop_status cop_net_load(cop_ctx *ctx, const char *path, cop_net **net);
+/** Write a model (.safetensors: graph, masks, classes, normalization, provenance inside) to a temporary name,
+ *  sync, rename: an existing file is replaced whole or not at all. Errors: IO, UNSUPPORTED (unknown ending). */
+COP_API cop_status cop_net_save(const cop_net *net, const char *path);
+/** Draw new weights from the seed, remove all masks. */
+COP_API cop_status cop_net_init(cop_net *net, uint64_t seed);
+
+typedef struct cop_layer_info {
+    const char *name, *op;               /* owned by the net */
+    int rank;                            /* of the output: 3 for [C,H,W], 1 for [C] */
+    int64_t shape[3];                    /* the output's */
+    int weight_rank;                     /* 0: no weights */
+    int64_t weight_shape[4];             /* [O,I,KH,KW] or [O,I] or [C] */
+    int64_t parameters;                  /* held now, biases and scale/shift counted, running statistics not */
+    int64_t parameters_dense;            /* of this layer in the original dense net */
+    int64_t zeros;                       /* of the parameters held now */
+    int64_t masked;                      /* held at zero by a mask */
+    double sparsity;                     /* 1 - (parameters - zeros) / parameters_dense */
+    int64_t macs, macs_effective;        /* per image; effective: zero weights skipped */
+} cop_layer_info;
+
+typedef struct cop_net_info {
+    int layers;                          /* ops, the input included */
+    int64_t channels, height, width;     /* of the input */
+    int classes;
+    const char *const *class_name;       /* [classes], or NULL when unknown */
+    int64_t parameters, parameters_dense, zeros, nonzero;
+    double sparsity, sparsity_conv, sparsity_dense; /* METHODS section 1; NaN where there is no such layer */
+    int64_t macs, macs_dense, macs_effective;
+    size_t bytes;                        /* of the weights in memory */
+    int normalized;                      /* 1: mean and std are those the net was trained with */
+    double mean[COP_MAX_CHANNELS], std[COP_MAX_CHANNELS];
+    const char *provenance;              /* one line a step: how this net came to be */
+} cop_net_info;
+
+COP_API void cop_net_get_info(const cop_net *net, cop_net_info *info);
+/** Layer i of cop_net_info.layers, in the order of execution. Errors: RANGE. */
+COP_API cop_status cop_net_get_layer(const cop_net *net, int i, cop_layer_info *info);
+
+/* ------------------------------------------------------------------------------------- train and evaluate -- */
+
+#define COP_OPTIMIZER_LIST(X) X(SGD, "sgd") X(ADAM, "adam") X(ADAMW, "adamw")
+#define COP_SCHEDULE_LIST(X) X(CONSTANT, "constant") X(STEP, "step") X(COSINE, "cosine") X(ONE_CYCLE, "one-cycle")
+#define COP_PRECISION_LIST(X) X(AUTO, "auto") X(F32, "f32") X(BF16, "bf16")
+#define X(name, text) COP_OPTIMIZER_##name,
+typedef enum cop_optimizer { COP_OPTIMIZER_LIST(X) } cop_optimizer;
+#undef X
+#define X(name, text) COP_SCHEDULE_##name,
+typedef enum cop_schedule { COP_SCHEDULE_LIST(X) } cop_schedule;
+#undef X
+#define X(name, text) COP_PRECISION_##name,
+typedef enum cop_precision { COP_PRECISION_LIST(X) } cop_precision; /* AUTO: bf16 where the processor has it */
+#undef X
+
+/** How to train. METHODS section 6: the same recipe gives the same bytes for the same build, ISA, threads, seed. */
+typedef struct cop_recipe {
+    double epochs;              /* passes over the training split; fractions allowed */
+    int64_t batch;              /* images a step; a smaller last batch is dropped */
+    cop_optimizer optimizer;
+    double rate;                /* the peak learning rate */
+    double momentum;            /* SGD, Nesterov */
+    double beta1, beta2, epsilon; /* Adam, AdamW */
+    double decay;               /* weight decay on conv and dense kernels: decoupled for AdamW, an L2 gradient else */
+    double l1;                  /* l1 * sum|w| over conv and dense kernels is added to the loss (subgradient) */
+    double l2;                  /* l2 * sum w^2 over conv and dense kernels is added to the loss */
+    double l2_conv;             /* the same over conv kernels only (the reference study's 1e-5) */
+    cop_schedule schedule;
+    double warmup;              /* share of the steps; one-cycle and cosine rise linearly over it */
+    double step_epochs[4];      /* STEP: the rate is multiplied by step_factor at each; 0 ends the list */
+    double step_factor;
+    int flip;                   /* 1: mirror half the images left to right */
+    int shift;                  /* shift by up to so many pixels in both directions */
+    double label_smoothing;     /* [0,1) */
+    const cop_net *teacher;     /* distil from this net, NULL: no; loss = (1-a) CE + a T^2 KL */
+    double distil_share;        /* a */
+    double distil_temperature;  /* T */
+    cop_precision precision;
+    uint64_t seed;              /* of order, augmentation and dropout */
+    const char *checkpoint;     /* NULL, or a file that holds the state after each epoch and on interruption */
+    int resume;                 /* 1: go on from the checkpoint if it exists, bit-exactly */
+    double max_seconds;         /* 0: no limit; stop after the epoch that passes it */
+    int evaluate_every;         /* epochs between validation figures in the history; 0: only after the last */
+} cop_recipe;
+
+/** 10 epochs, AdamW 2e-3 one-cycle, batch 128, decay 1e-2, flip and shift off, precision AUTO, seed 1. */
+COP_API cop_recipe cop_recipe_default(void);
+COP_API const char *cop_optimizer_name(cop_optimizer optimizer);
+COP_API const char *cop_schedule_name(cop_schedule schedule);
+COP_API const char *cop_precision_name(cop_precision precision);
+/** The learning rate at step t of n (0-based). Units: as recipe->rate. steps_per_epoch is used by STEP only. */
+COP_API double cop_schedule_rate(const cop_recipe *recipe, int64_t t, int64_t n, int64_t steps_per_epoch);
+
+typedef struct cop_epoch {
+    int epoch;                  /* 1-based */
+    double rate;                /* at its end */
+    double loss, accuracy;      /* training means over the epoch */
+    double accuracy_validation, loss_validation; /* NaN where not computed */
+    double seconds;             /* since the start of training */
+} cop_epoch;
+
+typedef struct cop_history {
+    cop_epoch *epoch;           /* [count], owned by the history; cop_history_clear frees it */
+    int count;
+    int64_t images, steps;      /* trained on */
+    double seconds;             /* of training alone */
+    double macs;                /* training MACs spent: 3 x MACs of the net as trained x images */
+    int resumed;                /* 1: went on from a checkpoint */
+    cop_ctx *ctx;
+} cop_history;
+COP_API void cop_history_clear(cop_history *history);
+
+/** Train net in place on the training split; masked parameters stay exactly 0. history may be NULL, else is
+ *  overwritten. On E_CANCELLED the net holds the state reached and the checkpoint is written; on E_DIVERGED (loss not
+ *  finite) the net holds the last state. Errors: ARG, RANGE, SHAPE (net and images), NOMEM, IO, DIVERGED, CANCELLED. */
+COP_API cop_status cop_train(cop_net *net, const cop_data *data, const cop_recipe *recipe, cop_history *history);
+
+typedef struct cop_eval {
+    int64_t images, correct;
+    double accuracy, loss;      /* top-1 in [0,1]; mean cross-entropy */
+    double seconds;
+} cop_eval;
+typedef struct cop_eval_options {
+    int64_t batch;              /* default 256 */
+    cop_precision precision;    /* default F32 */
+    int64_t *confusion;         /* NULL, or [classes*classes], row = true class; overwritten */
+} cop_eval_options;
+COP_API cop_eval_options cop_eval_options_default(void);
+/** Accuracy on a split, with the net's own normalization if it has one, else the data's. options may be NULL.
+ *  Errors: SHAPE, NOT_FOUND (empty split), NOMEM, CANCELLED. */
+COP_API cop_status cop_evaluate(const cop_net *net, const cop_data *data, cop_split split,
+                                const cop_eval_options *options, cop_eval *eval);
+
+/** Outputs of the net for images already normalized: x [n,C,H,W] -> y [n,classes] (what the last op gives: logits
+ *  or probabilities). Batches inside; fp32. Errors: NOMEM, UNSUPPORTED. */
+COP_API cop_status cop_predict(const cop_net *net, const float *x, int64_t n, float *y);
+
+/* ------------------------------------------------------------------------------------------------- prune -- */
+
+/** The criteria, from src/prune/criteria.def. */
+COP_API int cop_criterion_count(void);
+COP_API const char *cop_criterion_name(int criterion);
+COP_API const char *cop_criterion_help(int criterion);
+
+typedef struct cop_prune_params {
+    const char *criterion;   /* "magnitude", "l1-filter", "l2-filter", "l2-neuron", "random", ... */
+    const char *scope;       /* "layer": the lowest share of each layer; "global": the lowest of all layers together */
+    double sparsity;         /* share of what the criterion ranks (weights, filters, neurons), in [0,1) */
+    int64_t keep;            /* units (weights for magnitude) kept in every layer at least; >= 1; binds global too */
+    uint64_t seed;           /* of "random" */
+    const cop_data *data;    /* for criteria that look at data; NULL otherwise */
+} cop_prune_params;
+COP_API cop_prune_params cop_prune_params_default(void); /* magnitude, layer, sparsity 0, keep 1 */
+
+typedef struct cop_prune_report {
+    int64_t ranked, removed;       /* weights, filters or neurons: how many were ranked, how many are now at 0 */
+    double asked, obtained;        /* share asked; whole-net sparsity obtained */
+} cop_prune_report;
+
+/** Set masks (and zeros) by a criterion; what was masked before stays masked and counts towards the share. A pruned
+ *  filter or neuron loses its weights, its bias, and the following batch-norm's scale and shift. report may be NULL.
+ *  Errors: NOT_FOUND (nearest criterion), RANGE (sparsity), REFUSED (a layer would fall under keep: its name, the
+ *  units it has, the highest share that works); the net is untouched on failure. */
+COP_API cop_status cop_prune(cop_net *net, const cop_prune_params *params, cop_prune_report *report);
+
+typedef struct cop_shrink_report {
+    int64_t parameters_before, parameters_after, macs_before, macs_after;
+    int64_t units_removed;         /* channels and neurons */
+    double max_difference;         /* max |masked - shrunk| over outputs of random inputs, divided by max |masked| */
+} cop_shrink_report;
+/** A new, smaller net that computes the same function: dead filters, neurons and inputs are gone. Parameters that
+ *  remain keep their masks. The dense totals (for sparsity) travel along. report may be NULL.
+ *  Errors: NOMEM, UNSUPPORTED, INTERNAL (the check failed). */
+COP_API cop_status cop_shrink(const cop_net *net, cop_net **shrunk, cop_shrink_report *report);
+
+/* ------------------------------------------------------------------------------------------------ method -- */
+
+/** The methods, from src/method/methods.def: "magnitude", "l1-filter", "l2-filter", "l2-neuron", "sss", and the
+ *  controls "random" and "dense-longer". */
+COP_API int cop_method_count(void);
+COP_API const char *cop_method_name(int method);
+COP_API const char *cop_method_help(int method);
+
+#define COP_PACE_LIST(X) X(ONE_SHOT, "one-shot") X(LINEAR, "linear") X(GEOMETRIC, "geometric") X(CUBIC, "cubic")
+#define X(name, text) COP_PACE_##name,
+typedef enum cop_pace { COP_PACE_LIST(X) } cop_pace; /* how rounds approach the sparsity */
+#undef X
+COP_API const char *cop_pace_name(cop_pace pace);
+#define COP_PROX_LIST(X) X(APG, "apg") X(SUBGRADIENT, "subgradient")
+#define X(name, text) COP_PROX_##name,
+typedef enum cop_prox { COP_PROX_LIST(X) } cop_prox;
+#undef X
+COP_API const char *cop_prox_name(cop_prox prox);
+
+typedef struct cop_method_params {
+    const char *method;
+    const char *scope;        /* criterion methods: "layer" (default) or "global" */
+    double sparsity;          /* criterion methods: share asked */
+    int64_t keep;             /* units kept per layer at least */
+    int rounds;               /* 0: prune only; n: prune and tune n times */
+    cop_pace pace;            /* sparsity of round r of n: ONE_SHOT s; LINEAR s r/n; GEOMETRIC 1-(1-s)^(r/n);
+                                 CUBIC s (1-(1-r/n)^3) */
+    cop_recipe tune;          /* of each round; dense-longer: of the extra training */
+    /* SSS */
+    double gamma;             /* weight of |lambda|_1 */
+    cop_prox prox;
+    double factor_rate;       /* eta of the factors */
+    double factor_momentum;   /* mu */
+    double factor_threshold;  /* structures with lambda <= this are removed; 0: exactly the zeros */
+    cop_recipe search;        /* training with factors */
+    cop_recipe retrain;       /* after removal, usually with l1 */
+    const double *threshold;  /* [thresholds] final weight thresholds: |w| <= t becomes 0; each gives a point */
+    int thresholds;           /* 0: one point, threshold 0 */
+    uint64_t seed;
+} cop_method_params;
+/** magnitude, layer-wise, 0 rounds; SSS: gamma 1e-3, apg, eta 0.1, mu 0.9, factor threshold 0. */
+COP_API cop_method_params cop_method_params_default(void);
+
+/** One point of the accuracy-sparsity plane. */
+typedef struct cop_point {
+    int round;                      /* 0: pruned without tuning; else 1-based */
+    double level;                   /* the method's own parameter: share of this round, or gamma */
+    double asked;                   /* sparsity asked for; NaN for SSS */
+    double threshold;               /* of SSS's last step; NaN elsewhere */
+    double sparsity, sparsity_conv, sparsity_dense;
+    double accuracy_val, accuracy_test;
+    double accuracy_pruned;         /* validation, right after pruning, before tuning; NaN where it is the same */
+    int64_t parameters, nonzero, macs, macs_effective;
+    double epochs, seconds, train_macs; /* spent from the dense net to this point */
+    cop_history history;            /* of the training that led here since the point before; owned by the library */
+} cop_point;
+
+/** Called for each point reached, in order; pruned is valid during the call. Return nonzero to stop early. */
+typedef int (*cop_point_fn)(void *user, const cop_point *point, const cop_net *pruned);
+
+/** Run one method from a dense net, which is left untouched. *result (may be NULL) gets the last net.
+ *  Errors: as cop_prune, cop_train, cop_shrink. Points reached before an error were reported. */
+COP_API cop_status cop_method_run(const cop_net *dense, const cop_data *data, const cop_method_params *params,
+                                  cop_point_fn on_point, void *user, cop_net **result);
+
+/** (accuracy + sparsity) / 2 where accuracy >= floor, else 0. METHODS section 1. */
+COP_API double cop_score(double accuracy, double sparsity, double floor);
+
+/* ------------------------------------------------------------------------------------------------- study -- */
+
+typedef struct cop_study_summary {
+    int trials, done, skipped, diverged, failed; /* skipped: already in the store */
+    int points;
+    double dense_accuracy_test;
+    double best_score, best_sparsity, best_accuracy_test; /* chosen on validation */
+    char best_method[64];
+    double hypervolume;
+    double seconds;
+} cop_study_summary;
+
+/** Run or resume every trial of a study file into a directory, then write the report. Finished trials are skipped.
+ *  Errors: FORMAT (file, line, nearest name), any of cop_data_open; a trial that diverges or is refused is recorded
+ *  and the study goes on. summary may be NULL. */
+COP_API cop_status cop_study_run(cop_ctx *ctx, const char *spec_path, const char *dir, cop_study_summary *summary);
+/** Write trials.csv, frontier.csv, summary.json, frontier.svg/.png, report.html again from the store. */
+COP_API cop_status cop_study_report(cop_ctx *ctx, const char *dir, cop_study_summary *summary);
+
+/** One row of the store. Strings are valid during the callback. */
+typedef struct cop_trial_row {
+    const char *trial, *method, *status;
+    uint64_t seed;
+    double score;
+    cop_point point;             /* history left empty */
+} cop_trial_row;
+COP_API cop_status cop_study_list(cop_ctx *ctx, const char *dir, int (*on_row)(void *user, const cop_trial_row *row),
+                                  void *user);
+
+/* ------------------------------------------------------------------------------------------------- bench -- */
+
+typedef struct cop_bench_params {
+    int64_t batch;
+    int training;            /* 1: whole training steps; 0: inference */
+    cop_precision precision;
+    int runs;                /* measured; a tenth as many more warm up */
+} cop_bench_params;
+COP_API cop_bench_params cop_bench_params_default(void); /* batch 1, inference, F32, 50 runs */
+typedef struct cop_bench_result {
+    double median_ms, min_ms, max_ms;  /* a batch (or step) */
+    double images_per_second;          /* from the median */
+    double primitives_ms;              /* sum of the oneDNN primitives' own medians, each timed alone */
+    int threads;
+    const char *precision;             /* what was really used */
+} cop_bench_result;
+COP_API cop_status cop_bench(const cop_net *net, const cop_bench_params *params, cop_bench_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,112 @@
+/* What every room may use: the context, errors, memory, checked sizes, random numbers, bounded reading, atomic
+ * files, names. Knows libc only. */
+#ifndef COPPICE_BASE_H
+#define COPPICE_BASE_H
+
+#include "coppice/coppice.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#define COPI_ALIGN 64 /* bytes; every block from copi_alloc starts on such a boundary */
+#define COPI_COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* -- errors: the function returns what it is given, so `return copi_fail(ctx, COP_E_SHAPE, "...")` reads well -- */
+cop_status copi_fail(cop_ctx *ctx, cop_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/** Put `prefix: ` before the text of the error in force, e.g. the file's name; returns status unchanged. */
+cop_status copi_fail_in(cop_ctx *ctx, cop_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void copi_log(cop_ctx *ctx, cop_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void copi_progress(cop_ctx *ctx, const cop_progress *progress); /* fills trial/trials/label from the context */
+/** What copi_progress reports as label, trial and trials from now on (label is copied; NULL: none). */
+void copi_progress_trial(cop_ctx *ctx, const char *label, int trial, int trials);
+bool copi_cancelled(cop_ctx *ctx);
+int copi_threads(const cop_ctx *ctx);  /* >= 1 */
+uint64_t copi_seed(const cop_ctx *ctx);
+double copi_now(void);                 /* seconds, monotonic */
+
+/* -- memory: zeroed, aligned, counted in checked products; NULL with COP_E_NOMEM recorded -- */
+void *copi_alloc(cop_ctx *ctx, size_t count, size_t size);
+void copi_free(cop_ctx *ctx, void *block); /* accepts NULL */
+/** Grow a block made by copi_alloc: a new zero-extended block, the old one freed; NULL leaves the old one alone. */
+void *copi_grow(cop_ctx *ctx, void *block, size_t old_count, size_t new_count, size_t size);
+char *copi_strdup(cop_ctx *ctx, const char *text);
+char *copi_format(cop_ctx *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool copi_mul(size_t a, size_t b, size_t *product);       /* false: overflow */
+bool copi_add(size_t a, size_t b, size_t *sum);
+bool copi_mul_i64(int64_t a, int64_t b, int64_t *product); /* false: overflow or a negative factor */
+
+/* A growing byte buffer; data is NUL-terminated beyond len. */
+typedef struct copi_buffer {
+    cop_ctx *ctx;
+    char *data;
+    size_t len, cap;
+    bool failed; /* memory ran out once: later calls do nothing */
+} copi_buffer;
+void copi_buffer_init(copi_buffer *b, cop_ctx *ctx);
+void copi_buffer_clear(copi_buffer *b);
+void copi_buffer_add(copi_buffer *b, const void *bytes, size_t n);
+void copi_buffer_text(copi_buffer *b, const char *text);
+void copi_buffer_printf(copi_buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* -- random numbers: Philox 4x32-10 (Salmon et al., SC 2011), a pure function of (seed, stream, counter) -- */
+enum { /* streams, so that no two uses share numbers */
+    COPI_STREAM_INIT = 1, COPI_STREAM_ORDER, COPI_STREAM_AUGMENT, COPI_STREAM_DROPOUT, COPI_STREAM_SPLIT,
+    COPI_STREAM_PRUNE, COPI_STREAM_CHECK, COPI_STREAM_TEST
+};
+void copi_philox(uint64_t seed, uint64_t stream, uint64_t counter, uint32_t out[4]);
+typedef struct copi_rng {
+    uint64_t seed, stream, counter;
+    uint32_t have[4];
+    int left;
+} copi_rng;
+copi_rng copi_rng_make(uint64_t seed, uint64_t stream, uint64_t counter_high); /* counter starts at counter_high<<32 */
+uint32_t copi_rng_u32(copi_rng *rng);
+uint64_t copi_rng_below(copi_rng *rng, uint64_t n); /* uniform in [0,n), n >= 1, unbiased */
+double copi_rng_uniform(copi_rng *rng);             /* [0,1) */
+double copi_rng_normal(copi_rng *rng);              /* mean 0, variance 1 */
+void copi_shuffle(copi_rng *rng, int64_t *index, int64_t n);
+uint64_t copi_hash(uint64_t seed, const void *bytes, size_t n); /* 64-bit, for digests of specs and data; stable */
+
+/* -- files -- */
+/** Read a whole file (at most max bytes; 0: 16 GiB). *bytes is the caller's to copi_free, NUL-terminated past *n.
+ *  Errors: IO (path and the system's words), FORMAT (a directory, too large), NOMEM. */
+cop_status copi_read_file(cop_ctx *ctx, const char *path, size_t max, uint8_t **bytes, size_t *n);
+/** A file that appears whole or not at all: open a temporary beside path, write, then commit (sync, rename) or abort
+ *  (remove). Write errors (a full disk) are kept and returned by commit with the path and the system's words. */
+typedef struct copi_atomic {
+    cop_ctx *ctx;
+    FILE *file;
+    char *path, *temporary;
+    int error;
+} copi_atomic;
+cop_status copi_atomic_open(cop_ctx *ctx, const char *path, copi_atomic *a);
+void copi_atomic_write(copi_atomic *a, const void *bytes, size_t n);
+void copi_atomic_printf(copi_atomic *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+cop_status copi_atomic_commit(copi_atomic *a);
+void copi_atomic_abort(copi_atomic *a); /* after commit, or twice: does nothing */
+cop_status copi_write_file(cop_ctx *ctx, const char *path, const void *bytes, size_t n); /* atomically */
+cop_status copi_make_dir(cop_ctx *ctx, const char *path); /* and its parents; fine if it is there */
+
+/* A reader over bytes in memory that never leaves them. Each get returns false (and sets failed) past the end. */
+typedef struct copi_reader {
+    const uint8_t *data;
+    size_t size, at;
+    bool failed;
+} copi_reader;
+copi_reader copi_reader_make(const void *data, size_t size);
+bool copi_read_bytes(copi_reader *r, size_t n, const uint8_t **bytes); /* a view, not a copy */
+bool copi_read_u8(copi_reader *r, uint8_t *v);
+bool copi_read_u32be(copi_reader *r, uint32_t *v);
+bool copi_read_u32le(copi_reader *r, uint32_t *v);
+bool copi_read_u64le(copi_reader *r, uint64_t *v);
+
+/* -- names -- */
+/** The nearest of n names to word (edit distance at most a third of its length, at least 1), or NULL: for "did you
+ *  mean". name(i, user) gives the i-th. */
+const char *copi_nearest(const char *word, int n, const char *(*name)(int i, const void *user), const void *user);
+/** The index of word among a NULL-terminated list, or -1. */
+int copi_index_of(const char *word, const char *const *names);
+bool copi_ends_with(const char *text, const char *ending); /* ASCII case ignored */
+
+#endif

@@ -1,0 +1,36 @@
+/* Model files. safetensors is the native container; it also carries optimizer state in checkpoints. */
+#ifndef COPPICE_IO_H
+#define COPPICE_IO_H
+
+#include "net/net.h"
+
+/* A bag of extra tensors and strings that travel beside a net in its safetensors file (checkpoints). */
+typedef struct copi_extra_tensor {
+    char *name;          /* e.g. "optimizer.m/conv1.weight" */
+    int rank;
+    int64_t shape[4];
+    int64_t count;
+    float *data;         /* [count], owned by the bag */
+} copi_extra_tensor;
+typedef struct copi_extras {
+    cop_ctx *ctx;
+    copi_extra_tensor *tensor;
+    int tensors;
+    char **key, **value; /* strings that go to __metadata__ under "checkpoint.<key>" */
+    int pairs;
+} copi_extras;
+void copi_extras_init(copi_extras *x, cop_ctx *ctx);
+void copi_extras_clear(copi_extras *x);
+/** Add a tensor of count zeros (copied name) and give its data to fill. NULL: no memory. */
+float *copi_extras_tensor(copi_extras *x, const char *name, int rank, const int64_t *shape);
+cop_status copi_extras_set(copi_extras *x, const char *key, const char *value);
+const copi_extra_tensor *copi_extras_find(const copi_extras *x, const char *name); /* NULL: none */
+const char *copi_extras_get(const copi_extras *x, const char *key);               /* NULL: none */
+
+/** extras may be NULL. Layout and checks: docs/design.md, "safetensors". */
+cop_status copi_safetensors_save(const cop_net *net, const copi_extras *extras, const char *path);
+cop_status copi_safetensors_load(cop_ctx *ctx, const char *path, cop_net **net, copi_extras *extras);
+/** The same from bytes in memory; what the fuzzer drives. */
+cop_status copi_safetensors_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_net **net, copi_extras *extras);
+
+#endif

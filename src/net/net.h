@@ -1,0 +1,129 @@
+/* The net: a DAG of ops over named parameters and masks. Nodes stand in an order in which inputs come first; the
+ * topology never changes once built. Letters: N batch, C channels, H W, O I KH KW for kernels. */
+#ifndef COPPICE_NET_H
+#define COPPICE_NET_H
+
+#include "base/base.h"
+
+/** X(NAME, "name", "one line of help with the formula"): every op, from ops.def. */
+typedef enum copi_op {
+#define X(NAME, name, help) COPI_OP_##NAME,
+#include "net/ops.def"
+#undef X
+    COPI_OPS
+} copi_op;
+
+typedef enum copi_param_kind {
+    COPI_PARAM_WEIGHT, /* conv [O,I/groups,KH,KW] or dense [O,I] */
+    COPI_PARAM_BIAS,   /* [O] */
+    COPI_PARAM_SCALE,  /* batch-norm gamma [C] */
+    COPI_PARAM_SHIFT,  /* batch-norm beta [C] */
+    COPI_PARAM_MEAN,   /* batch-norm running mean [C]: not counted as a parameter, not trained by gradient */
+    COPI_PARAM_VAR,    /* batch-norm running variance [C]: likewise */
+    COPI_PARAM_GATE    /* SSS factors [C], [groups] or [1]: not counted (they are folded away) */
+} copi_param_kind;
+
+typedef struct copi_param {
+    char *name;          /* "<node>.weight", ".bias", ".scale", ".shift", ".mean", ".var", ".gate" */
+    copi_param_kind kind;
+    int node;            /* that owns it */
+    int rank;
+    int64_t shape[4];
+    int64_t count;       /* product of shape */
+    float *data;         /* [count], inside net->block, logical row-major layout */
+    uint8_t *mask;       /* [count], 1 kept, 0 held at zero; NULL: nothing is masked. Owned by the net */
+} copi_param;
+
+enum { COPI_WEIGHT, COPI_BIAS, COPI_SCALE = 0, COPI_SHIFT, COPI_MEAN, COPI_VAR, COPI_GATE = 0, COPI_SLOTS = 4 };
+
+typedef struct copi_node {
+    char *name;
+    copi_op op;
+    int *src;            /* [nsrc] node numbers, all smaller than this node's own */
+    int nsrc;
+    union {
+        cop_conv_params conv;
+        cop_pool_params pool;
+        struct { int64_t units; int bias; } dense;
+        struct { double epsilon; } batchnorm;
+        struct { double slope; } leaky;
+        struct { double share; } dropout;
+        struct { int64_t factors; } gate;
+    } u;
+    int rank;            /* of the output without N: 3 [C,H,W] or 1 [C] */
+    int64_t shape[3];    /* output; entries past rank are 1 */
+    int param[COPI_SLOTS]; /* numbers in net->param, -1 where there is none. conv, dense: WEIGHT, BIAS; batch-norm:
+                              SCALE, SHIFT, MEAN, VAR; gate: GATE */
+    int64_t dense_count; /* parameters (METHODS: those that count) of this layer in the original dense net */
+    int64_t dense_macs;
+} copi_node;
+
+struct cop_net {
+    cop_ctx *ctx;
+    copi_node *node;     /* [nodes]; 0 is the input, the last is the output */
+    int nodes;
+    copi_param *param;   /* [params], in node order */
+    int params;
+    float *block;        /* [block_count] all parameters, one after another */
+    size_t block_count;
+    char **class_name;   /* [classes] or NULL */
+    int classes;         /* = last node's C */
+    int normalized;
+    double mean[COP_MAX_CHANNELS], std[COP_MAX_CHANNELS];
+    int64_t dense_parameters, dense_conv, dense_dense, dense_macs; /* of the original dense net: all / conv / dense */
+    char *provenance;    /* lines separated by '\n'; never NULL */
+};
+
+/* -- ops: one file per family fills this table (op_*.c); adding an op = a line in ops.def and its entry -- */
+typedef struct copi_op_class {
+    /** Set node->rank/shape from the inputs' (src[i] is the i-th input node) and declare parameters by
+     *  copi_node_param. Errors: SHAPE naming the op, the node and the shapes. */
+    cop_status (*infer)(cop_graph *g, copi_node *node, const copi_node *const *src);
+    /** MACs per image given a count of kernel weights (all, or the nonzero ones). NULL: none. */
+    int64_t (*macs)(const cop_net *net, const copi_node *node, int64_t weights);
+} copi_op_class;
+const copi_op_class *copi_op_get(copi_op op);
+const char *copi_op_text(copi_op op);
+
+/* A graph under construction is a net whose block does not exist yet. */
+struct cop_graph {
+    cop_ctx *ctx;
+    cop_net *net;
+    cop_status status;   /* the first error */
+    int node_cap, param_cap;
+};
+/** Declare a parameter of the node being added, in its slot. */
+cop_status copi_node_param(cop_graph *g, copi_node *node, int slot, copi_param_kind kind, const char *suffix, int rank,
+                           const int64_t *shape);
+/** Add a node of any op with its attributes taken from proto (op, u); used by readers, shrink and the typed adders.
+ *  Returns its number, -1 on the graph's first or a former error. */
+int copi_graph_add(cop_graph *g, const char *name, const copi_node *proto, const int *src, int nsrc);
+/** Build without drawing weights (all 0, batch-norm scale/var 1, gates 1), for readers that fill them. */
+cop_status copi_graph_build_raw(cop_graph *g, cop_net **net);
+
+int copi_net_find(const cop_net *net, const char *node_name);        /* -1: none */
+int copi_net_find_param(const cop_net *net, const char *param_name); /* -1: none */
+copi_param *copi_node_slot(const cop_net *net, const copi_node *node, int slot); /* NULL: none */
+/** The parameter's mask, made (all 1) if there is none. NULL: no memory. */
+uint8_t *copi_param_mask(cop_net *net, copi_param *param);
+/** Set data to 0 where the mask is 0. */
+void copi_net_apply_masks(cop_net *net);
+bool copi_param_counts(copi_param_kind kind);  /* weight, bias, scale, shift: those that sparsity counts */
+/** Record "this is the dense net": fill dense_count/dense_macs/dense_* from the net as it stands. */
+void copi_net_mark_dense(cop_net *net);
+/** Nodes that read node's output; writes at most max numbers, returns how many there are. */
+int copi_net_consumers(const cop_net *net, int node, int *consumer, int max);
+/** Append a line to net->provenance. */
+cop_status copi_net_note(cop_net *net, const char *format, ...) __attribute__((format(printf, 2, 3)));
+cop_status copi_net_set_classes(cop_net *net, const char *const *name, int classes);
+cop_status copi_net_set_normalization(cop_net *net, const double *mean, const double *std);
+/** A new net of the same topology and parameters plus a gate node after each structure that SSS may remove.
+ *  Neuron scope: conv channels and dense units but the output layer's; after batch-norm if the producer feeds one.
+ *  Gates' names: "<node>.gate_op". */
+cop_status copi_net_with_gates(const cop_net *net, cop_net **gated);
+/** The inverse: fold every gate's factors into the producing conv/dense (weights, bias) or batch-norm (scale, shift),
+ *  then drop the gate nodes. Units whose factor is <= threshold are masked (weight, bias, scale, shift) to exact 0.
+ *  Same function as the gated net when threshold is 0. */
+cop_status copi_net_fold_gates(const cop_net *gated, double threshold, cop_net **folded);
+
+#endif

@@ -1,0 +1,57 @@
+/* Criteria, ranking, masks, coupling groups, shrink: pure functions on nets. */
+#ifndef COPPICE_PRUNE_H
+#define COPPICE_PRUNE_H
+
+#include "net/net.h"
+
+/** What a criterion ranks. */
+typedef enum copi_unit { COPI_UNIT_WEIGHT, COPI_UNIT_FILTER, COPI_UNIT_NEURON, COPI_UNIT_CHANNEL } copi_unit;
+
+typedef struct copi_criterion {
+    const char *name, *help;
+    copi_unit unit;
+    /** Score the units of one layer; low scores go first. score [units]: one per weight (logical order), filter or
+     *  neuron. gradient: d loss / d param for criteria that use it, else NULL. */
+    void (*score)(const cop_net *net, const copi_node *node, const float *gradient, uint64_t seed, float *score);
+} copi_criterion;
+const copi_criterion *copi_criterion_find(const char *name); /* NULL: unknown */
+
+/** Indices of the k lowest of score [n] are set to 0 in keep [n] (others 1); ties go to the lower index. O(n). */
+void copi_lowest(const float *score, int64_t n, int64_t k, uint8_t *keep, float *scratch);
+/** The value of rank k (0-based) of x [n]; x is left unchanged; scratch may be NULL or hold at least n floats. */
+float copi_select(cop_ctx *ctx, const float *x, int64_t n, int64_t k);
+
+/** Mask one output unit (filter o of a conv, neuron o of a dense) whole: weights, bias, following batch-norm. */
+cop_status copi_mask_unit(cop_net *net, int node, int64_t unit);
+/** Is output channel c of node exactly 0 for every input, by masks and zeros? What shrink removes. */
+bool copi_unit_dead(const cop_net *net, int node, int64_t unit);
+
+/** Channels that must be kept or removed together: one group lists (node, channel) members. METHODS section 4. */
+typedef struct copi_group_member { int node; int64_t channel; } copi_group_member;
+typedef struct copi_group {
+    copi_group_member *member; /* [members], producers' output channels that share one fate */
+    int members;
+    bool fixed;                /* reaches the net's input or output: can't be removed */
+} copi_group;
+typedef struct copi_groups {
+    cop_ctx *ctx;
+    copi_group *group;
+    int64_t groups;
+} copi_groups;
+cop_status copi_groups_find(const cop_net *net, copi_groups *groups);
+void copi_groups_clear(copi_groups *groups);
+
+/** Which entries of the old net's parameter survive in the shrunk net: for slicing optimizer state along.
+ *  map [shrunk count]: index into the old parameter's data for each element of the new one. */
+typedef struct copi_shrink_map {
+    cop_ctx *ctx;
+    int params;                /* of the shrunk net */
+    int *old_param;            /* [params] number in the old net */
+    int64_t **index;           /* [params][count] */
+} copi_shrink_map;
+void copi_shrink_map_clear(copi_shrink_map *map);
+/** cop_shrink without the forward check (prune knows no engine; method and the public function do the check).
+ *  map may be NULL. */
+cop_status copi_shrink(const cop_net *net, cop_net **shrunk, copi_shrink_map *map, int64_t *units_removed);
+
+#endif

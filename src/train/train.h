@@ -1,0 +1,27 @@
+/* Recipe, learning-rate schedules, fit, evaluate, distillation, checkpoint. */
+#ifndef COPPICE_TRAIN_H
+#define COPPICE_TRAIN_H
+
+#include "data/data.h"
+#include "engine/engine.h"
+#include "io/io.h"
+
+/** cop_train with what methods need besides. All hooks may be NULL. */
+typedef struct copi_fit {
+    const cop_recipe *recipe;
+    const char *phase;             /* "train", "tune", "search", ... for progress */
+    const copi_gate_rule *gates;   /* SSS */
+    double gate_rate;              /* eta of the factors at the peak; follows the recipe's schedule */
+    /** Called before step t of n with the plan; may change masks by pull/push (gradual pruning). */
+    cop_status (*on_step)(void *user, copi_plan *plan, int64_t t, int64_t n);
+    void *user;
+} copi_fit;
+cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit, cop_history *history);
+/** Refuse a recipe with impossible values: names the field and the value. */
+cop_status copi_recipe_check(cop_ctx *ctx, const cop_recipe *recipe);
+/** Refuse a net that does not take these images or classes: names both shapes. */
+cop_status copi_check_fit(const cop_net *net, const cop_data *data);
+/** Recompute batch-norm running statistics on n training images (no gradient). Does nothing without batch-norm. */
+cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images);
+
+#endif
