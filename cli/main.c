@@ -1,0 +1,198 @@
+/* The program: find the command, read its options, make a context, run. */
+#include "cli.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const command *const commands[] = {
+#define X(symbol) &command_##symbol,
+#include "commands.def"
+#undef X
+};
+
+int command_count(void) { return COUNT_OF(commands); }
+const command *command_at(int i) { return commands[i]; }
+
+/* -- errors -- */
+
+static void complain_with(const char *prefix, const char *format, va_list args) {
+    char text[2048];
+    vsnprintf(text, sizeof text, format, args);
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127) *c = '?'; /* file names may hold anything; an error is one line */
+    terminal_clear();
+    fprintf(stderr, "coppice: %s%s%s\n", prefix, *prefix ? ": " : "", text);
+}
+
+void complain(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    complain_with("", format, args);
+    va_end(args);
+}
+
+int usage_error(const settings *s, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    complain_with(s->command ? s->command->name : "", format, args);
+    va_end(args);
+    return EXIT_USAGE;
+}
+
+int library_error(const cop_ctx *ctx, cop_status status) {
+    complain("%s", ctx ? cop_error(ctx) : cop_status_text(status));
+    switch (status) {
+    case COP_OK: return EXIT_DONE;
+    case COP_E_ARG: return EXIT_USAGE;
+    case COP_E_CANCELLED: return EXIT_INTERRUPTED;
+    case COP_E_NOMEM:
+    case COP_E_DIVERGED:
+    case COP_E_INTERNAL: return EXIT_FAILED;
+    case COP_E_RANGE:
+    case COP_E_SHAPE:
+    case COP_E_IO:
+    case COP_E_FORMAT:
+    case COP_E_VERSION:
+    case COP_E_UNSUPPORTED:
+    case COP_E_NOT_FOUND:
+    case COP_E_REFUSED: return EXIT_INPUT;
+    }
+    return EXIT_FAILED;
+}
+
+void die_no_memory(void) {
+    complain("out of memory");
+    exit(EXIT_FAILED);
+}
+
+/* -- interruption: the first signal asks the work to stop, the second one ends the program -- */
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number) {
+    static const char text[] = "\ncoppice: stopping after this step (once more to stop at once)\n";
+    (void)number;
+    interrupted = 1;
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    int kept = errno;
+    if (write(STDERR_FILENO, text + !isatty(STDERR_FILENO), sizeof text - 1 - !isatty(STDERR_FILENO)) < 0)
+        errno = kept; /* nobody listens: nothing to be done */
+    errno = kept;
+}
+
+static int is_interrupted(void *user) {
+    (void)user;
+    return interrupted;
+}
+
+static void catch_signals(void) {
+    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction was;
+    sigemptyset(&action.sa_mask);
+    const int number[] = {SIGINT, SIGTERM};
+    for (int i = 0; i < COUNT_OF(number); i++) /* what nohup and shells made ignored stays so */
+        if (!sigaction(number[i], NULL, &was) && was.sa_handler != SIG_IGN) sigaction(number[i], &action, NULL);
+}
+
+/* -- finding the command -- */
+
+static const char *first_word(int i) {
+    static char word[32];
+    if (i >= command_count()) return NULL;
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(commands[i]->name, " "), commands[i]->name);
+    return word;
+}
+
+static const char *family; /* "study": whose second words second_word gives */
+static const char *second_word(int i) {
+    for (int k = 0; k < command_count(); k++) {
+        size_t n = strlen(family);
+        if (!strncmp(commands[k]->name, family, n) && commands[k]->name[n] == ' ' && i-- == 0)
+            return commands[k]->name + n + 1;
+    }
+    return NULL;
+}
+
+/** The command that the first words name; *used: how many they are. NULL after an error, with its exit code. */
+static const command *find_command(int words, char **word, int *used, int *code) {
+    settings none = {0};
+    *code = EXIT_USAGE;
+    *used = 1;
+    for (int i = 0; i < command_count(); i++)
+        if (!strcmp(commands[i]->name, word[0])) return commands[i];
+    if (!is_name(word[0], first_word)) {
+        const char *near = nearest_name(word[0], first_word);
+        if (near) usage_error(&none, "unknown command '%s'; did you mean '%s'?", word[0], near);
+        else usage_error(&none, "unknown command '%s'; `coppice help` lists them", word[0]);
+        return NULL;
+    }
+    family = word[0];
+    *used = 2;
+    if (words < 2) {
+        usage_error(&none, "%s: say which: %s, ...; `coppice help` lists them", family, second_word(0));
+        return NULL;
+    }
+    if (!strcmp(word[1], "--help") || !strcmp(word[1], "-h")) {
+        for (int i = 0; i < command_count(); i++)
+            if (!strncmp(commands[i]->name, family, strlen(family)) && commands[i]->name[strlen(family)] == ' ')
+                printf("coppice %s %s\n    %s\n", commands[i]->name, commands[i]->usage, commands[i]->summary);
+        *code = EXIT_DONE;
+        return NULL;
+    }
+    for (int i = 0; i < command_count(); i++) {
+        size_t n = strlen(family);
+        if (!strncmp(commands[i]->name, family, n) && commands[i]->name[n] == ' ' &&
+            !strcmp(commands[i]->name + n + 1, word[1]))
+            return commands[i];
+    }
+    const char *near = nearest_name(word[1], second_word);
+    if (near) usage_error(&none, "unknown command '%s %s'; did you mean '%s %s'?", family, word[1], family, near);
+    else usage_error(&none, "unknown command '%s %s'; `coppice help` lists them", family, word[1]);
+    return NULL;
+}
+
+static int run(int words, char **word) {
+    if (!words) {
+        help_print_overview(stderr);
+        return EXIT_USAGE;
+    }
+    static char *const aliases[][2] = {{"--help", "help"}, {"-h", "help"}, {"--version", "version"}};
+    for (int i = 0; i < COUNT_OF(aliases); i++)
+        if (!strcmp(word[0], aliases[i][0])) word[0] = aliases[i][1];
+    int used, code;
+    settings s = settings_default();
+    s.command = find_command(words, word, &used, &code);
+    if (!s.command) return code;
+    code = options_parse(&s, words - used, word + used);
+    if (code >= 0) return code;
+
+    terminal_open(&s);
+    catch_signals();
+    cop_ctx_options options = cop_ctx_options_default();
+    options.seed = (uint64_t)s.seed;
+    options.threads = s.threads;
+    options.log = terminal_log;
+    options.progress = s.quiet ? NULL : terminal_progress;
+    options.cancel = is_interrupted;
+    cop_ctx *ctx;
+    cop_status status = cop_ctx_create(&options, &ctx);
+    if (status) return library_error(NULL, status);
+    code = s.command->run(&s, ctx);
+    terminal_clear();
+    cop_ctx_destroy(ctx);
+    return code;
+}
+
+int main(int argc, char **argv) {
+    int code = run(argc - 1, argv + 1);
+    if (fflush(stdout) || ferror(stdout)) { /* results that did not arrive are no success */
+        complain("standard output: %s", strerror(errno));
+        if (code == EXIT_DONE) code = EXIT_INPUT;
+    }
+    return code;
+}

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Install the Debian/Ubuntu packages that Coppice needs: install-packages.sh [build] [demo] [check] [bench]
+# Says what it installs, asks sudo only when it must, and does nothing when everything is there.
+set -eu
+
+build="build-essential cmake ninja-build pkg-config libdnnl-dev zlib1g-dev libzip-dev libturbojpeg0-dev libspng-dev
+       libjansson-dev libcyaml-dev libyaml-dev libsqlite3-dev libjs-chart.js"
+demo="gnuplot-nox dataset-fashion-mnist"
+check="libcmocka-dev clang libclang-rt-14-dev gnuplot-nox python3 chromium sqlite3"
+bench="python3-torch python3-numpy python3-pil"
+
+wanted=
+for set in "${@:-build}"; do
+    case $set in
+    build) wanted="$wanted $build" ;;
+    demo) wanted="$wanted $demo" ;;
+    check) wanted="$wanted $check" ;;
+    bench) wanted="$wanted $bench" ;;
+    *) echo "install-packages.sh: unknown set '$set'; choose from build, demo, check, bench" >&2; exit 2 ;;
+    esac
+done
+
+missing=
+for package in $wanted; do
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$state" = installed ] || case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac
+done
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "install-packages.sh: this system has no apt-get; install by hand what these Debian packages hold:$missing" >&2
+    exit 1
+fi
+echo "installing Debian packages:$missing"
+as_root=
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { echo "install-packages.sh: run this once as root: apt-get install$missing" >&2; exit 1; }
+    as_root=sudo
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { $as_root apt-get update -q && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "install-packages.sh: apt-get failed; the lines above are its last words" >&2
+    exit 1
+fi

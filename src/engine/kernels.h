@@ -1,0 +1,62 @@
+/* Our own loops over flat arrays, compiled once per instruction set and chosen at run time. Arrays are in the layout
+ * oneDNN chose: everything here is elementwise, so the layout does not matter, and padding stays 0. */
+#ifndef COPPICE_KERNELS_H
+#define COPPICE_KERNELS_H
+
+#include "engine/engine.h"
+
+typedef uint16_t copi_bf16; /* the upper half of an f32, rounded to nearest even */
+
+/* An activation y = f(x) whose derivative is told from y: relu, relu6 (high = 6), leaky relu (slope). */
+typedef struct copi_act { float slope, high; } copi_act;
+
+/* What the optimizer does to one run of parameters that are treated alike. */
+typedef struct copi_update {
+    float rate, momentum;
+    float beta1, beta2, epsilon;
+    float correct1, correct2;    /* 1 / (1 - beta^t) */
+    float shrink;                /* AdamW: w is multiplied by 1 - rate * decay first */
+    float l2;                    /* added to the gradient: decay of SGD and Adam + 2 * (l2 + l2_conv) */
+    float l1;
+} copi_update;
+
+/* Elementwise kernels in both types. n elements from the given pointers. */
+typedef struct copi_typed_kernels {
+    void (*act_forward)(void *y, const void *x, int64_t n, copi_act act);
+    void (*act_backward)(void *dx, const void *dy, const void *y, int64_t n, copi_act act); /* dx may be dy */
+    /** dx = y > 0 ? scale * dy : 0, the backward of relu (and dropout behind it) told from the output. */
+    void (*mask_backward)(void *dx, const void *dy, const void *y, int64_t n, float scale);
+    /** y = kept ? scale * x : 0; element i is kept where the 16 random bits of (key, i) >= threshold. first: the
+     *  number of element 0 (a multiple of 8). Serves backward too: dx from dy with the same numbers. */
+    void (*dropout)(void *y, const void *x, int64_t n, float scale, uint32_t threshold, uint64_t key, int64_t first);
+    void (*add)(void *y, const void *a, const void *b, int64_t n);
+} copi_typed_kernels;
+
+typedef struct copi_kernels {
+    const char *isa;
+    copi_typed_kernels f32, bf16;
+    void (*sgd)(float *w, const float *g, float *v, const float *mask, int64_t n, const copi_update *u);
+    void (*adam)(float *w, const float *g, float *m, float *v, const float *mask, int64_t n, const copi_update *u);
+    /** e[i] = lambda[unit[i]] * w[i] */
+    void (*gate_apply)(float *e, const float *w, const float *lambda, const int32_t *unit, int64_t n);
+    void (*to_bf16)(copi_bf16 *y, const float *x, int64_t n);
+} copi_kernels;
+
+const copi_kernels *copi_kernels_get(void); /* the widest this processor runs */
+extern const copi_kernels copi_kernels_base;
+#if defined(__x86_64__)
+extern const copi_kernels copi_kernels_avx2, copi_kernels_avx512;
+#endif
+
+static inline float copi_bf16_to_f32(copi_bf16 h) {
+    union { uint32_t u; float f; } c = {(uint32_t)h << 16};
+    return c.f;
+}
+static inline copi_bf16 copi_f32_to_bf16(float x) {
+    union { float f; uint32_t u; } c = {x};
+    uint32_t rounded = c.u + 0x7FFFu + ((c.u >> 16) & 1u);
+    uint32_t quiet = (c.u >> 16) | 0x40u; /* a NaN stays one */
+    return (copi_bf16)((c.u & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded >> 16);
+}
+
+#endif

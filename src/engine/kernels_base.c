@@ -1,0 +1,3 @@
+#define KERNELS copi_kernels_base
+#define ISA "base"
+#include "engine/kernels_body.h"

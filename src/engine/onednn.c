@@ -1,0 +1,240 @@
+#include "engine/onednn.h"
+
+#include <string.h>
+
+#define NEW_API (DNNL_VERSION_MAJOR >= 3)
+
+dn_desc dn_view(const dn_md *md) {
+    if (!md || !md->set) return NULL;
+#if NEW_API
+    return md->d;
+#else
+    return &md->d;
+#endif
+}
+
+dnnl_status_t dn_md_make(dn_md *md, int rank, const int64_t *dims, dnnl_data_type_t type, dnnl_format_tag_t tag) {
+    dn_md_free(md);
+#if NEW_API
+    dnnl_status_t s = dnnl_memory_desc_create_with_tag(&md->d, rank, dims, type, tag);
+#else
+    dnnl_status_t s = dnnl_memory_desc_init_by_tag(&md->d, rank, dims, type, tag);
+#endif
+    md->set = s == dnnl_success;
+    return s;
+}
+
+dnnl_status_t dn_md_copy(dn_md *md, dn_desc from) {
+    dn_md_free(md);
+    if (!from) return dnnl_invalid_arguments;
+#if NEW_API
+    dnnl_status_t s = dnnl_memory_desc_clone(&md->d, from);
+    md->set = s == dnnl_success;
+    return s;
+#else
+    md->d = *from;
+    md->set = true;
+    return dnnl_success;
+#endif
+}
+
+void dn_md_free(dn_md *md) {
+#if NEW_API
+    if (md->set) dnnl_memory_desc_destroy(md->d);
+#endif
+    memset(md, 0, sizeof *md);
+}
+
+size_t dn_md_bytes(const dn_md *md) { return dnnl_memory_desc_get_size(dn_view(md)); }
+
+bool dn_md_equal(const dn_md *a, const dn_md *b) { return dnnl_memory_desc_equal(dn_view(a), dn_view(b)) != 0; }
+
+dnnl_status_t dn_chosen(dn_md *md, const_dnnl_primitive_desc_t pd, dnnl_query_t what) {
+    return dn_md_copy(md, dnnl_primitive_desc_query_md(pd, what, 0));
+}
+
+dnnl_status_t dn_reorder(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *src, const dn_md *dst,
+                         dnnl_primitive_attr_t attr) {
+    return dnnl_reorder_primitive_desc_create(pd, dn_view(src), e, dn_view(dst), e, attr);
+}
+
+#if NEW_API
+
+dnnl_status_t dn_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, const dn_md *src,
+                              const dn_md *weights, const dn_md *bias, const dn_md *dst, const dn_window *w,
+                              dnnl_primitive_attr_t attr) {
+    return dnnl_convolution_forward_primitive_desc_create(pd, e, prop, dnnl_convolution_direct, dn_view(src),
+                                                          dn_view(weights), dn_view(bias), dn_view(dst), w->stride,
+                                                          w->dilation, w->pad_l, w->pad_r, attr);
+}
+
+dnnl_status_t dn_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *diff_src,
+                                    const dn_md *weights, const dn_md *diff_dst, const dn_window *w,
+                                    dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
+    return dnnl_convolution_backward_data_primitive_desc_create(
+        pd, e, dnnl_convolution_direct, dn_view(diff_src), dn_view(weights), dn_view(diff_dst), w->stride,
+        w->dilation, w->pad_l, w->pad_r, hint, attr);
+}
+
+dnnl_status_t dn_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *src,
+                                       const dn_md *diff_weights, const dn_md *diff_bias, const dn_md *diff_dst,
+                                       const dn_window *w, dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
+    return dnnl_convolution_backward_weights_primitive_desc_create(
+        pd, e, dnnl_convolution_direct, dn_view(src), dn_view(diff_weights), dn_view(diff_bias), dn_view(diff_dst),
+        w->stride, w->dilation, w->pad_l, w->pad_r, hint, attr);
+}
+
+dnnl_status_t dn_dense_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, const dn_md *src,
+                               const dn_md *weights, const dn_md *bias, const dn_md *dst,
+                               dnnl_primitive_attr_t attr) {
+    return dnnl_inner_product_forward_primitive_desc_create(pd, e, prop, dn_view(src), dn_view(weights),
+                                                            dn_view(bias), dn_view(dst), attr);
+}
+
+dnnl_status_t dn_dense_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *diff_src,
+                                     const dn_md *weights, const dn_md *diff_dst, dnnl_primitive_desc_t hint,
+                                     dnnl_primitive_attr_t attr) {
+    return dnnl_inner_product_backward_data_primitive_desc_create(pd, e, dn_view(diff_src), dn_view(weights),
+                                                                  dn_view(diff_dst), hint, attr);
+}
+
+dnnl_status_t dn_dense_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *src,
+                                        const dn_md *diff_weights, const dn_md *diff_bias, const dn_md *diff_dst,
+                                        dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
+    return dnnl_inner_product_backward_weights_primitive_desc_create(
+        pd, e, dn_view(src), dn_view(diff_weights), dn_view(diff_bias), dn_view(diff_dst), hint, attr);
+}
+
+static const dnnl_dims_t undilated = {0, 0};
+
+dnnl_status_t dn_pool_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, dnnl_alg_kind_t alg,
+                              const dn_md *src, const dn_md *dst, const dn_window *w, dnnl_primitive_attr_t attr) {
+    return dnnl_pooling_forward_primitive_desc_create(pd, e, prop, alg, dn_view(src), dn_view(dst), w->stride,
+                                                      w->kernel, undilated, w->pad_l, w->pad_r, attr);
+}
+
+dnnl_status_t dn_pool_backward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_alg_kind_t alg, const dn_md *diff_src,
+                               const dn_md *diff_dst, const dn_window *w, dnnl_primitive_desc_t hint,
+                               dnnl_primitive_attr_t attr) {
+    return dnnl_pooling_backward_primitive_desc_create(pd, e, alg, dn_view(diff_src), dn_view(diff_dst), w->stride,
+                                                       w->kernel, undilated, w->pad_l, w->pad_r, hint, attr);
+}
+
+dnnl_status_t dn_norm_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, const dn_md *data,
+                              float epsilon, unsigned flags, dnnl_primitive_attr_t attr) {
+    return dnnl_batch_normalization_forward_primitive_desc_create(pd, e, prop, dn_view(data), dn_view(data), epsilon,
+                                                                  flags, attr);
+}
+
+dnnl_status_t dn_norm_backward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *diff, const dn_md *data,
+                               float epsilon, unsigned flags, dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
+    return dnnl_batch_normalization_backward_primitive_desc_create(pd, e, dnnl_backward, dn_view(diff), dn_view(diff),
+                                                                   dn_view(data), epsilon, flags, hint, attr);
+}
+
+dnnl_status_t dn_post_activation(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float alpha, float beta) {
+    return dnnl_post_ops_append_eltwise(ops, alg, alpha, beta);
+}
+
+#else /* 2.6 */
+
+/* Every 2.x descriptor is made in two steps; the first one's failure is the call's. */
+static dnnl_status_t finish(dnnl_status_t s, dnnl_primitive_desc_t *pd, const void *desc, dnnl_engine_t e,
+                            const_dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
+    return s == dnnl_success ? dnnl_primitive_desc_create(pd, desc, attr, e, hint) : s;
+}
+
+dnnl_status_t dn_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, const dn_md *src,
+                              const dn_md *weights, const dn_md *bias, const dn_md *dst, const dn_window *w,
+                              dnnl_primitive_attr_t attr) {
+    dnnl_convolution_desc_t d;
+    return finish(dnnl_dilated_convolution_forward_desc_init(&d, prop, dnnl_convolution_direct, dn_view(src),
+                                                             dn_view(weights), dn_view(bias), dn_view(dst), w->stride,
+                                                             w->dilation, w->pad_l, w->pad_r),
+                  pd, &d, e, NULL, attr);
+}
+
+dnnl_status_t dn_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *diff_src,
+                                    const dn_md *weights, const dn_md *diff_dst, const dn_window *w,
+                                    dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
+    dnnl_convolution_desc_t d;
+    return finish(dnnl_dilated_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, dn_view(diff_src),
+                                                                   dn_view(weights), dn_view(diff_dst), w->stride,
+                                                                   w->dilation, w->pad_l, w->pad_r),
+                  pd, &d, e, hint, attr);
+}
+
+dnnl_status_t dn_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *src,
+                                       const dn_md *diff_weights, const dn_md *diff_bias, const dn_md *diff_dst,
+                                       const dn_window *w, dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
+    dnnl_convolution_desc_t d;
+    return finish(dnnl_dilated_convolution_backward_weights_desc_init(
+                      &d, dnnl_convolution_direct, dn_view(src), dn_view(diff_weights), dn_view(diff_bias),
+                      dn_view(diff_dst), w->stride, w->dilation, w->pad_l, w->pad_r),
+                  pd, &d, e, hint, attr);
+}
+
+dnnl_status_t dn_dense_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, const dn_md *src,
+                               const dn_md *weights, const dn_md *bias, const dn_md *dst,
+                               dnnl_primitive_attr_t attr) {
+    dnnl_inner_product_desc_t d;
+    return finish(dnnl_inner_product_forward_desc_init(&d, prop, dn_view(src), dn_view(weights), dn_view(bias),
+                                                       dn_view(dst)),
+                  pd, &d, e, NULL, attr);
+}
+
+dnnl_status_t dn_dense_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *diff_src,
+                                     const dn_md *weights, const dn_md *diff_dst, dnnl_primitive_desc_t hint,
+                                     dnnl_primitive_attr_t attr) {
+    dnnl_inner_product_desc_t d;
+    return finish(
+        dnnl_inner_product_backward_data_desc_init(&d, dn_view(diff_src), dn_view(weights), dn_view(diff_dst)), pd,
+        &d, e, hint, attr);
+}
+
+dnnl_status_t dn_dense_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *src,
+                                        const dn_md *diff_weights, const dn_md *diff_bias, const dn_md *diff_dst,
+                                        dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
+    dnnl_inner_product_desc_t d;
+    return finish(dnnl_inner_product_backward_weights_desc_init(&d, dn_view(src), dn_view(diff_weights),
+                                                                dn_view(diff_bias), dn_view(diff_dst)),
+                  pd, &d, e, hint, attr);
+}
+
+dnnl_status_t dn_pool_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, dnnl_alg_kind_t alg,
+                              const dn_md *src, const dn_md *dst, const dn_window *w, dnnl_primitive_attr_t attr) {
+    dnnl_pooling_desc_t d;
+    return finish(dnnl_pooling_forward_desc_init(&d, prop, alg, dn_view(src), dn_view(dst), w->stride, w->kernel,
+                                                 w->pad_l, w->pad_r),
+                  pd, &d, e, NULL, attr);
+}
+
+dnnl_status_t dn_pool_backward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_alg_kind_t alg, const dn_md *diff_src,
+                               const dn_md *diff_dst, const dn_window *w, dnnl_primitive_desc_t hint,
+                               dnnl_primitive_attr_t attr) {
+    dnnl_pooling_desc_t d;
+    return finish(dnnl_pooling_backward_desc_init(&d, alg, dn_view(diff_src), dn_view(diff_dst), w->stride, w->kernel,
+                                                  w->pad_l, w->pad_r),
+                  pd, &d, e, hint, attr);
+}
+
+dnnl_status_t dn_norm_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, const dn_md *data,
+                              float epsilon, unsigned flags, dnnl_primitive_attr_t attr) {
+    dnnl_batch_normalization_desc_t d;
+    return finish(dnnl_batch_normalization_forward_desc_init(&d, prop, dn_view(data), epsilon, flags), pd, &d, e,
+                  NULL, attr);
+}
+
+dnnl_status_t dn_norm_backward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *diff, const dn_md *data,
+                               float epsilon, unsigned flags, dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
+    dnnl_batch_normalization_desc_t d;
+    return finish(dnnl_batch_normalization_backward_desc_init(&d, dnnl_backward, dn_view(diff), dn_view(data),
+                                                              epsilon, flags),
+                  pd, &d, e, hint, attr);
+}
+
+dnnl_status_t dn_post_activation(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float alpha, float beta) {
+    return dnnl_post_ops_append_eltwise(ops, 1.0f, alg, alpha, beta);
+}
+
+#endif

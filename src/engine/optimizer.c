@@ -1,0 +1,68 @@
+/* The optimizers and SSS's proximal step, over the parameter arenas. */
+#include "engine/plan.h"
+
+#include <math.h>
+
+/** Move every trained parameter against its gradient.
+ *    SGD    d = g + decay w;  v = mu v + d;  w -= rate (d + mu v)                              (Nesterov)
+ *    Adam   d = g + decay w;  m, v: moments of d;  w -= rate m^ / (sqrt(v^) + epsilon)
+ *    AdamW  d = g; the same after w *= 1 - rate decay
+ *  where g includes l1 sign(w) + 2 (l2 + l2_conv) w. decay, l1, l2 act on kernels only. Masked entries become 0.
+ *  Source: Kingma & Ba 2015; Loshchilov & Hutter 2019; Sutskever et al. 2013. */
+void plan_update(copi_plan *p, double rate) {
+    const copi_optimizer *o = &p->optimizer;
+    bool sgd = o->kind == COP_OPTIMIZER_SGD, decoupled = o->kind == COP_OPTIMIZER_ADAMW;
+    copi_update base = {.rate = (float)rate,
+                        .momentum = (float)o->momentum,
+                        .beta1 = (float)o->beta1,
+                        .beta2 = (float)o->beta2,
+                        .epsilon = (float)o->epsilon,
+                        .shrink = 1.0f};
+    if (!sgd) {
+        base.correct1 = (float)(1.0 / (1.0 - pow(o->beta1, (double)p->steps)));
+        base.correct2 = (float)(1.0 / (1.0 - pow(o->beta2, (double)p->steps)));
+    }
+    copi_update kernel = base;
+    kernel.l1 = (float)o->l1;
+    kernel.l2 = (float)(2 * o->l2 + (decoupled ? 0 : o->decay));
+    if (decoupled) kernel.shrink = (float)(1.0 - rate * o->decay);
+    copi_update conv = kernel;
+    conv.l2 = (float)(2 * (o->l2 + o->l2_conv) + (decoupled ? 0 : o->decay));
+#pragma omp parallel for schedule(static)
+    for (int c = 0; c < p->chunks; c++) {
+        const weight *w = &p->weights[p->chunk[c].weight];
+        int64_t at = p->chunk[c].begin, n = p->chunk[c].n;
+        const copi_update *u = w->conv ? &conv : w->kernel ? &kernel : &base;
+        const float *mask = w->masked ? p->k + at : NULL;
+        if (sgd) p->kernels->sgd(p->w + at, p->g + at, p->s0 + at, mask, n, u);
+        else p->kernels->adam(p->w + at, p->g + at, p->s0 + at, p->s1 + at, mask, n, u);
+    }
+}
+
+/** Move the factors of every gate. s0 holds v, s1 the look-ahead point l' at which the gradient was taken, w the
+ *  factors themselves:
+ *    apg          z = l' - eta g;  lambda = max(0, z - eta gamma);  v = lambda - l' + mu v;  l' = max(0, lambda + mu v)
+ *    subgradient  v = mu v + g + gamma sign(lambda);  lambda -= eta v;  l' = lambda
+ *  Source: Huang & Wang 2018, arXiv:1707.01213; the clamp inside v keeps the momentum from winding up. */
+void plan_gates_step(copi_plan *p, double eta) {
+    const double mu = p->gates.momentum;
+    for (int i = 0; i < p->weight_count; i++) {
+        const weight *w = &p->weights[i];
+        if (w->kind != COPI_PARAM_GATE) continue;
+        int node = p->net->param[w->param].node;
+        double gamma = p->gates.gamma * (p->gates.cost ? p->gates.cost[node] : 1.0);
+        for (int64_t u = w->at; u < w->at + w->count; u++) {
+            double g = p->g[u], v = p->s0[u], ahead = p->s1[u];
+            if (p->gates.prox == COP_PROX_APG) {
+                double lambda = fmax(0, ahead - eta * g - eta * gamma);
+                v = lambda - ahead + mu * v;
+                p->s1[u] = (float)fmax(0, lambda + mu * v);
+                p->w[u] = (float)lambda;
+            } else {
+                v = mu * v + g + gamma * ((ahead > 0) - (ahead < 0));
+                p->s1[u] = p->w[u] = (float)(ahead - eta * v);
+            }
+            p->s0[u] = (float)v;
+        }
+    }
+}
