@@ -424,6 +424,8 @@ typedef struct cop_method_params {
     cop_pace pace;            /* sparsity of round r of n: ONE_SHOT s; LINEAR s r/n; GEOMETRIC 1-(1-s)^(r/n);
                                  CUBIC s (1-(1-r/n)^3) */
     cop_recipe tune;          /* of each round; dense-longer: of the extra training */
+    int shrink;               /* 1 (default): filter and neuron methods tune the shrunk net, which costs less and gives
+                                 the same function; 0: masked-dense, as other tools do */
     /* SSS */
     double gamma;             /* weight of |lambda|_1 */
     cop_prox prox;

@@ -16,6 +16,11 @@ typedef struct copi_criterion {
 } copi_criterion;
 const copi_criterion *copi_criterion_find(const char *name); /* NULL: unknown */
 
+/** What cop_prune does once the gradient is at hand (prune knows no engine; cop_prune, in method, asks it for one where
+ *  the criterion uses it). gradient: [net params] pointers, or NULL. Errors as cop_prune. */
+cop_status copi_prune(cop_net *net, const cop_prune_params *params, const float *const *gradient,
+                      cop_prune_report *report);
+
 /** Indices of the k lowest of score [n] are set to 0 in keep [n] (others 1); ties go to the lower index. O(n). */
 void copi_lowest(const float *score, int64_t n, int64_t k, uint8_t *keep, float *scratch);
 /** The value of rank k (0-based) of x [n]; x is left unchanged; scratch may be NULL or hold at least n floats. */
