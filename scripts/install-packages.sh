@@ -6,7 +6,7 @@ set -eu
 build="build-essential cmake ninja-build pkg-config libdnnl-dev zlib1g-dev libzip-dev libturbojpeg0-dev libspng-dev
        libjansson-dev libcyaml-dev libyaml-dev libsqlite3-dev libjs-chart.js"
 demo="gnuplot-nox dataset-fashion-mnist"
-check="libcmocka-dev clang libclang-rt-14-dev libomp-14-dev gnuplot-nox python3 chromium sqlite3"
+check="libcmocka-dev dataset-fashion-mnist clang libclang-rt-14-dev libomp-14-dev gnuplot-nox python3 chromium sqlite3"
 bench="python3-torch python3-numpy python3-pil"
 
 wanted=
