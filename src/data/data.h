@@ -37,7 +37,8 @@ typedef struct copi_loader_options {
     int flip, shift;        /* augmentation, as cop_recipe; shifted-in pixels are 0 after normalization */
     uint64_t seed;
     int64_t first_step;     /* start in the middle of the run: step = epoch * steps_per_epoch + k (resume) */
-    int64_t steps;          /* so many batches in all, over as many epochs as it takes; 0: one epoch */
+    int64_t steps;          /* the run's length in batches, over as many epochs as it takes: those given out are
+                               first_step .. steps-1; 0: one epoch */
     const double *mean, *std; /* [C] normalization, NULL: the data's own */
 } copi_loader_options;
 /** Start a thread that keeps a few batches ready. What batch k holds depends on (data, options, k) only, not on
