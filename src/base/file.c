@@ -1,0 +1,216 @@
+#include "base/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static cop_status io_error(cop_ctx *ctx, const char *doing, const char *path, int error) {
+    return copi_fail(ctx, COP_E_IO, "%s: cannot %s: %s", path, doing, strerror(error));
+}
+
+/* -- reading -- */
+
+static cop_status read_all(cop_ctx *ctx, const char *path, int fd, size_t max, uint8_t **bytes, size_t *n) {
+    struct stat st;
+    if (fstat(fd, &st)) return io_error(ctx, "read", path, errno);
+    if (S_ISDIR(st.st_mode)) return copi_fail(ctx, COP_E_FORMAT, "%s: is a directory, a file is needed", path);
+    if (S_ISREG(st.st_mode) && (uintmax_t)st.st_size > max)
+        return copi_fail(ctx, COP_E_FORMAT, "%s: %jd bytes, at most %zu are accepted", path, (intmax_t)st.st_size,
+                         max);
+    /* One byte more than the size tells the end of the file; pipes and growing files make the block grow. */
+    size_t cap = S_ISREG(st.st_mode) ? (size_t)st.st_size + 1 : 65536, have = 0;
+    uint8_t *data = copi_alloc(ctx, cap, 1);
+    if (!data) return copi_fail_in(ctx, COP_E_NOMEM, "%s", path);
+    for (;;) {
+        if (have == cap) {
+            if (have > max) {
+                copi_free(ctx, data);
+                return copi_fail(ctx, COP_E_FORMAT, "%s: more than the %zu bytes accepted", path, max);
+            }
+            uint8_t *grown = copi_grow(ctx, data, cap, cap * 2, 1);
+            if (!grown) {
+                copi_free(ctx, data);
+                return copi_fail_in(ctx, COP_E_NOMEM, "%s", path);
+            }
+            data = grown;
+            cap *= 2;
+        }
+        size_t ask = cap - have < (size_t)1 << 30 ? cap - have : (size_t)1 << 30;
+        ssize_t got = read(fd, data + have, ask);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) {
+            int error = errno;
+            copi_free(ctx, data);
+            return io_error(ctx, "read", path, error);
+        }
+        if (!got) break;
+        have += (size_t)got;
+    }
+    if (have > max) {
+        copi_free(ctx, data);
+        return copi_fail(ctx, COP_E_FORMAT, "%s: more than the %zu bytes accepted", path, max);
+    }
+    data[have] = 0; /* have < cap here: the last read found the end with room left */
+    *bytes = data;
+    *n = have;
+    return COP_OK;
+}
+
+cop_status copi_read_file(cop_ctx *ctx, const char *path, size_t max, uint8_t **bytes, size_t *n) {
+    *bytes = NULL;
+    *n = 0;
+    static const uint64_t most = (uint64_t)16 << 30;
+    if (!max) max = most < SIZE_MAX / 4 ? (size_t)most : SIZE_MAX / 4;
+    int fd;
+    do fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0) return io_error(ctx, "open", path, errno);
+    cop_status status = read_all(ctx, path, fd, max, bytes, n);
+    close(fd);
+    return status;
+}
+
+/* -- writing -- */
+
+static void atomic_forget(copi_atomic *a) {
+    copi_free(a->ctx, a->path);
+    copi_free(a->ctx, a->temporary);
+    *a = (copi_atomic){.ctx = a->ctx};
+}
+
+/* A new file beside path that nobody else has; -1 and errno when that can't be. The mode leaves permissions to the
+ * user's umask, which mkstemp would override. */
+static int open_temporary(copi_atomic *a) {
+    static const int tries = 100;
+    for (int i = 0; i < tries; i++) {
+        a->temporary = copi_format(a->ctx, "%s.%ld-%d.tmp", a->path, (long)getpid(), i);
+        if (!a->temporary) return -1;
+        int fd = open(a->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0) return fd;
+        int error = errno;
+        copi_free(a->ctx, a->temporary);
+        a->temporary = NULL;
+        errno = error;
+        if (errno != EEXIST && errno != EINTR) return -1;
+    }
+    return -1;
+}
+
+cop_status copi_atomic_open(cop_ctx *ctx, const char *path, copi_atomic *a) {
+    *a = (copi_atomic){.ctx = ctx, .path = copi_strdup(ctx, path)};
+    if (!a->path) return COP_E_NOMEM;
+    struct stat st;
+    bool there = !stat(path, &st);
+    int fd;
+    if (there && S_ISDIR(st.st_mode)) {
+        fd = -1;
+        errno = EISDIR;
+    } else if (there && !S_ISREG(st.st_mode)) {
+        fd = open(path, O_WRONLY | O_CLOEXEC); /* a device or a pipe is written to, never replaced */
+    } else {
+        errno = 0;
+        fd = open_temporary(a);
+        if (fd < 0 && !errno) {
+            atomic_forget(a);
+            return COP_E_NOMEM;
+        }
+    }
+    int error = errno;
+    if (fd >= 0 && !(a->file = fdopen(fd, "wb"))) {
+        error = errno;
+        close(fd);
+        if (a->temporary) unlink(a->temporary);
+        fd = -1;
+    }
+    if (fd < 0) {
+        atomic_forget(a);
+        return io_error(ctx, "write", path, error);
+    }
+    return COP_OK;
+}
+
+void copi_atomic_write(copi_atomic *a, const void *bytes, size_t n) {
+    if (!a->file || a->error || !n) return;
+    errno = 0;
+    if (fwrite(bytes, 1, n, a->file) != n) a->error = errno ? errno : EIO;
+}
+
+void copi_atomic_printf(copi_atomic *a, const char *format, ...) {
+    if (!a->file || a->error) return;
+    va_list args;
+    va_start(args, format);
+    errno = 0;
+    if (vfprintf(a->file, format, args) < 0) a->error = errno ? errno : EIO;
+    va_end(args);
+}
+
+/* The rename itself must survive a power cut: sync the directory that holds the name. Systems that can't sync a
+ * directory, or a directory that may not be read, are no reason to fail. */
+static int sync_directory(cop_ctx *ctx, const char *path) {
+    char *dir = copi_strdup(ctx, path);
+    if (!dir) return ENOMEM;
+    char *slash = strrchr(dir, '/');
+    if (slash) slash[slash == dir] = '\0';
+    int fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), error = 0;
+    if (fd >= 0) {
+        if (fsync(fd) && errno != EINVAL && errno != ENOTSUP) error = errno;
+        close(fd);
+    }
+    copi_free(ctx, dir);
+    return error;
+}
+
+cop_status copi_atomic_commit(copi_atomic *a) {
+    if (!a->file) return copi_fail(a->ctx, COP_E_INTERNAL, "a file is committed that is not open");
+    if (fflush(a->file) && !a->error) a->error = errno;
+    if (a->temporary && !a->error && fsync(fileno(a->file))) a->error = errno;
+    if (fclose(a->file) && !a->error) a->error = errno;
+    a->file = NULL;
+    if (a->temporary) {
+        if (!a->error && rename(a->temporary, a->path)) a->error = errno;
+        if (a->error)
+            unlink(a->temporary);
+        else
+            a->error = sync_directory(a->ctx, a->path);
+    }
+    cop_status status = a->error ? io_error(a->ctx, "write", a->path, a->error) : COP_OK;
+    atomic_forget(a);
+    return status;
+}
+
+void copi_atomic_abort(copi_atomic *a) {
+    if (!a->file) return;
+    fclose(a->file);
+    if (a->temporary) unlink(a->temporary);
+    atomic_forget(a);
+}
+
+cop_status copi_write_file(cop_ctx *ctx, const char *path, const void *bytes, size_t n) {
+    copi_atomic a;
+    cop_status status = copi_atomic_open(ctx, path, &a);
+    if (status) return status;
+    copi_atomic_write(&a, bytes, n);
+    return copi_atomic_commit(&a);
+}
+
+cop_status copi_make_dir(cop_ctx *ctx, const char *path) {
+    char *part = copi_strdup(ctx, path);
+    if (!part) return COP_E_NOMEM;
+    int error = 0;
+    for (size_t i = 1; !error && i <= strlen(path); i++) { /* each prefix that ends before a slash, then the whole */
+        if (path[i] != '/' && path[i] != '\0') continue;
+        part[i] = '\0';
+        struct stat st;
+        if (mkdir(part, 0777)) {
+            error = errno;
+            if (!stat(part, &st)) error = S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+        }
+        part[i] = path[i];
+    }
+    copi_free(ctx, part);
+    if (!*path) error = ENOENT;
+    return error ? io_error(ctx, "make the directory", path, error) : COP_OK;
+}
