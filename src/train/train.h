@@ -23,5 +23,21 @@ cop_status copi_recipe_check(cop_ctx *ctx, const cop_recipe *recipe);
 cop_status copi_check_fit(const cop_net *net, const cop_data *data);
 /** Recompute batch-norm running statistics on n training images (no gradient). Does nothing without batch-norm. */
 cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images);
+/** Put the epochs and costs of more behind those of history, and leave more empty. */
+cop_status copi_history_append(cop_history *history, cop_history *more);
+
+/** The normalization a net's images get: its own if it has one, else the data's. [C] each. */
+typedef struct copi_normalization { const double *mean, *std; } copi_normalization;
+copi_normalization copi_normalization_of(const cop_net *net, const cop_data *data);
+
+/* Evaluation of many nets of one topology: the plan is lowered once. */
+typedef struct copi_meter copi_meter;
+/** options may be NULL. Unless cancellable, a run goes through to its end. data must outlive the meter; net need not.
+ *  Errors: as cop_evaluate. */
+cop_status copi_meter_create(const cop_net *net, const cop_data *data, const cop_eval_options *options,
+                             bool cancellable, copi_meter **meter);
+/** Evaluate net (the meter's topology) on a split. */
+cop_status copi_meter_run(copi_meter *meter, const cop_net *net, cop_split split, cop_eval *eval);
+void copi_meter_destroy(copi_meter *meter);
 
 #endif

@@ -1,0 +1,160 @@
+/* Accuracy and loss on a split, and batch-norm statistics made anew. */
+#include "train/train.h"
+
+#include <math.h>
+#include <string.h>
+
+cop_eval_options cop_eval_options_default(void) {
+    return (cop_eval_options){.batch = 256, .precision = COP_PRECISION_F32};
+}
+
+cop_status copi_check_fit(const cop_net *net, const cop_data *data) {
+    const copi_node *in = &net->node[0];
+    const cop_data_info *info = &data->info;
+    if (in->shape[0] != info->channels || in->shape[1] != info->height || in->shape[2] != info->width)
+        return copi_fail(net->ctx, COP_E_SHAPE,
+                         "the net takes images [%lld,%lld,%lld], those of %s are [%lld,%lld,%lld]",
+                         (long long)in->shape[0], (long long)in->shape[1], (long long)in->shape[2], info->path,
+                         (long long)info->channels, (long long)info->height, (long long)info->width);
+    if (net->classes != info->classes)
+        return copi_fail(net->ctx, COP_E_SHAPE, "the net tells %d classes apart, %s has %d", net->classes, info->path,
+                         info->classes);
+    return COP_OK;
+}
+
+copi_normalization copi_normalization_of(const cop_net *net, const cop_data *data) {
+    if (net->normalized) return (copi_normalization){net->mean, net->std};
+    return (copi_normalization){data->info.mean, data->info.std};
+}
+
+struct copi_meter {
+    cop_ctx *ctx;
+    const cop_data *data;
+    cop_eval_options options;
+    copi_plan *plan;
+    int classes;
+    bool cancellable;
+    float *y, *logits; /* [batch,classes] */
+};
+
+cop_status copi_meter_create(const cop_net *net, const cop_data *data, const cop_eval_options *options,
+                             bool cancellable, copi_meter **meter) {
+    *meter = NULL;
+    cop_ctx *ctx = net->ctx;
+    cop_status s = copi_check_fit(net, data);
+    if (s) return s;
+    cop_eval_options o = options ? *options : cop_eval_options_default();
+    if (o.batch < 1) return copi_fail(ctx, COP_E_ARG, "evaluate: batch is %lld; at least 1", (long long)o.batch);
+    int64_t largest = 1; /* a plan wider than the data would compute nothing but padding */
+    for (int i = 0; i < COP_SPLITS; i++)
+        if (data->info.images[i] > largest) largest = data->info.images[i];
+    if (o.batch > largest) o.batch = largest;
+    copi_meter *m = copi_alloc(ctx, 1, sizeof *m);
+    if (!m) return COP_E_NOMEM;
+    *m = (copi_meter){.ctx = ctx, .data = data, .options = o, .classes = net->classes, .cancellable = cancellable};
+    size_t outputs;
+    if (!copi_mul((size_t)o.batch, (size_t)net->classes, &outputs) ||
+        !(m->y = copi_alloc(ctx, outputs, sizeof *m->y)) ||
+        !(m->logits = copi_alloc(ctx, outputs, sizeof *m->logits)))
+        s = COP_E_NOMEM;
+    if (!s)
+        s = copi_plan_create(ctx, net, &(copi_plan_options){.batch = o.batch, .precision = o.precision}, &m->plan);
+    if (s) {
+        copi_meter_destroy(m);
+        return s;
+    }
+    *meter = m;
+    return COP_OK;
+}
+
+void copi_meter_destroy(copi_meter *m) {
+    if (!m) return;
+    copi_plan_destroy(m->plan);
+    copi_free(m->ctx, m->y);
+    copi_free(m->ctx, m->logits);
+    copi_free(m->ctx, m);
+}
+
+/** Cross-entropy -log softmax(z)[label]; *best: the first of the largest. */
+static double cross_entropy(const float *z, int classes, int32_t label, int *best) {
+    *best = 0;
+    for (int c = 1; c < classes; c++)
+        if (z[c] > z[*best]) *best = c;
+    double sum = 0, top = z[*best];
+    for (int c = 0; c < classes; c++) sum += exp(z[c] - top);
+    return top + log(sum) - z[label];
+}
+
+static cop_status measure(copi_meter *m, copi_loader *loader, int64_t images, cop_eval *eval) {
+    double start = copi_now(), reported = start, loss = 0;
+    const float *x;
+    const int32_t *label;
+    int64_t n;
+    for (;;) {
+        cop_status s = copi_loader_next(loader, &x, &label, &n);
+        if (s) return s;
+        if (!n) break;
+        if ((s = copi_plan_forward(m->plan, x, n, m->y, m->logits))) return s;
+        for (int64_t i = 0; i < n; i++) {
+            int best;
+            loss += cross_entropy(m->logits + i * m->classes, m->classes, label[i], &best);
+            eval->correct += best == label[i];
+            if (m->options.confusion) m->options.confusion[(int64_t)label[i] * m->classes + best]++;
+        }
+        eval->images += n;
+        double now = copi_now(), gone = now - start;
+        if (now - reported > 0.1 || eval->images == images) {
+            reported = now;
+            double rate = gone > 0 ? (double)eval->images / gone : 0;
+            copi_progress(m->ctx,
+                          &(cop_progress){.phase = "evaluate",
+                                          .label = "",
+                                          .rate = rate,
+                                          .done = (eval->images + m->options.batch - 1) / m->options.batch,
+                                          .total = (images + m->options.batch - 1) / m->options.batch,
+                                          .loss = loss / (double)eval->images,
+                                          .accuracy = (double)eval->correct / (double)eval->images,
+                                          .seconds_left = rate > 0 ? (double)(images - eval->images) / rate : NAN});
+        }
+        if (m->cancellable && eval->images < images && copi_cancelled(m->ctx))
+            return copi_fail(m->ctx, COP_E_CANCELLED, "evaluate: interrupted after %lld of %lld images",
+                             (long long)eval->images, (long long)images);
+    }
+    eval->accuracy = (double)eval->correct / (double)eval->images;
+    eval->loss = loss / (double)eval->images;
+    eval->seconds = copi_now() - start;
+    return COP_OK;
+}
+
+cop_status copi_meter_run(copi_meter *m, const cop_net *net, cop_split split, cop_eval *eval) {
+    *eval = (cop_eval){0};
+    int64_t images = (unsigned)split < COP_SPLITS ? m->data->info.images[split] : 0;
+    if (!images)
+        return copi_fail(m->ctx, COP_E_NOT_FOUND, "%s has no images in its %s split", m->data->info.path,
+                         cop_split_name(split));
+    if (m->options.confusion)
+        memset(m->options.confusion, 0, (size_t)m->classes * (size_t)m->classes * sizeof *m->options.confusion);
+    cop_status s = copi_plan_push(m->plan, net);
+    copi_normalization normal = copi_normalization_of(net, m->data);
+    copi_loader *loader = NULL;
+    if (!s)
+        s = copi_loader_create(
+            m->ctx, m->data,
+            &(copi_loader_options){.split = split, .batch = m->options.batch, .mean = normal.mean, .std = normal.std},
+            &loader);
+    if (!s) s = measure(m, loader, images, eval);
+    copi_loader_destroy(loader);
+    if (s) *eval = (cop_eval){0};
+    return s;
+}
+
+cop_status cop_evaluate(const cop_net *net, const cop_data *data, cop_split split, const cop_eval_options *options,
+                        cop_eval *eval) {
+    *eval = (cop_eval){0};
+    copi_meter *meter;
+    cop_status s = copi_meter_create(net, data, options, true, &meter);
+    if (s) return s;
+    s = copi_meter_run(meter, net, split, eval);
+    copi_meter_destroy(meter);
+    return s;
+}

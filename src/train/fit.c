@@ -1,0 +1,385 @@
+/* The training loop: a loader thread's batches into a plan's steps, and the book that is kept of it. */
+#include "train/checkpoint.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct fit_run {
+    cop_ctx *ctx;
+    cop_net *net;
+    const cop_data *data;
+    const copi_fit *fit;
+    const cop_recipe *recipe;
+    cop_history *history;
+    copi_plan *plan, *teacher;
+    copi_loader *loader;
+    copi_meter *meter;                 /* made when the first validation figure is due */
+    float *teacher_y, *teacher_logits; /* [batch,classes] */
+    copi_checkpoint checkpoint;
+    copi_buffer identity;
+    copi_progress_state state;
+    int64_t per_epoch, steps;
+    int epochs, history_cap;
+    double mark; /* training time is counted from here; moved past what is not training */
+    double macs; /* per image */
+} fit_run;
+
+void cop_history_clear(cop_history *history) {
+    if (!history) return;
+    if (history->ctx) copi_free(history->ctx, history->epoch);
+    *history = (cop_history){0};
+}
+
+cop_status copi_history_append(cop_history *history, cop_history *more) {
+    if (!history->ctx) history->ctx = more->ctx;
+    int count = history->count + more->count;
+    if (more->count) {
+        cop_epoch *grown = copi_grow(more->ctx, history->epoch, (size_t)history->count, (size_t)count, sizeof *grown);
+        if (!grown) return COP_E_NOMEM;
+        for (int i = 0; i < more->count; i++) {
+            grown[history->count + i] = more->epoch[i];
+            grown[history->count + i].epoch += history->count;
+            grown[history->count + i].seconds += history->seconds;
+        }
+        history->epoch = grown;
+        history->count = count;
+    }
+    history->images += more->images;
+    history->steps += more->steps;
+    history->seconds += more->seconds;
+    history->macs += more->macs;
+    history->resumed |= more->resumed;
+    cop_history_clear(more);
+    return COP_OK;
+}
+
+static bool distils(const cop_recipe *r) {
+    return r->teacher && r->distil_share > 0;
+}
+
+/* Everything that decides what a run computes, a line each, so that a refusal can quote the line that differs. */
+static cop_status describe(fit_run *f) {
+    copi_buffer *b = &f->identity;
+    const cop_recipe *r = f->recipe;
+    copi_buffer_printf(b, "phase %s\ndata %s\nnet %016llx\n", f->fit->phase, f->data->info.digest,
+                       (unsigned long long)copi_topology_digest(f->net));
+    copi_buffer_printf(b, "batch %lld\noptimizer %s\nschedule %s\nprecision %s\nseed %llu\nflip %d\nshift %d\n",
+                       (long long)r->batch, cop_optimizer_name(r->optimizer), cop_schedule_name(r->schedule),
+                       cop_precision_name(copi_plan_precision(f->plan)), (unsigned long long)r->seed, r->flip,
+                       r->shift);
+    const struct {
+        const char *name;
+        double value;
+    } number[] = {
+        {"epochs", r->epochs},
+        {"rate", r->rate},
+        {"momentum", r->momentum},
+        {"beta1", r->beta1},
+        {"beta2", r->beta2},
+        {"epsilon", r->epsilon},
+        {"decay", r->decay},
+        {"l1", r->l1},
+        {"l2", r->l2},
+        {"l2_conv", r->l2_conv},
+        {"warmup", r->warmup},
+        {"step_epochs[0]", r->step_epochs[0]},
+        {"step_epochs[1]", r->step_epochs[1]},
+        {"step_epochs[2]", r->step_epochs[2]},
+        {"step_epochs[3]", r->step_epochs[3]},
+        {"step_factor", r->step_factor},
+        {"label_smoothing", r->label_smoothing},
+        {"distil_share", distils(r) ? r->distil_share : 0},
+        {"distil_temperature", distils(r) ? r->distil_temperature : 0},
+    };
+    for (size_t i = 0; i < COPI_COUNT(number); i++)
+        copi_buffer_printf(b, "%s %.17g\n", number[i].name, number[i].value);
+    if (distils(r)) copi_buffer_printf(b, "teacher %016llx\n", (unsigned long long)copi_net_digest(r->teacher));
+    copi_normalization normal = copi_normalization_of(f->net, f->data);
+    for (int64_t c = 0; c < f->data->info.channels; c++)
+        copi_buffer_printf(b, "normalization[%lld] %.17g %.17g\n", (long long)c, normal.mean[c], normal.std[c]);
+    const copi_gate_rule *g = f->fit->gates;
+    if (g) {
+        copi_buffer_printf(b, "factors %s gamma %.17g momentum %.17g rate %.17g", cop_prox_name(g->prox), g->gamma,
+                           g->momentum, f->fit->gate_rate);
+        if (g->cost)
+            copi_buffer_printf(b, " cost %016llx",
+                               (unsigned long long)copi_hash(0, g->cost, (size_t)f->net->nodes * sizeof *g->cost));
+        copi_buffer_text(b, "\n");
+    }
+    f->checkpoint.identity = b->data;
+    return b->failed ? COP_E_NOMEM : COP_OK;
+}
+
+static cop_status open_teacher(fit_run *f) {
+    const cop_net *teacher = f->recipe->teacher;
+    cop_status s = copi_check_fit(teacher, f->data);
+    if (s) return copi_fail_in(f->ctx, s, "teacher");
+    copi_normalization ours = copi_normalization_of(f->net, f->data),
+                       theirs = copi_normalization_of(teacher, f->data);
+    size_t channels = (size_t)f->data->info.channels;
+    if (memcmp(ours.mean, theirs.mean, channels * sizeof *ours.mean) ||
+        memcmp(ours.std, theirs.std, channels * sizeof *ours.std))
+        return copi_fail(f->ctx, COP_E_REFUSED,
+                         "teacher: it wants images normalized by mean %g, std %g in channel 0, the net "
+                         "by %g, %g; train both with the same normalization",
+                         theirs.mean[0], theirs.std[0], ours.mean[0], ours.std[0]);
+    size_t outputs;
+    if (!copi_mul((size_t)f->recipe->batch, (size_t)f->net->classes, &outputs) ||
+        !(f->teacher_y = copi_alloc(f->ctx, outputs, sizeof(float))) ||
+        !(f->teacher_logits = copi_alloc(f->ctx, outputs, sizeof(float))))
+        return COP_E_NOMEM;
+    return copi_plan_create(f->ctx, teacher,
+                            &(copi_plan_options){.batch = f->recipe->batch, .precision = f->recipe->precision},
+                            &f->teacher);
+}
+
+static cop_status open_plan(fit_run *f) {
+    const cop_recipe *r = f->recipe;
+    cop_status s = copi_plan_create(
+        f->ctx, f->net,
+        &(copi_plan_options){.batch = r->batch, .training = true, .precision = r->precision, .seed = r->seed},
+        &f->plan);
+    if (s) return s;
+    copi_plan_set_optimizer(f->plan, &(copi_optimizer){.kind = r->optimizer,
+                                                       .momentum = r->momentum,
+                                                       .beta1 = r->beta1,
+                                                       .beta2 = r->beta2,
+                                                       .epsilon = r->epsilon,
+                                                       .decay = r->decay,
+                                                       .l1 = r->l1,
+                                                       .l2 = r->l2,
+                                                       .l2_conv = r->l2_conv});
+    if (f->fit->gates) copi_plan_set_gates(f->plan, f->fit->gates);
+    return distils(r) ? open_teacher(f) : COP_OK;
+}
+
+static cop_status open_loader(fit_run *f) {
+    const cop_recipe *r = f->recipe;
+    copi_normalization normal = copi_normalization_of(f->net, f->data);
+    return copi_loader_create(f->ctx, f->data,
+                              &(copi_loader_options){.split = COP_SPLIT_TRAIN,
+                                                     .batch = r->batch,
+                                                     .shuffle = true,
+                                                     .drop_last = true,
+                                                     .flip = r->flip,
+                                                     .shift = r->shift,
+                                                     .seed = r->seed,
+                                                     .first_step = f->state.step,
+                                                     .steps = f->steps,
+                                                     .mean = normal.mean,
+                                                     .std = normal.std},
+                              &f->loader);
+}
+
+static void count(fit_run *f) { /* the clock's and the book's state of this moment */
+    double now = copi_now();
+    f->state.seconds += now - f->mark;
+    f->mark = now;
+    f->history->seconds = f->state.seconds;
+    f->history->steps = f->state.step;
+    f->history->images = f->state.step * f->recipe->batch;
+    f->history->macs = 3 * f->macs * (double)f->history->images;
+}
+
+static void report(fit_run *f, int64_t from, double since) {
+    const copi_progress_state *st = &f->state;
+    double gone = copi_now() - since, done = (double)(st->step - from);
+    double each = done > 0 ? gone / done : 0;
+    int64_t in_epoch = st->images / f->recipe->batch;
+    copi_progress(f->ctx, &(cop_progress){.phase = f->fit->phase,
+                                          .label = "",
+                                          .done = st->step,
+                                          .total = f->steps,
+                                          .epoch = (int)((st->step > 0 ? st->step - 1 : 0) / f->per_epoch) + 1,
+                                          .epochs = f->epochs,
+                                          .rate = each > 0 ? (double)f->recipe->batch / each : 0,
+                                          .loss = in_epoch ? st->loss / (double)in_epoch : NAN,
+                                          .accuracy = st->images ? (double)st->correct / (double)st->images : NAN,
+                                          .seconds_left = done > 0 ? each * (double)(f->steps - st->step) : NAN});
+}
+
+static cop_status validate(fit_run *f, cop_epoch *e) {
+    if (!f->data->info.images[COP_SPLIT_VALIDATION]) return COP_OK;
+    cop_status s = COP_OK;
+    if (!f->meter) s = copi_meter_create(f->net, f->data, NULL, false, &f->meter);
+    cop_eval eval;
+    if (!s) s = copi_meter_run(f->meter, f->net, COP_SPLIT_VALIDATION, &eval);
+    if (s) return s;
+    e->accuracy_validation = eval.accuracy;
+    e->loss_validation = eval.loss;
+    return COP_OK;
+}
+
+static cop_status keep(fit_run *f) { /* the checkpoint, if there is to be one */
+    if (!f->recipe->checkpoint) return COP_OK;
+    return copi_checkpoint_save(&f->checkpoint, f->net, f->plan, &f->state, f->history);
+}
+
+/* A step may leave weights that are not finite under a loss that still was. */
+static cop_status check_finite(const fit_run *f) {
+    for (size_t i = 0; i < f->net->block_count; i++)
+        if (!isfinite(f->net->block[i]))
+            return copi_fail(f->ctx, COP_E_DIVERGED,
+                             "%s: a weight is %g after step %lld; a lower rate than %g would help", f->fit->phase,
+                             (double)f->net->block[i], (long long)f->state.step, f->recipe->rate);
+    return COP_OK;
+}
+
+static cop_status end_epoch(fit_run *f, double rate) {
+    cop_history *h = f->history;
+    count(f);
+    cop_status s = copi_plan_pull(f->plan, f->net);
+    if (!s) s = check_finite(f);
+    if (s) return s;
+    if (h->count == f->history_cap) {
+        int cap = f->history_cap + 16;
+        cop_epoch *grown = copi_grow(f->ctx, h->epoch, (size_t)h->count, (size_t)cap, sizeof *grown);
+        if (!grown) return COP_E_NOMEM;
+        h->epoch = grown;
+        f->history_cap = cap;
+    }
+    bool last =
+        f->state.step == f->steps || (f->recipe->max_seconds > 0 && f->state.seconds >= f->recipe->max_seconds);
+    cop_epoch *e = &h->epoch[h->count++];
+    *e = (cop_epoch){.epoch = h->count,
+                     .rate = rate,
+                     .loss = f->state.loss * (double)f->recipe->batch / (double)f->state.images,
+                     .accuracy = (double)f->state.correct / (double)f->state.images,
+                     .accuracy_validation = NAN,
+                     .loss_validation = NAN,
+                     .seconds = f->state.seconds};
+    f->state.loss = 0;
+    f->state.correct = f->state.images = 0;
+    bool due = last || (f->recipe->evaluate_every > 0 && h->count % f->recipe->evaluate_every == 0);
+    if (due) s = validate(f, e);
+    if (!s) s = keep(f);
+    f->mark = copi_now();
+    return s;
+}
+
+static cop_status run_steps(fit_run *f) {
+    const cop_recipe *r = f->recipe;
+    const int64_t from = f->state.step;
+    double since = copi_now(), reported = since;
+    f->mark = since;
+    while (f->state.step < f->steps) {
+        int64_t t = f->state.step, n, correct;
+        const float *x;
+        const int32_t *label;
+        double loss, rate = cop_schedule_rate(r, t, f->steps, f->per_epoch);
+        cop_status s = f->fit->on_step ? f->fit->on_step(f->fit->user, f->plan, t, f->steps) : COP_OK;
+        if (!s) s = copi_loader_next(f->loader, &x, &label, &n);
+        if (!s && n != r->batch)
+            s = copi_fail(f->ctx, COP_E_INTERNAL, "%s: the loader gave %lld images at step %lld", f->fit->phase,
+                          (long long)n, (long long)t);
+        if (!s && f->teacher) s = copi_plan_forward(f->teacher, x, n, f->teacher_y, f->teacher_logits);
+        if (!s)
+            s = copi_plan_step(f->plan,
+                               &(copi_step){.x = x,
+                                            .label = label,
+                                            .label_smoothing = r->label_smoothing,
+                                            .teacher = f->teacher ? f->teacher_logits : NULL,
+                                            .distil_share = r->distil_share,
+                                            .distil_temperature = r->distil_temperature,
+                                            .rate = rate,
+                                            .gate_rate = r->rate > 0 ? f->fit->gate_rate * (rate / r->rate) : 0},
+                               &loss, &correct);
+        if (s) return s;
+        f->state.step++;
+        f->state.loss += loss;
+        f->state.correct += correct;
+        f->state.images += n;
+        bool finished = f->state.step == f->steps, ended = finished || f->state.step % f->per_epoch == 0;
+        if (finished || copi_now() - reported > 0.1) {
+            report(f, from, since);
+            reported = copi_now();
+        }
+        if (ended && (s = end_epoch(f, rate))) return s;
+        if (ended && r->max_seconds > 0 && f->state.seconds >= r->max_seconds) return COP_OK;
+        if (!finished && copi_cancelled(f->ctx))
+            return copi_fail(f->ctx, COP_E_CANCELLED, "%s: interrupted after step %lld of %lld", f->fit->phase,
+                             (long long)f->state.step, (long long)f->steps);
+    }
+    return COP_OK;
+}
+
+/* What the images are like that the net knows. From the start, so that an interrupted net is usable too. */
+static cop_status adopt(fit_run *f) {
+    cop_status s = COP_OK;
+    if (!f->net->normalized) s = copi_net_set_normalization(f->net, f->data->info.mean, f->data->info.std);
+    if (!s && !f->net->class_name && f->data->info.class_name)
+        s = copi_net_set_classes(f->net, f->data->info.class_name, f->data->info.classes);
+    return s;
+}
+
+static cop_status sign(fit_run *f) {
+    const cop_recipe *r = f->recipe;
+    return copi_net_note(f->net, "%s: %lld steps of %lld images, %s %g %s, seed %llu, data %.12s", f->fit->phase,
+                         (long long)f->state.step, (long long)r->batch, cop_optimizer_name(r->optimizer), r->rate,
+                         cop_schedule_name(r->schedule), (unsigned long long)r->seed, f->data->info.digest);
+}
+
+static cop_status prepare(fit_run *f) {
+    const cop_recipe *r = f->recipe;
+    cop_status s = copi_recipe_check(f->ctx, r);
+    if (s || (s = copi_check_fit(f->net, f->data))) return s;
+    int64_t images = f->data->info.images[COP_SPLIT_TRAIN];
+    f->per_epoch = images / r->batch;
+    if (!f->per_epoch)
+        return copi_fail(f->ctx, COP_E_RANGE, "%s: a batch of %lld is more than the %lld training images of %s",
+                         f->fit->phase, (long long)r->batch, (long long)images, f->data->info.path);
+    f->steps = (int64_t)llround(r->epochs * (double)f->per_epoch);
+    if (!f->steps && r->epochs > 0) f->steps = 1;
+    f->epochs = (int)((f->steps + f->per_epoch - 1) / f->per_epoch);
+    cop_net_info info;
+    cop_net_get_info(f->net, &info);
+    f->macs = (double)info.macs;
+    copi_net_apply_masks(f->net); /* masked entries are 0 from the first step on */
+    f->checkpoint = (copi_checkpoint){.path = r->checkpoint, .start = copi_net_digest(f->net)};
+    if ((s = open_plan(f)) || (s = describe(f))) return s;
+    bool found = false;
+    if (r->resume && (s = copi_checkpoint_load(&f->checkpoint, f->net, f->plan, &f->state, f->history, &found)))
+        return s;
+    f->history->resumed = found;
+    f->history_cap = f->history->count;
+    if (f->state.step > f->steps)
+        return copi_fail(f->ctx, COP_E_FORMAT, "%s: checkpoint of step %lld in a run of %lld", r->checkpoint,
+                         (long long)f->state.step, (long long)f->steps);
+    return f->state.step < f->steps ? open_loader(f) : COP_OK;
+}
+
+cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit, cop_history *history) {
+    cop_history own;
+    if (!history) history = &own;
+    *history = (cop_history){.ctx = net->ctx};
+    copi_fit named = *fit;
+    if (!named.phase) named.phase = "train";
+    fit_run f = {.ctx = net->ctx, .net = net, .data = data, .fit = &named, .recipe = fit->recipe, .history = history};
+    copi_buffer_init(&f.identity, f.ctx);
+    cop_status s = prepare(&f);
+    if (!s) s = adopt(&f);
+    if (!s) {
+        f.mark = copi_now();
+        s = run_steps(&f);
+        count(&f);
+        if (s == COP_E_CANCELLED || s == COP_E_DIVERGED) { /* the text of what ended the run outlives the saving */
+            cop_status saved = copi_plan_pull(f.plan, net);
+            if (!saved && s == COP_E_CANCELLED) saved = keep(&f);
+            if (saved) s = saved;
+        }
+        if (!s) s = sign(&f);
+    }
+    copi_meter_destroy(f.meter);
+    copi_loader_destroy(f.loader);
+    copi_plan_destroy(f.teacher);
+    copi_plan_destroy(f.plan);
+    copi_free(f.ctx, f.teacher_y);
+    copi_free(f.ctx, f.teacher_logits);
+    copi_buffer_clear(&f.identity);
+    if (history == &own) cop_history_clear(&own);
+    return s;
+}
+
+cop_status cop_train(cop_net *net, const cop_data *data, const cop_recipe *recipe, cop_history *history) {
+    return copi_fit_run(net, data, &(copi_fit){.recipe = recipe, .phase = "train"}, history);
+}
