@@ -7,7 +7,8 @@
 
 typedef uint16_t copi_bf16; /* the upper half of an f32, rounded to nearest even */
 
-/* An activation y = f(x) whose derivative is told from y: relu, relu6 (high = 6), leaky relu (slope). */
+/* An activation y = min(high, x > 0 ? x : slope x) whose derivative is told from y: relu, relu6 (high 6), leaky relu;
+ * the identity has slope 1. high is infinite where there is none. */
 typedef struct copi_act { float slope, high; } copi_act;
 
 /* What the optimizer does to one run of parameters that are treated alike. */
@@ -29,14 +30,16 @@ typedef struct copi_typed_kernels {
     /** y = kept ? scale * x : 0; element i is kept where the 16 random bits of (key, i) >= threshold. first: the
      *  number of element 0 (a multiple of 8). Serves backward too: dx from dy with the same numbers. */
     void (*dropout)(void *y, const void *x, int64_t n, float scale, uint32_t threshold, uint64_t key, int64_t first);
-    void (*add)(void *y, const void *a, const void *b, int64_t n);
+    /** y = f(a + b); y may be a */
+    void (*add)(void *y, const void *a, const void *b, int64_t n, copi_act act);
 } copi_typed_kernels;
 
 typedef struct copi_kernels {
     const char *isa;
     copi_typed_kernels f32, bf16;
-    void (*sgd)(float *w, const float *g, float *v, const float *mask, int64_t n, const copi_update *u);
-    void (*adam)(float *w, const float *g, float *m, float *v, const float *mask, int64_t n, const copi_update *u);
+    /** One step of the optimizer; entries with keep[i] == 0 become 0, keep NULL: none do. */
+    void (*sgd)(float *w, const float *g, float *v, const uint8_t *keep, int64_t n, const copi_update *u);
+    void (*adam)(float *w, const float *g, float *m, float *v, const uint8_t *keep, int64_t n, const copi_update *u);
     /** e[i] = lambda[unit[i]] * w[i] */
     void (*gate_apply)(float *e, const float *w, const float *lambda, const int32_t *unit, int64_t n);
     void (*to_bf16)(copi_bf16 *y, const float *x, int64_t n);

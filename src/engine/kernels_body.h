@@ -51,23 +51,27 @@ static void keep_block(uint64_t key, uint64_t block, uint32_t threshold, float s
 #define GET_bf16(p, i) copi_bf16_to_f32(((const copi_bf16 *)(p))[i])
 #define PUT_bf16(p, i, x) ((copi_bf16 *)(p))[i] = copi_f32_to_bf16(x)
 
+/* A vector loop without a check whether the arrays overlap: they are apart, or the same from their start on. */
+#define EACH                                                                                                         \
+    _Pragma("omp simd") for (int64_t i = 0; i < n; i++)
+
 #define TYPED(T)                                                                                                     \
     static void act_forward_##T(void *y, const void *x, int64_t n, copi_act act) {                                   \
-        for (int64_t i = 0; i < n; i++) {                                                                            \
+        EACH {                                                                                                       \
             float v = GET_##T(x, i);                                                                                 \
             float r = v > 0 ? v : act.slope * v;                                                                     \
-            PUT_##T(y, i, r < act.high ? r : act.high);                                                              \
+            PUT_##T(y, i, r > act.high ? act.high : r);                                                              \
         }                                                                                                            \
     }                                                                                                                \
     static void act_backward_##T(void *dx, const void *dy, const void *y, int64_t n, copi_act act) {                 \
-        for (int64_t i = 0; i < n; i++) {                                                                            \
+        EACH {                                                                                                       \
             float v = GET_##T(y, i), d = GET_##T(dy, i);                                                             \
             float r = v > 0 ? d : act.slope * d;                                                                     \
             PUT_##T(dx, i, v < act.high ? r : 0.0f);                                                                 \
         }                                                                                                            \
     }                                                                                                                \
     static void mask_backward_##T(void *dx, const void *dy, const void *y, int64_t n, float scale) {                 \
-        for (int64_t i = 0; i < n; i++) {                                                                            \
+        EACH {                                                                                                       \
             float d = scale * GET_##T(dy, i);                                                                        \
             PUT_##T(dx, i, GET_##T(y, i) > 0 ? d : 0.0f);                                                            \
         }                                                                                                            \
@@ -78,11 +82,16 @@ static void keep_block(uint64_t key, uint64_t block, uint32_t threshold, float s
         for (int64_t at = 0; at < n; at += DROP_BLOCK) {                                                             \
             int64_t m = n - at < DROP_BLOCK ? n - at : DROP_BLOCK;                                                   \
             keep_block(key, (uint64_t)(first + at) / DROP_BLOCK, threshold, scale, factor);                          \
-            for (int64_t i = 0; i < m; i++) PUT_##T(y, at + i, factor[i] * GET_##T(x, at + i));                      \
+            _Pragma("omp simd") for (int64_t i = 0; i < m; i++)                                                      \
+                PUT_##T(y, at + i, factor[i] * GET_##T(x, at + i));                                                  \
         }                                                                                                            \
     }                                                                                                                \
-    static void add_##T(void *y, const void *a, const void *b, int64_t n) {                                          \
-        for (int64_t i = 0; i < n; i++) PUT_##T(y, i, GET_##T(a, i) + GET_##T(b, i));                                \
+    static void add_##T(void *y, const void *a, const void *b, int64_t n, copi_act act) {                            \
+        EACH {                                                                                                       \
+            float v = GET_##T(a, i) + GET_##T(b, i);                                                                 \
+            float r = v > 0 ? v : act.slope * v;                                                                     \
+            PUT_##T(y, i, r > act.high ? act.high : r);                                                              \
+        }                                                                                                            \
     }
 
 TYPED(f32)
@@ -92,7 +101,7 @@ static float sign(float x) { return (float)((x > 0) - (x < 0)); }
 
 /* Each update exists with and without a mask, so that the dense case reads no mask. */
 #define SGD_LOOP(KEEP)                                                                                               \
-    for (int64_t i = 0; i < n; i++) {                                                                                \
+    EACH {                                                                                                           \
         float d = g[i] + u->l2 * w[i] + u->l1 * sign(w[i]);                                                          \
         float nv = u->momentum * v[i] + d;                                                                           \
         float nw = w[i] - u->rate * (d + u->momentum * nv);                                                          \
@@ -100,7 +109,7 @@ static float sign(float x) { return (float)((x > 0) - (x < 0)); }
         w[i] = KEEP(nw);                                                                                             \
     }
 #define ADAM_LOOP(KEEP)                                                                                              \
-    for (int64_t i = 0; i < n; i++) {                                                                                \
+    EACH {                                                                                                           \
         float d = g[i] + u->l2 * w[i] + u->l1 * sign(w[i]);                                                          \
         float nm = u->beta1 * m[i] + (1 - u->beta1) * d;                                                             \
         float nv = u->beta2 * v[i] + (1 - u->beta2) * d * d;                                                         \
@@ -110,25 +119,25 @@ static float sign(float x) { return (float)((x > 0) - (x < 0)); }
         w[i] = KEEP(nw);                                                                                             \
     }
 #define ALL(x) (x)
-#define MASKED(x) (mask[i] != 0 ? (x) : 0.0f)
+#define MASKED(x) (keep[i] != 0 ? (x) : 0.0f)
 
-static void sgd(float *restrict w, const float *restrict g, float *restrict v, const float *restrict mask, int64_t n,
+static void sgd(float *restrict w, const float *restrict g, float *restrict v, const uint8_t *restrict keep, int64_t n,
                 const copi_update *u) {
-    if (mask) SGD_LOOP(MASKED) else SGD_LOOP(ALL)
+    if (keep) SGD_LOOP(MASKED) else SGD_LOOP(ALL)
 }
 
 static void adam(float *restrict w, const float *restrict g, float *restrict m, float *restrict v,
-                 const float *restrict mask, int64_t n, const copi_update *u) {
-    if (mask) ADAM_LOOP(MASKED) else ADAM_LOOP(ALL)
+                 const uint8_t *restrict keep, int64_t n, const copi_update *u) {
+    if (keep) ADAM_LOOP(MASKED) else ADAM_LOOP(ALL)
 }
 
 static void gate_apply(float *restrict e, const float *restrict w, const float *restrict lambda,
                        const int32_t *restrict unit, int64_t n) {
-    for (int64_t i = 0; i < n; i++) e[i] = lambda[unit[i]] * w[i];
+    EACH e[i] = lambda[unit[i]] * w[i];
 }
 
 static void to_bf16(copi_bf16 *restrict y, const float *restrict x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) y[i] = copi_f32_to_bf16(x[i]);
+    EACH y[i] = copi_f32_to_bf16(x[i]);
 }
 
 #define TABLE(T) {act_forward_##T, act_backward_##T, mask_backward_##T, dropout_##T, add_##T}

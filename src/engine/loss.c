@@ -52,9 +52,11 @@ void plan_loss(copi_plan *p, const copi_step *step, double *loss, int64_t *corre
         for (int c = 0; c < classes; c++) {
             double q = (c == step->label[i] ? 1 - e : 0) + e / classes, g = (1 - a) * (y[c] - q);
             if (a > 0) g += a * t * (student[c] - teacher[c]);
-            float value = (float)(g / (double)n);
-            if (p->bf16) ((copi_bf16 *)d)[i * classes + c] = copi_f32_to_bf16(value);
-            else ((float *)d)[i * classes + c] = value;
+            float scaled = (float)(g / (double)n);
+            if (p->bf16)
+                ((copi_bf16 *)d)[i * classes + c] = copi_f32_to_bf16(scaled);
+            else
+                ((float *)d)[i * classes + c] = scaled;
         }
     }
     *loss = total / (double)n;

@@ -45,9 +45,13 @@ void dn_md_free(dn_md *md) {
     memset(md, 0, sizeof *md);
 }
 
-size_t dn_md_bytes(const dn_md *md) { return dnnl_memory_desc_get_size(dn_view(md)); }
+size_t dn_md_bytes(const dn_md *md) {
+    return dnnl_memory_desc_get_size(dn_view(md));
+}
 
-bool dn_md_equal(const dn_md *a, const dn_md *b) { return dnnl_memory_desc_equal(dn_view(a), dn_view(b)) != 0; }
+bool dn_md_equal(const dn_md *a, const dn_md *b) {
+    return dnnl_memory_desc_equal(dn_view(a), dn_view(b)) != 0;
+}
 
 dnnl_status_t dn_chosen(dn_md *md, const_dnnl_primitive_desc_t pd, dnnl_query_t what) {
     return dn_md_copy(md, dnnl_primitive_desc_query_md(pd, what, 0));
@@ -71,9 +75,9 @@ dnnl_status_t dn_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_p
 dnnl_status_t dn_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *diff_src,
                                     const dn_md *weights, const dn_md *diff_dst, const dn_window *w,
                                     dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
-    return dnnl_convolution_backward_data_primitive_desc_create(
-        pd, e, dnnl_convolution_direct, dn_view(diff_src), dn_view(weights), dn_view(diff_dst), w->stride,
-        w->dilation, w->pad_l, w->pad_r, hint, attr);
+    return dnnl_convolution_backward_data_primitive_desc_create(pd, e, dnnl_convolution_direct, dn_view(diff_src),
+                                                                dn_view(weights), dn_view(diff_dst), w->stride,
+                                                                w->dilation, w->pad_l, w->pad_r, hint, attr);
 }
 
 dnnl_status_t dn_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *src,
@@ -127,7 +131,8 @@ dnnl_status_t dn_norm_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_p
 }
 
 dnnl_status_t dn_norm_backward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *diff, const dn_md *data,
-                               float epsilon, unsigned flags, dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
+                               float epsilon, unsigned flags, dnnl_primitive_desc_t hint,
+                               dnnl_primitive_attr_t attr) {
     return dnnl_batch_normalization_backward_primitive_desc_create(pd, e, dnnl_backward, dn_view(diff), dn_view(diff),
                                                                    dn_view(data), epsilon, flags, hint, attr);
 }
@@ -178,9 +183,9 @@ dnnl_status_t dn_dense_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_
                                const dn_md *weights, const dn_md *bias, const dn_md *dst,
                                dnnl_primitive_attr_t attr) {
     dnnl_inner_product_desc_t d;
-    return finish(dnnl_inner_product_forward_desc_init(&d, prop, dn_view(src), dn_view(weights), dn_view(bias),
-                                                       dn_view(dst)),
-                  pd, &d, e, NULL, attr);
+    return finish(
+        dnnl_inner_product_forward_desc_init(&d, prop, dn_view(src), dn_view(weights), dn_view(bias), dn_view(dst)),
+        pd, &d, e, NULL, attr);
 }
 
 dnnl_status_t dn_dense_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *diff_src,
@@ -226,11 +231,12 @@ dnnl_status_t dn_norm_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_p
 }
 
 dnnl_status_t dn_norm_backward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *diff, const dn_md *data,
-                               float epsilon, unsigned flags, dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
+                               float epsilon, unsigned flags, dnnl_primitive_desc_t hint,
+                               dnnl_primitive_attr_t attr) {
     dnnl_batch_normalization_desc_t d;
-    return finish(dnnl_batch_normalization_backward_desc_init(&d, dnnl_backward, dn_view(diff), dn_view(data),
-                                                              epsilon, flags),
-                  pd, &d, e, hint, attr);
+    return finish(
+        dnnl_batch_normalization_backward_desc_init(&d, dnnl_backward, dn_view(diff), dn_view(data), epsilon, flags),
+        pd, &d, e, hint, attr);
 }
 
 dnnl_status_t dn_post_activation(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float alpha, float beta) {

@@ -30,24 +30,26 @@ void plan_update(copi_plan *p, double rate) {
     conv.l2 = (float)(2 * (o->l2 + o->l2_conv) + (decoupled ? 0 : o->decay));
 #pragma omp parallel for schedule(static)
     for (int c = 0; c < p->chunks; c++) {
-        const weight *w = &p->weights[p->chunk[c].weight];
+        const plan_weight *w = &p->weights[p->chunk[c].weight];
         int64_t at = p->chunk[c].begin, n = p->chunk[c].n;
         const copi_update *u = w->conv ? &conv : w->kernel ? &kernel : &base;
-        const float *mask = w->masked ? p->k + at : NULL;
-        if (sgd) p->kernels->sgd(p->w + at, p->g + at, p->s0 + at, mask, n, u);
-        else p->kernels->adam(p->w + at, p->g + at, p->s0 + at, p->s1 + at, mask, n, u);
+        const uint8_t *keep = w->masked ? p->keep + at : NULL;
+        if (sgd)
+            p->kernels->sgd(p->w + at, p->g + at, p->s0 + at, keep, n, u);
+        else
+            p->kernels->adam(p->w + at, p->g + at, p->s0 + at, p->s1 + at, keep, n, u);
     }
 }
 
 /** Move the factors of every gate. s0 holds v, s1 the look-ahead point l' at which the gradient was taken, w the
  *  factors themselves:
- *    apg          z = l' - eta g;  lambda = max(0, z - eta gamma);  v = lambda - l' + mu v;  l' = max(0, lambda + mu v)
- *    subgradient  v = mu v + g + gamma sign(lambda);  lambda -= eta v;  l' = lambda
- *  Source: Huang & Wang 2018, arXiv:1707.01213; the clamp inside v keeps the momentum from winding up. */
+ *    apg          z = l' - eta g;  lambda = max(0, z - eta gamma);  v = lambda - l' + mu v;  l' = max(0, lambda + mu
+ * v) subgradient  v = mu v + g + gamma sign(lambda);  lambda -= eta v;  l' = lambda Source: Huang & Wang 2018,
+ * arXiv:1707.01213; the clamp inside v keeps the momentum from winding up. */
 void plan_gates_step(copi_plan *p, double eta) {
     const double mu = p->gates.momentum;
     for (int i = 0; i < p->weight_count; i++) {
-        const weight *w = &p->weights[i];
+        const plan_weight *w = &p->weights[i];
         if (w->kind != COPI_PARAM_GATE) continue;
         int node = p->net->param[w->param].node;
         double gamma = p->gates.gamma * (p->gates.cost ? p->gates.cost[node] : 1.0);

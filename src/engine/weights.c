@@ -1,4 +1,5 @@
-/* Parameters in the engine's layout: registration, push and pull, optimizer state, gates folded into their producer. */
+/* Parameters in the engine's layout: registration, push and pull, optimizer state, gates folded into their producer.
+ */
 #include "engine/plan.h"
 
 #include <math.h>
@@ -7,36 +8,60 @@
 
 #define CHUNK 8192 /* floats; a multiple of a cache line, small enough to share out evenly */
 
-int plan_weight(copi_plan *p, int node, int slot_in_node, const dn_md *md, const dn_md *plain) {
+static void run_gate_apply(copi_plan *p, const plan_action *a) {
+    const plan_weight *w = &p->weights[a->weight[0]];
+    const float *lambda = p->s1 + p->weights[w->gate].at; /* the look-ahead point */
+    p->kernels->gate_apply(p->e + w->at, p->w + w->at, lambda, w->unit, w->n);
+}
+
+int plan_new_weight(copi_plan *p, int node, int slot_in_node, const dn_md *md, const dn_md *logical, int gate) {
+    if (p->status) return -1;
     const copi_node *n = &p->net->node[node];
     const copi_param *param = copi_node_slot(p->net, n, slot_in_node);
-    int number = p->weight_count;
-    weight *w = &p->weights[number];
-    *w = (weight){.param = n->param[slot_in_node], .kind = param->kind, .count = param->count, .at = p->floats, .gate = -1};
-    p->weight_count++;
-    dnnl_status_t d = md ? dn_md_copy(&w->md, dn_view(md)) : dn_md_make(&w->md, 1, &param->count, dnnl_f32, dnnl_a);
-    if (d == dnnl_success)
-        d = plain ? dn_md_copy(&w->plain, dn_view(plain)) : dn_md_make(&w->plain, 1, &param->count, dnnl_f32, dnnl_a);
-    if (plan_dnnl(p, d, "layout", node)) return -1;
-    w->n = plan_elements(&w->md, false);
+    const dn_md *vector = md ? NULL : plan_md(p, 1, &param->count, dnnl_f32, dnnl_a);
+    if (p->status) return -1;
+    plan_weight *w = &p->weights[p->weight_count];
+    *w = (plan_weight){.param = n->param[slot_in_node],
+                       .kind = param->kind,
+                       .count = param->count,
+                       .md = md ? md : vector,
+                       .plain = logical ? logical : vector,
+                       .at = p->floats,
+                       .gate = gate};
+    w->n = (int64_t)(dn_md_bytes(w->md) / sizeof(float));
     w->trained = param->kind <= COPI_PARAM_SHIFT;
     w->kernel = param->kind == COPI_PARAM_WEIGHT;
     w->conv = w->kernel && n->op == COPI_OP_CONV;
     p->floats += (w->n + 15) / 16 * 16;
     size_t offset = (size_t)w->at * sizeof(float);
-    w->mem_w = plan_mem(p, &w->md, SLOT_W, offset);
-    w->mem_g = plan_mem(p, &w->md, SLOT_G, offset);
-    w->mem_e = plan_mem(p, &w->md, SLOT_E, offset);
-    return w->mem_w < 0 || w->mem_g < 0 || w->mem_e < 0 ? -1 : number;
+    w->mem_w = w->mem_used = plan_new_mem_at(p, w->md, SLOT_W, offset);
+    w->mem_g = plan_new_mem_at(p, w->md, SLOT_G, offset);
+    if (gate >= 0) {
+        w->mem_used = plan_new_mem_at(p, w->md, SLOT_E, offset);
+        plan_actions *list = plan_begin(p, &p->prepare);
+        plan_action *a = plan_own(p, "gate", node, run_gate_apply);
+        plan_begin(p, list);
+        if (a) a->weight[0] = p->weight_count;
+    }
+    return p->status ? -1 : p->weight_count++;
 }
 
-static cop_status reorder_primitive(copi_plan *p, const dn_md *from, const dn_md *to, dnnl_primitive_t *primitive) {
-    dnnl_primitive_desc_t pd;
-    cop_status s = plan_dnnl(p, dn_reorder(&pd, p->engine, from, to, NULL), "reorder", -1);
-    if (s) return s;
-    s = plan_dnnl(p, dnnl_primitive_create(primitive, pd), "reorder", -1);
-    dnnl_primitive_desc_destroy(pd);
-    return s;
+int plan_new_gate(copi_plan *p, int node) {
+    int gate = p->node[node].gate;
+    if (gate < 0) return -1;
+    p->gated = true;
+    return p->node[gate].weight[COPI_GATE] = plan_new_weight(p, gate, COPI_GATE, NULL, NULL, -1);
+}
+
+int plan_prepared(copi_plan *p, int node, int weight, const dn_md *want) {
+    if (p->status) return -1;
+    const plan_weight *w = &p->weights[weight];
+    if (dn_md_equal(w->md, want)) return w->mem_used;
+    int copy = plan_new_mem_at(p, want, plan_new_slot(p, dn_md_bytes(want), true), 0);
+    plan_actions *list = plan_begin(p, &p->prepare);
+    if (copy >= 0) plan_reorder(p, "weights reorder", node, w->mem_used, copy);
+    plan_begin(p, list);
+    return copy;
 }
 
 /* dst (layout to) = src (layout from); the pointers are the caller's, src is only read */
@@ -57,216 +82,228 @@ static cop_status run_reorder(copi_plan *p, dnnl_primitive_t primitive, const dn
     if (b) dnnl_memory_destroy(b);
     return plan_dnnl(p, d, "reorder", -1);
 }
-static cop_status into(copi_plan *p, const weight *w, const float *plain, float *arena) {
-    return run_reorder(p, w->in, &w->plain, plain, &w->md, arena + w->at);
+static cop_status into(copi_plan *p, const plan_weight *w, const float *plain, float *to) {
+    return run_reorder(p, w->in, w->plain, plain, w->md, to);
 }
-static cop_status out_of(copi_plan *p, const weight *w, const float *arena, float *plain) {
-    return run_reorder(p, w->out, &w->md, arena + w->at, &w->plain, plain);
+static cop_status out_of(copi_plan *p, const plan_weight *w, const float *arena, float *plain) {
+    return run_reorder(p, w->out, w->md, arena + w->at, w->plain, plain);
 }
 
 /* Which factor multiplies each element: a tensor of unit numbers taken through the same reorder as the weights. */
-static cop_status find_units(copi_plan *p, weight *w) {
-    const weight *gate = &p->weights[w->gate];
+static cop_status find_units(copi_plan *p, plan_weight *w) {
+    const plan_weight *gate = &p->weights[w->gate];
     int64_t units = p->net->param[w->param].shape[0], each = w->count / units;
-    for (int64_t i = 0; i < w->count; i++) p->scratch_plain[i] = (float)(i / each * gate->count / units);
+    for (int64_t i = 0; i < w->count; i++) p->plain[i] = (float)(i / each * gate->count / units);
     w->unit = copi_alloc(p->ctx, (size_t)w->n, sizeof *w->unit);
     if (!w->unit) return COP_E_NOMEM;
-    cop_status s = into(p, w, p->scratch_plain, p->e);
-    for (int64_t i = 0; i < w->n && !s; i++) w->unit[i] = (int32_t)p->e[w->at + i];
+    cop_status s = into(p, w, p->plain, p->blocked);
+    for (int64_t i = 0; i < w->n && !s; i++) w->unit[i] = (int32_t)p->blocked[i];
     return s;
 }
 
+static dnnl_primitive_t reorder_between(copi_plan *p, const plan_weight *w, const dn_md *from, const dn_md *to) {
+    dnnl_primitive_desc_t pd = NULL;
+    int node = p->net->param[w->param].node;
+    dnnl_status_t s = dn_reorder(&pd, p->engine, from, to, NULL);
+    return plan_create(p, plan_pd(p, s, pd, "reorder", node), "reorder", node);
+}
+
 cop_status plan_weights_finish(copi_plan *p) {
-    cop_status s = COP_OK;
-    int64_t chunks = 0;
-    for (int i = 0; i < p->weight_count && !s; i++) {
-        weight *w = &p->weights[i];
-        if (!dn_md_equal(&w->plain, &w->md) && !(s = reorder_primitive(p, &w->plain, &w->md, &w->in)))
-            s = reorder_primitive(p, &w->md, &w->plain, &w->out);
-        if (!s && w->gate >= 0) s = find_units(p, w);
+    int64_t chunks = 0, longest = 1;
+    for (int i = 0; i < p->net->params; i++)
+        if (p->net->param[i].count > longest) longest = p->net->param[i].count;
+    p->plain = copi_alloc(p->ctx, (size_t)longest, sizeof *p->plain);
+    for (int i = 0; i < p->weight_count; i++) {
+        plan_weight *w = &p->weights[i];
+        if (w->n > longest) longest = w->n;
         if (w->kind == COPI_PARAM_GATE && w->count > p->gate_width) p->gate_width = (int)w->count;
         if (w->trained) chunks += (w->n + CHUNK - 1) / CHUNK;
     }
-    if (s) return s;
+    p->blocked = copi_alloc(p->ctx, (size_t)longest, sizeof *p->blocked);
     p->chunk = copi_alloc(p->ctx, (size_t)chunks + 1, sizeof *p->chunk);
-    if (!p->chunk) return COP_E_NOMEM;
-    for (int i = 0; i < p->weight_count; i++) {
-        const weight *w = &p->weights[i];
+    p->gate_sum = copi_alloc(p->ctx, (size_t)copi_threads(p->ctx) * (size_t)p->gate_width + 1, sizeof *p->gate_sum);
+    if (!p->plain || !p->blocked || !p->chunk || !p->gate_sum) return COP_E_NOMEM;
+    for (int i = 0; i < p->weight_count && !p->status; i++) {
+        plan_weight *w = &p->weights[i];
+        if (!dn_md_equal(w->plain, w->md)) {
+            w->in = reorder_between(p, w, w->plain, w->md);
+            w->out = reorder_between(p, w, w->md, w->plain);
+        }
+        if (!p->status && w->gate >= 0) plan_fail(p, find_units(p, w));
         for (int64_t at = 0; w->trained && at < w->n; at += CHUNK) {
             p->chunk[p->chunks].weight = i;
             p->chunk[p->chunks].begin = w->at + at;
             p->chunk[p->chunks++].n = w->n - at < CHUNK ? w->n - at : CHUNK;
         }
     }
-    if (p->gate_width &&
-        !(p->gate_sum = copi_alloc(p->ctx, (size_t)copi_threads(p->ctx) * (size_t)p->gate_width, sizeof *p->gate_sum)))
-        return COP_E_NOMEM;
-    return COP_OK;
+    return p->status;
 }
 
 void plan_weights_free(copi_plan *p) {
-    for (int i = 0; i < p->weight_count; i++) {
-        weight *w = &p->weights[i];
-        if (w->in) dnnl_primitive_destroy(w->in);
-        if (w->out) dnnl_primitive_destroy(w->out);
-        dn_md_free(&w->md);
-        dn_md_free(&w->plain);
-        copi_free(p->ctx, w->unit);
-    }
+    for (int i = 0; i < p->weight_count; i++) copi_free(p->ctx, p->weights[i].unit);
     copi_free(p->ctx, p->weights);
 }
 
-cop_status copi_plan_push(copi_plan *p, const cop_net *net) {
-    if (net->params != p->net->params || net->block_count != p->net->block_count)
-        return copi_fail(p->ctx, COP_E_ARG, "push: the net has %d parameters, the plan's has %d", net->params,
-                         p->net->params);
-    plan_threads(p);
-    if (!p->options.training) return plan_push_folded(p, net);
-    cop_status s = COP_OK;
-    for (int i = 0; i < p->weight_count && !s; i++) {
-        weight *w = &p->weights[i];
-        const copi_param *param = &net->param[w->param];
-        w->masked = false;
-        if (w->kind == COPI_PARAM_GATE) { /* the look-ahead point survives a push that leaves the factors alone */
-            if (!memcmp(p->w + w->at, param->data, (size_t)w->count * sizeof(float)) && p->steps) continue;
-            memcpy(p->s1 + w->at, param->data, (size_t)w->count * sizeof(float));
-        }
-        if (param->mask) {
-            for (int64_t k = 0; k < w->count; k++) {
-                p->scratch_plain[k] = param->mask[k] ? 1.0f : 0.0f;
-                w->masked |= !param->mask[k];
-            }
-            if ((s = into(p, w, p->scratch_plain, p->k))) break;
-            for (int64_t k = 0; k < w->count; k++) p->scratch_plain[k] = param->mask[k] ? param->data[k] : 0.0f;
-        }
-        s = into(p, w, w->masked ? p->scratch_plain : param->data, p->w);
+static cop_status same_topology(copi_plan *p, const cop_net *net, const char *what) {
+    if (net->params == p->net->params && net->block_count == p->net->block_count) return COP_OK;
+    return copi_fail(p->ctx, COP_E_ARG, "%s: the net has %d parameters of %zu numbers, the plan's has %d of %zu",
+                     what, net->params, net->block_count, p->net->params, p->net->block_count);
+}
+
+/* One parameter and its mask into the arenas. */
+static cop_status push_weight(copi_plan *p, plan_weight *w, const copi_param *param) {
+    w->masked = false;
+    if (w->kind == COPI_PARAM_GATE) { /* the look-ahead point survives a push that leaves the factors alone */
+        if (p->steps && !memcmp(p->w + w->at, param->data, (size_t)w->count * sizeof(float))) return COP_OK;
+        memcpy(p->s1 + w->at, param->data, (size_t)w->count * sizeof(float));
     }
+    if (!param->mask) return into(p, w, param->data, p->w + w->at);
+    for (int64_t k = 0; k < w->count; k++) {
+        w->masked |= !param->mask[k];
+        p->plain[k] = param->mask[k] ? 1.0f : 0.0f;
+    }
+    cop_status s = into(p, w, p->plain, p->blocked);
+    for (int64_t k = 0; k < w->n && !s; k++) p->keep[w->at + k] = p->blocked[k] != 0;
+    for (int64_t k = 0; k < w->count; k++) p->plain[k] = param->mask[k] ? param->data[k] : 0.0f;
+    return s ? s : into(p, w, p->plain, p->w + w->at);
+}
+
+cop_status copi_plan_push(copi_plan *p, const cop_net *net) {
+    cop_status s = same_topology(p, net, "push");
+    if (s) return s;
+    int threads = plan_enter(p);
+    if (!p->options.training) s = plan_push_folded(p, net);
+    for (int i = 0; i < p->weight_count && !s; i++)
+        s = push_weight(p, &p->weights[i], &net->param[p->weights[i].param]);
     p->stale = true;
+    plan_leave(threads);
     return s;
 }
 
 cop_status copi_plan_pull(copi_plan *p, cop_net *net) {
     if (!p->options.training)
         return copi_fail(p->ctx, COP_E_ARG, "pull: a plan for inference holds folded weights only");
-    if (net->params != p->net->params || net->block_count != p->net->block_count)
-        return copi_fail(p->ctx, COP_E_ARG, "pull: the net has %d parameters, the plan's has %d", net->params,
-                         p->net->params);
-    plan_threads(p);
-    cop_status s = COP_OK;
+    cop_status s = same_topology(p, net, "pull");
+    if (s) return s;
+    int threads = plan_enter(p);
     for (int i = 0; i < p->weight_count && !s; i++)
         s = out_of(p, &p->weights[i], p->w, net->param[p->weights[i].param].data);
+    plan_leave(threads);
     return s;
 }
 
-static weight *weight_of(copi_plan *p, int param) {
+static plan_weight *weight_of(copi_plan *p, int param) {
     for (int i = 0; i < p->weight_count; i++)
         if (p->weights[i].param == param) return &p->weights[i];
     return NULL;
 }
 
-/* A vector out of an arena, or zeros for a parameter that the plan does not hold. */
+/* A vector out of an arena. */
 static cop_status fetch(copi_plan *p, int param, const float *arena, float *out) {
-    if (param < 0 || param >= p->net->params)
-        return copi_fail(p->ctx, COP_E_RANGE, "parameter %d of %d", param, p->net->params);
-    const weight *w = weight_of(p, param);
-    if (w) return out_of(p, w, arena, out);
-    memset(out, 0, (size_t)p->net->param[param].count * sizeof *out);
-    return COP_OK;
+    const plan_weight *w = weight_of(p, param);
+    if (!w) return copi_fail(p->ctx, COP_E_RANGE, "the plan trains no parameter %d", param);
+    int threads = plan_enter(p);
+    cop_status s = out_of(p, w, arena, out);
+    plan_leave(threads);
+    return s;
 }
 
-cop_status copi_plan_gradient(copi_plan *p, int param, float *out) { return fetch(p, param, p->g, out); }
-int copi_plan_state_slots(const copi_plan *p) { return p->options.training ? 2 : 0; }
-cop_status copi_plan_state_get(copi_plan *p, int slot_number, int param, float *out) {
-    return fetch(p, param, slot_number ? p->s1 : p->s0, out);
+cop_status copi_plan_gradient(copi_plan *p, int param, float *out) {
+    return fetch(p, param, p->g, out);
 }
-cop_status copi_plan_state_set(copi_plan *p, int slot_number, int param, const float *in) {
-    const weight *w = param < 0 || param >= p->net->params ? NULL : weight_of(p, param);
+int copi_plan_state_slots(const copi_plan *p) {
+    return p->options.training ? 2 : 0;
+}
+cop_status copi_plan_state_get(copi_plan *p, int slot, int param, float *out) {
+    return fetch(p, param, slot ? p->s1 : p->s0, out);
+}
+cop_status copi_plan_state_set(copi_plan *p, int slot, int param, const float *in) {
+    const plan_weight *w = weight_of(p, param);
     if (!w) return copi_fail(p->ctx, COP_E_RANGE, "the plan trains no parameter %d", param);
+    int threads = plan_enter(p);
+    cop_status s = into(p, w, in, (slot ? p->s1 : p->s0) + w->at);
+    plan_leave(threads);
     p->stale = true;
-    return into(p, w, in, slot_number ? p->s1 : p->s0);
+    return s;
+}
+
+/* Inference: batch-norm alone, gate (scale (x - mean) / sqrt(var + eps) + shift). */
+static void push_norm(copi_plan *p, const plan_node *l, const cop_net *net, const copi_node *n,
+                      const copi_param *gate) {
+    const int slot[4] = {COPI_SCALE, COPI_SHIFT, COPI_MEAN, COPI_VAR},
+              to[4] = {l->used_w, l->used_b, l->mean, l->var};
+    for (int k = 0; k < 4; k++) {
+        const float *from = copi_node_slot(net, n, slot[k])->data;
+        float *data = p->mems[to[k]].data;
+        for (int64_t c = 0; c < n->shape[0]; c++)
+            data[c] = (k < 2 && gate ? gate->data[c * gate->count / n->shape[0]] : 1.0f) * from[c];
+    }
 }
 
 /* Inference: y = gate (scale (w x + b - mean) / sqrt(var + eps) + shift) as one kernel and one bias. */
+static cop_status push_linear(copi_plan *p, const plan_node *l, const cop_net *net, const copi_node *n,
+                              const copi_param *gate) {
+    const copi_param *w = copi_node_slot(net, n, COPI_WEIGHT), *bias = copi_node_slot(net, n, COPI_BIAS);
+    const copi_node *norm = l->norm < 0 ? NULL : &net->node[l->norm];
+    float *b = l->used_b < 0 ? NULL : p->mems[l->used_b].data;
+    int64_t units = n->shape[0], each = w->count / units;
+    for (int64_t o = 0; o < units; o++) {
+        double factor = 1.0, offset = bias ? bias->data[o] : 0.0, lambda = 1.0;
+        if (norm) {
+            factor = copi_node_slot(net, norm, COPI_SCALE)->data[o] /
+                     sqrt((double)copi_node_slot(net, norm, COPI_VAR)->data[o] + norm->u.batchnorm.epsilon);
+            offset = (offset - copi_node_slot(net, norm, COPI_MEAN)->data[o]) * factor +
+                     copi_node_slot(net, norm, COPI_SHIFT)->data[o];
+        }
+        if (gate) lambda = gate->data[o * gate->count / units];
+        factor *= lambda;
+        for (int64_t k = 0; k < each; k++) p->plain[o * each + k] = (float)(factor * (double)w->data[o * each + k]);
+        if (b) b[o] = (float)(offset * lambda);
+    }
+    return run_reorder(p, l->used_in, l->used_plain, p->plain, p->mems[l->used_w].md, p->mems[l->used_w].data);
+}
+
 cop_status plan_push_folded(copi_plan *p, const cop_net *net) {
     cop_status s = COP_OK;
     for (int i = 0; i < net->nodes && !s; i++) {
-        const lowered *l = &p->node[i];
+        const plan_node *l = &p->node[i];
         const copi_node *n = &net->node[i];
-        if (l->fused || (n->op != COPI_OP_CONV && n->op != COPI_OP_DENSE && n->op != COPI_OP_BATCHNORM)) continue;
         const copi_param *gate = l->gate < 0 ? NULL : copi_node_slot(net, &net->node[l->gate], COPI_GATE);
-        const copi_node *norm = n->op == COPI_OP_BATCHNORM ? n : l->norm < 0 ? NULL : &net->node[l->norm];
-        const float *scale = NULL, *shift = NULL, *mean = NULL, *var = NULL;
-        if (norm) {
-            scale = copi_node_slot(net, norm, COPI_SCALE)->data;
-            shift = copi_node_slot(net, norm, COPI_SHIFT)->data;
-            mean = copi_node_slot(net, norm, COPI_MEAN)->data;
-            var = copi_node_slot(net, norm, COPI_VAR)->data;
-        }
-        int64_t units = n->shape[0];
-        float *b = l->used_b < 0 ? NULL : p->mems[l->used_b].data;
-        if (n->op == COPI_OP_BATCHNORM) {
-            float *to[4] = {p->mems[l->used_w].data, b, p->mems[l->mean].data, p->mems[l->var].data};
-            for (int64_t c = 0; c < units; c++) {
-                float lambda = gate ? gate->data[c * gate->count / units] : 1.0f;
-                to[0][c] = lambda * scale[c];
-                to[1][c] = lambda * shift[c];
-                to[2][c] = mean[c];
-                to[3][c] = var[c];
-            }
-            continue;
-        }
-        const copi_param *w = copi_node_slot(net, n, COPI_WEIGHT), *bias = copi_node_slot(net, n, COPI_BIAS);
-        int64_t each = w->count / units;
-        for (int64_t o = 0; o < units; o++) {
-            double factor = gate ? gate->data[o * gate->count / units] : 1.0, offset = bias ? bias->data[o] : 0.0;
-            if (norm) {
-                double r = scale[o] / sqrt((double)var[o] + norm->u.batchnorm.epsilon);
-                offset = (offset - mean[o]) * r + shift[o];
-                offset *= factor;
-                factor *= r;
-            } else {
-                offset *= factor;
-            }
-            for (int64_t k = 0; k < each; k++)
-                p->scratch_plain[o * each + k] = (float)(factor * (double)w->data[o * each + k]);
-            if (b) b[o] = (float)offset;
-        }
-        dnnl_memory_t plain = NULL;
-        s = plan_dnnl(p, dnnl_memory_create(&plain, dn_view(&l->used_plain), p->engine, p->scratch_plain), "memory", i);
-        if (s) break;
-        dnnl_exec_arg_t arg[] = {{DNNL_ARG_FROM, plain}, {DNNL_ARG_TO, p->mems[l->used_w].memory}};
-        s = plan_dnnl(p, dnnl_primitive_execute(l->used_in, p->stream, 2, arg), "reorder", i);
-        dnnl_memory_destroy(plain);
+        if (l->fused) continue;
+        if (n->op == COPI_OP_BATCHNORM)
+            push_norm(p, l, net, n, gate);
+        else if (is_linear(n->op))
+            s = push_linear(p, l, net, n, gate);
     }
     return s;
 }
 
-/* Backward gave d loss / d (lambda w). Hence d lambda[u] = sum over the unit of it times w, and d w = lambda times it. */
+/* Backward gave d loss / d (lambda w). Hence d lambda[u] = sum over the unit of it times w, and d w = lambda times
+ * it. */
+static void gate_gradient(copi_plan *p, const plan_weight *w) {
+    const plan_weight *gate = &p->weights[w->gate];
+    const float *lambda = p->s1 + gate->at;
+    const int threads = copi_threads(p->ctx), width = p->gate_width;
+    memset(p->gate_sum, 0, (size_t)threads * (size_t)width * sizeof *p->gate_sum);
+#pragma omp parallel num_threads(threads)
+    {
+        int part = omp_get_thread_num(), parts = omp_get_num_threads();
+        double *sum = p->gate_sum + (int64_t)part * width;
+        float *g = p->g + w->at;
+        const float *from = p->w + w->at;
+        for (int64_t k = w->n * part / parts; k < w->n * (part + 1) / parts; k++) {
+            sum[w->unit[k]] += (double)g[k] * (double)from[k];
+            g[k] *= lambda[w->unit[k]];
+        }
+    }
+    for (int t = 0; t < threads; t++)
+        for (int64_t u = 0; u < gate->count; u++) p->g[gate->at + u] += (float)p->gate_sum[(int64_t)t * width + u];
+}
+
 void plan_gate_gradients(copi_plan *p) {
     for (int i = 0; i < p->weight_count; i++)
         if (p->weights[i].kind == COPI_PARAM_GATE)
             memset(p->g + p->weights[i].at, 0, (size_t)p->weights[i].n * sizeof(float));
-    for (int i = 0; i < p->weight_count; i++) {
-        const weight *w = &p->weights[i];
-        if (w->gate < 0) continue;
-        const weight *gate = &p->weights[w->gate];
-        const float *lambda = p->s1 + gate->at;
-        int threads = copi_threads(p->ctx), width = p->gate_width;
-        memset(p->gate_sum, 0, (size_t)threads * (size_t)width * sizeof *p->gate_sum);
-#pragma omp parallel num_threads(threads)
-        {
-            int64_t begin, end;
-            double *sum = p->gate_sum + (int64_t)omp_get_thread_num() * width;
-            plan_split(w->n, 64, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
-            float *g = p->g + w->at;
-            const float *value = p->w + w->at;
-            for (int64_t k = begin; k < end; k++) {
-                sum[w->unit[k]] += (double)g[k] * (double)value[k];
-                g[k] *= lambda[w->unit[k]];
-            }
-        }
-        for (int t = 0; t < threads; t++)
-            for (int64_t u = 0; u < gate->count; u++)
-                p->g[gate->at + u] += (float)p->gate_sum[(int64_t)t * width + u];
-    }
+    for (int i = 0; i < p->weight_count; i++)
+        if (p->weights[i].gate >= 0) gate_gradient(p, &p->weights[i]);
 }

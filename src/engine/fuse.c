@@ -1,0 +1,103 @@
+/* Which nodes another one does along with its own work: batch-norm (inference), gate and activation into conv and
+ * dense; gate and relu into batch-norm; an activation into add; flatten into the dense behind it; the backward of a
+ * relu into the max-pool or dropout behind it. */
+#include "engine/plan.h"
+
+#include <math.h>
+
+static int sole_consumer(const copi_plan *p, int node) {
+    int to;
+    return copi_net_consumers(p->net, node, &to, 1) == 1 ? to : -1;
+}
+
+static copi_op op_of(const copi_plan *p, int node) {
+    return p->net->node[node].op;
+}
+static bool is(const copi_plan *p, int node, copi_op op) {
+    return node >= 0 && op_of(p, node) == op;
+}
+
+copi_act plan_act(const copi_plan *p, int node) {
+    copi_act act = {.slope = 1.0f, .high = INFINITY};
+    if (node < 0) return act;
+    const copi_node *n = &p->net->node[node];
+    act.slope = n->op == COPI_OP_LEAKY_RELU ? (float)n->u.leaky.slope : 0.0f;
+    if (n->op == COPI_OP_RELU6) act.high = 6.0f;
+    return act;
+}
+
+bool plan_drops(const copi_plan *p, int node) {
+    const copi_node *n = &p->net->node[node];
+    return p->options.training && n->op == COPI_OP_DROPOUT && n->u.dropout.share > 0;
+}
+
+bool plan_owns(const copi_plan *p, int from, int node) {
+    if (sole_consumer(p, from) != node) return false;
+    return !p->node[from].fused || plan_owns(p, p->net->node[from].src[0], from);
+}
+
+/* Does everything behind this node reach dense layers through elementwise ops only? Then its output may stay [C,H,W]
+ * in any layout: dense takes it as it is. */
+static bool ends_in_dense(const copi_plan *p, int node) {
+    int to[8], n = copi_net_consumers(p->net, node, to, (int)COPI_COUNT(to));
+    if (n < 1 || n > (int)COPI_COUNT(to)) return false;
+    for (int i = 0; i < n; i++) {
+        copi_op op = op_of(p, to[i]);
+        bool passes = is_act(op) || op == COPI_OP_DROPOUT || op == COPI_OP_FLATTEN;
+        if (op != COPI_OP_DENSE && !(passes && ends_in_dense(p, to[i]))) return false;
+    }
+    return true;
+}
+
+/* What can be done along with node, in the order of the data. */
+static void fuse_behind(copi_plan *p, int node) {
+    plan_node *l = &p->node[node];
+    bool linear = is_linear(op_of(p, node)), norm = is(p, node, COPI_OP_BATCHNORM);
+    int next = sole_consumer(p, node);
+    if (linear && !p->options.training && is(p, next, COPI_OP_BATCHNORM)) {
+        p->node[l->norm = next].fused = true;
+        next = sole_consumer(p, next);
+    }
+    if ((linear || norm) && is(p, next, COPI_OP_GATE)) {
+        p->node[l->gate = next].fused = true;
+        next = sole_consumer(p, next);
+    }
+    if (norm ? is(p, next, COPI_OP_RELU) : next >= 0 && is_act(op_of(p, next))) p->node[l->act = next].fused = true;
+}
+
+/* The node whose work includes this fused one's. */
+static int fused_into(const copi_plan *p, int node) {
+    while (p->node[node].fused) node = p->net->node[node].src[0];
+    return node;
+}
+
+/* A relu's backward moves behind, where there are fewer elements or a pass is made anyway: y > 0 tells it there too.
+ */
+static void move_relu_backward(copi_plan *p, int relu) {
+    if (is(p, fused_into(p, relu), COPI_OP_BATCHNORM)) return; /* oneDNN's batch-norm does it */
+    int next = sole_consumer(p, relu), last = next;
+    if (is(p, next, COPI_OP_MAX_POOL)) {
+        int after = sole_consumer(p, next);
+        if (after >= 0 && plan_drops(p, after)) last = after;
+    } else if (next < 0 || !plan_drops(p, next)) {
+        return;
+    }
+    p->node[relu].mask_later = p->node[last].mask_here = true;
+}
+
+void plan_find_fusions(copi_plan *p) {
+    for (int i = 0; i < p->net->nodes; i++) {
+        plan_node *l = &p->node[i];
+        l->act = l->norm = l->gate = l->workspace = l->mean = l->var = l->used_w = l->used_b = l->value = -1;
+        for (int k = 0; k < COPI_SLOTS; k++) l->weight[k] = -1;
+    }
+    for (int i = 0; i < p->net->nodes; i++) {
+        copi_op op = op_of(p, i);
+        bool flat = i > 0 && p->net->node[p->net->node[i].src[0]].rank == 1;
+        if (op == COPI_OP_FLATTEN) p->node[i].fused = flat || ends_in_dense(p, i);
+        if (op == COPI_OP_DROPOUT) p->node[i].fused = !plan_drops(p, i);
+        if ((is_linear(op) || op == COPI_OP_BATCHNORM || op == COPI_OP_ADD) && !p->node[i].fused) fuse_behind(p, i);
+    }
+    for (int i = 0; p->options.training && i < p->net->nodes; i++)
+        if (op_of(p, i) == COPI_OP_RELU) move_relu_backward(p, i);
+}

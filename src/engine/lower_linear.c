@@ -1,0 +1,173 @@
+/* Convolution and dense, with what fuse.c found for them: bias, batch-norm and gate (folded into the weights),
+ * activation. A dense layer behind an absorbed flatten takes [C,H,W] as it lies, its kernel read as [O,C,H,W]: the
+ * same numbers in the same order. */
+#include "engine/plan.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct linear {
+    bool conv;
+    dn_window window;
+    int rank; /* of the kernel as oneDNN sees it: [O,I], [O,I,KH,KW] or [G,O,I,KH,KW] */
+    int64_t dims[DN_DIMS];
+    const dn_md *bias; /* NULL: none */
+} linear;
+
+static linear describe(copi_plan *p, int node) {
+    const copi_node *n = &p->net->node[node];
+    const copi_param *w = copi_node_slot(p->net, n, COPI_WEIGHT);
+    linear x = {.conv = n->op == COPI_OP_CONV};
+    if (x.conv) {
+        bool grouped = n->u.conv.groups > 1;
+        x.rank = 4 + grouped;
+        x.dims[0] = n->u.conv.groups;
+        x.dims[grouped] = w->shape[0] / n->u.conv.groups;
+        memcpy(x.dims + 1 + grouped, w->shape + 1, 3 * sizeof *x.dims);
+        for (int k = 0; k < 2; k++) {
+            x.window.stride[k] = n->u.conv.stride[k];
+            x.window.dilation[k] = n->u.conv.dilation[k] - 1;
+            x.window.pad_l[k] = n->u.conv.pad[k];
+            x.window.pad_r[k] = n->u.conv.pad[k + 2];
+        }
+    } else {
+        const copi_node *from = &p->net->node[plan_value_of(p, n->src[0])->node];
+        x.rank = from->rank + 1;
+        x.dims[0] = w->shape[0];
+        memcpy(x.dims + 1, from->shape, sizeof from->shape);
+    }
+    if (n->param[COPI_BIAS] >= 0 || p->node[node].norm >= 0) /* a folded batch-norm brings one */
+        x.bias = plan_md(p, 1, &n->shape[0], dnnl_f32, dnnl_a);
+    return x;
+}
+
+/* Any layout: the primitive chooses. */
+static const dn_md *any_kernel(copi_plan *p, const linear *x, dnnl_data_type_t type) {
+    return plan_md(p, x->rank, x->dims, type, dnnl_format_tag_any);
+}
+static const dn_md *logical_kernel(copi_plan *p, const linear *x) {
+    static const dnnl_format_tag_t tag[] = {[2] = dnnl_ab, [4] = dnnl_abcd, [5] = dnnl_abcde};
+    return plan_md(p, x->rank, x->dims, dnnl_f32, tag[x->rank]);
+}
+static const dn_md *any_source(copi_plan *p, int node) {
+    int from = plan_value_of(p, p->net->node[node].src[0])->node;
+    return plan_node_md(p, from, plan_type(p), p->net->node[from].rank == 1, dnnl_format_tag_any);
+}
+
+/* The primitive's attributes with the fused activation. */
+static dnnl_primitive_attr_t fused_attr(copi_plan *p, int act) {
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_post_ops_t ops = NULL;
+    plan_check(p, dnnl_primitive_attr_clone(&attr, p->attr), "attributes", -1);
+    if (act < 0 || p->status) return attr;
+    copi_act f = plan_act(p, act);
+    dnnl_status_t s = dnnl_post_ops_create(&ops);
+    if (s == dnnl_success)
+        s = isfinite(f.high) ? dn_post_activation(ops, dnnl_eltwise_clip, 0, f.high)
+                             : dn_post_activation(ops, dnnl_eltwise_relu, f.slope, 0);
+    if (s == dnnl_success) s = dnnl_primitive_attr_set_post_ops(attr, ops);
+    if (ops) dnnl_post_ops_destroy(ops);
+    plan_check(p, s, "fused activation", act);
+    return attr;
+}
+
+static dnnl_primitive_desc_t forward_pd(copi_plan *p, int node, const linear *x, const dn_md *dst) {
+    dnnl_prop_kind_t prop = p->options.training ? dnnl_forward_training : dnnl_forward_inference;
+    const dn_md *src = any_source(p, node), *w = any_kernel(p, x, plan_type(p));
+    dnnl_primitive_attr_t attr = fused_attr(p, p->node[node].act);
+    if (p->status) return NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t s = x->conv ? dn_conv_forward(&pd, p->engine, prop, src, w, x->bias, dst, &x->window, attr)
+                              : dn_dense_forward(&pd, p->engine, prop, src, w, x->bias, dst, attr);
+    dnnl_primitive_attr_destroy(attr);
+    return plan_pd(p, s, pd, x->conv ? "convolution" : "inner product", node);
+}
+
+/* Its gradient's layout is the master's: what the optimizer walks is what backward writes. */
+static dnnl_primitive_desc_t weights_pd(copi_plan *p, int node, const linear *x, const dn_md *src,
+                                        const dn_md *diff_dst) {
+    const dn_md *w = any_kernel(p, x, dnnl_f32);
+    if (p->status) return NULL;
+    dnnl_primitive_desc_t pd = NULL, hint = p->node[node].forward;
+    dnnl_status_t s =
+        x->conv ? dn_conv_backward_weights(&pd, p->engine, src, w, x->bias, diff_dst, &x->window, hint, p->attr)
+                : dn_dense_backward_weights(&pd, p->engine, src, w, x->bias, diff_dst, hint, p->attr);
+    return plan_pd(p, s, pd, x->conv ? "convolution backward by weights" : "inner product backward by weights", node);
+}
+
+static dnnl_primitive_desc_t data_pd(copi_plan *p, int node, const linear *x, const dn_md *diff_dst) {
+    const dn_md *src = any_source(p, node), *w = any_kernel(p, x, plan_type(p));
+    if (p->status) return NULL;
+    dnnl_primitive_desc_t pd = NULL, hint = p->node[node].forward;
+    dnnl_status_t s = x->conv ? dn_conv_backward_data(&pd, p->engine, src, w, diff_dst, &x->window, hint, p->attr)
+                              : dn_dense_backward_data(&pd, p->engine, src, w, diff_dst, hint, p->attr);
+    return plan_pd(p, s, pd, x->conv ? "convolution backward by data" : "inner product backward by data", node);
+}
+
+/* Training: master weights, their gradient, and the copies that forward reads. */
+static void hold_masters(copi_plan *p, int node, const linear *x, const plan_value *dst, int *used_w, int *used_b) {
+    plan_node *l = &p->node[node];
+    l->backward_weights = weights_pd(p, node, x, p->mems[l->src_mem].md, dst->diff_md);
+    const dn_md *master = plan_chosen(p, l->backward_weights, dnnl_query_diff_weights_md);
+    int gate = plan_new_gate(p, node);
+    l->weight[COPI_WEIGHT] = plan_new_weight(p, node, COPI_WEIGHT, master, logical_kernel(p, x), gate);
+    *used_w = plan_prepared(p, node, l->weight[COPI_WEIGHT], plan_chosen(p, l->forward, dnnl_query_weights_md));
+    if (!x->bias) return;
+    l->weight[COPI_BIAS] = plan_new_weight(p, node, COPI_BIAS, NULL, NULL, gate);
+    if (!p->status) *used_b = p->weights[l->weight[COPI_BIAS]].mem_used;
+}
+
+/* Inference: weights with batch-norm and gate folded in, filled by plan_push_folded. */
+static void hold_folded(copi_plan *p, int node, const linear *x, int *used_w, int *used_b) {
+    plan_node *l = &p->node[node];
+    const dn_md *used = plan_chosen(p, l->forward, dnnl_query_weights_md);
+    l->used_plain = logical_kernel(p, x);
+    if (p->status) return;
+    *used_w = l->used_w = plan_new_mem_at(p, used, plan_new_slot(p, dn_md_bytes(used), true), 0);
+    if (x->bias) *used_b = l->used_b = plan_new_mem_at(p, x->bias, plan_new_slot(p, dn_md_bytes(x->bias), true), 0);
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t s = dn_reorder(&pd, p->engine, l->used_plain, used, NULL);
+    l->used_in = plan_create(p, plan_pd(p, s, pd, "reorder", node), "reorder", node);
+}
+
+void lower_linear(copi_plan *p, int node) {
+    plan_node *l = &p->node[node];
+    linear x = describe(p, node);
+    bool exact = node == p->last && !x.conv && l->act < 0 && node >= p->net->nodes - 2; /* logits are f32 */
+    const dn_md *any = exact ? plan_plain_md(p, node, dnnl_f32, true)
+                             : plan_node_md(p, node, plan_type(p), !x.conv, dnnl_format_tag_any);
+    l->forward = forward_pd(p, node, &x, any);
+    const dn_md *src = plan_chosen(p, l->forward, dnnl_query_src_md);
+    l->src_mem = plan_adapt(p, node, p->net->node[node].src[0], src);
+    plan_value *dst = plan_new_value(p, node, plan_chosen(p, l->forward, dnnl_query_dst_md), true);
+    if (!dst) return;
+    if (exact) dst->diff_md = plan_plain_md(p, node, plan_type(p), true);
+    dst->kept = p->options.training && l->act >= 0 && !p->node[l->act].mask_later;
+    int used_w = -1, used_b = -1;
+    if (p->options.training)
+        hold_masters(p, node, &x, dst, &used_w, &used_b);
+    else
+        hold_folded(p, node, &x, &used_w, &used_b);
+    plan_primitive(p, x.conv ? "conv forward" : "dense forward", node, l->forward,
+                   PAIRS({DNNL_ARG_SRC, l->src_mem}, {DNNL_ARG_WEIGHTS, used_w}, {DNNL_ARG_BIAS, used_b},
+                         {DNNL_ARG_DST, dst->mem}));
+}
+
+void back_linear(copi_plan *p, int node) {
+    const plan_node *l = &p->node[node];
+    linear x = describe(p, node);
+    plan_value *v = plan_value_of(p, node), *src = plan_value_of(p, p->net->node[node].src[0]);
+    if (l->act >= 0 && !p->node[l->act].mask_later) plan_act_back(p, l->act, v);
+    const plan_weight *w = &p->weights[l->weight[COPI_WEIGHT]];
+    int db = l->weight[COPI_BIAS] >= 0 ? p->weights[l->weight[COPI_BIAS]].mem_g : -1;
+    plan_primitive(p, x.conv ? "conv backward weights" : "dense backward weights", node, l->backward_weights,
+                   PAIRS({DNNL_ARG_SRC, l->src_mem}, {DNNL_ARG_DIFF_DST, v->diff}, {DNNL_ARG_DIFF_WEIGHTS, w->mem_g},
+                         {DNNL_ARG_DIFF_BIAS, db}));
+    if (!src->needs_grad) return;
+    dnnl_primitive_desc_t pd = data_pd(p, node, &x, v->diff_md);
+    int used = plan_prepared(p, node, l->weight[COPI_WEIGHT], plan_chosen(p, pd, dnnl_query_weights_md));
+    int target = plan_contribution(p, src, plan_chosen(p, pd, dnnl_query_diff_src_md));
+    plan_primitive(p, x.conv ? "conv backward data" : "dense backward data", node, pd,
+                   PAIRS({DNNL_ARG_DIFF_DST, v->diff}, {DNNL_ARG_WEIGHTS, used}, {DNNL_ARG_DIFF_SRC, target}));
+    plan_contributed(p, node, src, target);
+}
