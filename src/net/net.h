@@ -74,8 +74,17 @@ struct cop_net {
     char *provenance;    /* lines separated by '\n'; never NULL */
 };
 
-/* -- ops: one file per family fills this table (op_*.c); adding an op = a line in ops.def and its entry -- */
+enum {
+    COPI_MAX_NODES = 16384,
+    COPI_MAX_NAME = 512 /* bytes of a node's name */
+};
+#define COPI_MAX_EXTENT INT32_MAX          /* of one dimension, kernel, stride, dilation or padding */
+#define COPI_MAX_ELEMENTS ((int64_t)1 << 36) /* of one parameter, or of one image's output of one node */
+#define COPI_MAX_MACS ((int64_t)1 << 48)     /* of one node; sums over all nodes then fit int64_t */
+
+/* -- ops: one file per family defines copi_op_class_<NAME> (op_*.c); adding an op = a line in ops.def and that -- */
 typedef struct copi_op_class {
+    int sources; /* how many inputs it takes; -1: one or more */
     /** Set node->rank/shape from the inputs' (src[i] is the i-th input node) and declare parameters by
      *  copi_node_param. Errors: SHAPE naming the op, the node and the shapes. */
     cop_status (*infer)(cop_graph *g, copi_node *node, const copi_node *const *src);
@@ -90,6 +99,7 @@ struct cop_graph {
     cop_ctx *ctx;
     cop_net *net;
     cop_status status;   /* the first error */
+    char error[512];     /* its text: the context's may be another's by the time of building */
     int node_cap, param_cap;
 };
 /** Declare a parameter of the node being added, in its slot. */
@@ -115,7 +125,14 @@ void copi_net_mark_dense(cop_net *net);
 int copi_net_consumers(const cop_net *net, int node, int *consumer, int max);
 /** Append a line to net->provenance. */
 cop_status copi_net_note(cop_net *net, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** Take over what a net derived from another keeps of it: class names (where as many), normalization, provenance, the
+ *  dense totals, and the dense marks of every node that has a node of the same name and op there. */
+cop_status copi_net_inherit(cop_net *net, const cop_net *from);
+/** Copy data and mask of every parameter that has one of the same name and shape in from. */
+cop_status copi_net_copy_params(cop_net *net, const cop_net *from);
+/** names NULL: forget them. Errors: ARG (not as many as the net has), NOMEM. */
 cop_status copi_net_set_classes(cop_net *net, const char *const *name, int classes);
+/** mean, std: [C of the input]; both NULL: forget them. Errors: RANGE (not finite, std <= 0). */
 cop_status copi_net_set_normalization(cop_net *net, const double *mean, const double *std);
 /** A new net of the same topology and parameters plus a gate node after each structure that SSS may remove.
  *  Neuron scope: conv channels and dense units but the output layer's; after batch-norm if the producer feeds one.

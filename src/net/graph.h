@@ -1,0 +1,33 @@
+/* What op families share while a graph is built; for the net room alone. */
+#ifndef COPPICE_NET_GRAPH_H
+#define COPPICE_NET_GRAPH_H
+
+#include "net/net.h"
+
+#define X(NAME, name, help) extern const copi_op_class copi_op_class_##NAME;
+#include "net/ops.def"
+#undef X
+
+typedef struct copi_shape_text {
+    char text[100];
+} copi_shape_text;
+/** "[3,25,25]"; use as copi_shape_show(...).text within one expression. */
+copi_shape_text copi_shape_show(int rank, const int64_t *shape);
+copi_shape_text copi_node_shape_show(const copi_node *node);
+
+/** An error about a node: `conv 'conv3': ` goes before the text. */
+cop_status copi_node_fail(cop_graph *g, const copi_node *node, cop_status status, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/** Set the output's shape. Errors: SHAPE (an extent is under 1 or absurdly large). */
+cop_status copi_node_output(cop_graph *g, copi_node *node, int rank, int64_t c, int64_t h, int64_t w);
+/** The output has the shape of src. */
+cop_status copi_node_same(cop_graph *g, copi_node *node, const copi_node *src);
+/** Refuse an input that is not [C,H,W]. */
+cop_status copi_node_want_image(cop_graph *g, const copi_node *node, const copi_node *src);
+
+/** Output extent of a window of `kernel` taps `dilation` apart that moves by `stride` over `extent` and its padding.
+ *  what: "height" or "width". Errors: RANGE (kernel, stride, dilation < 1, padding < 0), SHAPE (window too large). */
+cop_status copi_window(cop_graph *g, const copi_node *node, const char *what, int64_t extent, int64_t kernel,
+                       int64_t stride, int64_t dilation, int64_t before, int64_t after, int64_t *out);
+
+#endif

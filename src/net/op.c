@@ -1,0 +1,27 @@
+#include "net/graph.h"
+
+static const struct {
+    const char *name, *help;
+    const copi_op_class *class;
+} ops[COPI_OPS] = {
+#define X(NAME, name, help) [COPI_OP_##NAME] = {name, help, &copi_op_class_##NAME},
+#include "net/ops.def"
+#undef X
+};
+
+const copi_op_class *copi_op_get(copi_op op) {
+    return (unsigned)op < COPI_OPS ? ops[op].class : NULL;
+}
+const char *copi_op_text(copi_op op) {
+    return (unsigned)op < COPI_OPS ? ops[op].name : "unknown op";
+}
+
+int cop_op_count(void) {
+    return COPI_OPS;
+}
+const char *cop_op_name(int op) {
+    return op >= 0 && op < COPI_OPS ? ops[op].name : NULL;
+}
+const char *cop_op_help(int op) {
+    return op >= 0 && op < COPI_OPS ? ops[op].help : NULL;
+}

@@ -1,0 +1,47 @@
+/* What keeps the shape: the ReLU family, dropout, softmax. */
+#include "net/graph.h"
+
+#include <math.h>
+
+static cop_status infer(cop_graph *g, copi_node *node, const copi_node *const *src) {
+    return copi_node_same(g, node, src[0]);
+}
+
+static cop_status infer_leaky(cop_graph *g, copi_node *node, const copi_node *const *src) {
+    if (!isfinite(node->u.leaky.slope))
+        return copi_node_fail(g, node, COP_E_RANGE, "slope %g is not finite", node->u.leaky.slope);
+    return copi_node_same(g, node, src[0]);
+}
+
+static cop_status infer_dropout(cop_graph *g, copi_node *node, const copi_node *const *src) {
+    double share = node->u.dropout.share;
+    if (!(share >= 0 && share < 1))
+        return copi_node_fail(g, node, COP_E_RANGE, "share %g is not within [0,1)", share);
+    return copi_node_same(g, node, src[0]);
+}
+
+const copi_op_class copi_op_class_RELU = {.sources = 1, .infer = infer};
+const copi_op_class copi_op_class_RELU6 = {.sources = 1, .infer = infer};
+const copi_op_class copi_op_class_LEAKY_RELU = {.sources = 1, .infer = infer_leaky};
+const copi_op_class copi_op_class_DROPOUT = {.sources = 1, .infer = infer_dropout};
+const copi_op_class copi_op_class_SOFTMAX = {.sources = 1, .infer = infer};
+
+int cop_graph_relu(cop_graph *g, const char *name, int src) {
+    return copi_graph_add(g, name, &(copi_node){.op = COPI_OP_RELU}, &src, 1);
+}
+
+int cop_graph_relu6(cop_graph *g, const char *name, int src) {
+    return copi_graph_add(g, name, &(copi_node){.op = COPI_OP_RELU6}, &src, 1);
+}
+
+int cop_graph_leaky_relu(cop_graph *g, const char *name, int src, double slope) {
+    return copi_graph_add(g, name, &(copi_node){.op = COPI_OP_LEAKY_RELU, .u.leaky = {.slope = slope}}, &src, 1);
+}
+
+int cop_graph_dropout(cop_graph *g, const char *name, int src, double share) {
+    return copi_graph_add(g, name, &(copi_node){.op = COPI_OP_DROPOUT, .u.dropout = {.share = share}}, &src, 1);
+}
+
+int cop_graph_softmax(cop_graph *g, const char *name, int src) {
+    return copi_graph_add(g, name, &(copi_node){.op = COPI_OP_SOFTMAX}, &src, 1);
+}

@@ -1,0 +1,24 @@
+/* The presets' inside, for the net room alone. */
+#ifndef COPPICE_NET_PRESET_H
+#define COPPICE_NET_PRESET_H
+
+#include "net/net.h"
+
+typedef struct preset_input {
+    int input; /* the node that holds the images */
+    int64_t height, width;
+    int classes;
+} preset_input;
+
+/* Each adds its nodes up to the softmax; errors stay in the graph, those of its own are returned too. */
+#define X(FUNCTION, name, help) cop_status preset_##FUNCTION(cop_graph *g, const preset_input *in);
+#include "net/presets.def"
+#undef X
+
+/* "<base><n>": short names for the layers of a family; valid until the next use of the same buffer. */
+typedef struct preset_name {
+    char text[64];
+} preset_name;
+preset_name preset_name_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
