@@ -14,16 +14,23 @@ static const command *const commands[] = {
 #undef X
 };
 
-int command_count(void) { return COUNT_OF(commands); }
-const command *command_at(int i) { return commands[i]; }
+int command_count(void) {
+    return COUNT_OF(commands);
+}
+const command *command_at(int i) {
+    return commands[i];
+}
+bool command_is_of(const command *c, const char *family) {
+    size_t n = strlen(family);
+    return !strncmp(c->name, family, n) && c->name[n] == ' ';
+}
 
 /* -- errors -- */
 
 static void complain_with(const char *prefix, const char *format, va_list args) {
     char text[2048];
     vsnprintf(text, sizeof text, format, args);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 127) *c = '?'; /* file names may hold anything; an error is one line */
+    text_make_printable(text); /* file names may hold anything; an error is one line */
     terminal_clear();
     fprintf(stderr, "coppice: %s%s%s\n", prefix, *prefix ? ": " : "", text);
 }
@@ -46,12 +53,16 @@ int usage_error(const settings *s, const char *format, ...) {
 int library_error(const cop_ctx *ctx, cop_status status) {
     complain("%s", ctx ? cop_error(ctx) : cop_status_text(status));
     switch (status) {
-    case COP_OK: return EXIT_DONE;
-    case COP_E_ARG: return EXIT_USAGE;
-    case COP_E_CANCELLED: return EXIT_INTERRUPTED;
+    case COP_OK:
+        return EXIT_DONE;
+    case COP_E_ARG:
+        return EXIT_USAGE;
+    case COP_E_CANCELLED:
+        return EXIT_INTERRUPTED;
     case COP_E_NOMEM:
     case COP_E_DIVERGED:
-    case COP_E_INTERNAL: return EXIT_FAILED;
+    case COP_E_INTERNAL:
+        return EXIT_FAILED;
     case COP_E_RANGE:
     case COP_E_SHAPE:
     case COP_E_IO:
@@ -59,7 +70,8 @@ int library_error(const cop_ctx *ctx, cop_status status) {
     case COP_E_VERSION:
     case COP_E_UNSUPPORTED:
     case COP_E_NOT_FOUND:
-    case COP_E_REFUSED: return EXIT_INPUT;
+    case COP_E_REFUSED:
+        return EXIT_INPUT;
     }
     return EXIT_FAILED;
 }
@@ -95,64 +107,76 @@ static void catch_signals(void) {
     struct sigaction was;
     sigemptyset(&action.sa_mask);
     const int number[] = {SIGINT, SIGTERM};
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error to report, not a reason to vanish */
     for (int i = 0; i < COUNT_OF(number); i++) /* what nohup and shells made ignored stays so */
         if (!sigaction(number[i], NULL, &was) && was.sa_handler != SIG_IGN) sigaction(number[i], &action, NULL);
 }
 
 /* -- finding the command -- */
 
-static const char *first_word(int i) {
+const char *command_word(int i) {
     static char word[32];
-    if (i >= command_count()) return NULL;
-    snprintf(word, sizeof word, "%.*s", (int)strcspn(commands[i]->name, " "), commands[i]->name);
-    return word;
+    char last[32] = "";
+    for (int k = 0; k < command_count(); k++) {
+        snprintf(word, sizeof word, "%.*s", (int)strcspn(commands[k]->name, " "), commands[k]->name);
+        if (strcmp(word, last) != 0 && i-- == 0) return word;
+        memcpy(last, word, sizeof last);
+    }
+    return NULL;
 }
 
-static const char *family; /* "study": whose second words second_word gives */
+static const char *family; /* "study": whose second words second_word gives; nearest_name takes no user pointer */
 static const char *second_word(int i) {
-    for (int k = 0; k < command_count(); k++) {
-        size_t n = strlen(family);
-        if (!strncmp(commands[k]->name, family, n) && commands[k]->name[n] == ' ' && i-- == 0)
-            return commands[k]->name + n + 1;
+    for (int k = 0; k < command_count(); k++)
+        if (command_is_of(commands[k], family) && i-- == 0) return commands[k]->name + strlen(family) + 1;
+    return NULL;
+}
+
+static const command *find_in_family(int words, char **word, int *code) {
+    const settings none = {0};
+    const char *first = word[0], *second = words > 1 ? word[1] : "", *near;
+    family = first;
+    if (!strcmp(second, "--help") || !strcmp(second, "-h")) {
+        for (int i = 0; i < command_count(); i++)
+            if (command_is_of(commands[i], first))
+                printf("coppice %s %s\n    %s\n", commands[i]->name, commands[i]->usage, commands[i]->summary);
+        *code = EXIT_DONE;
+        return NULL;
     }
+    for (int i = 0; i < command_count(); i++)
+        if (command_is_of(commands[i], first) && !strcmp(commands[i]->name + strlen(first) + 1, second))
+            return commands[i];
+    if ((near = *second ? nearest_name(second, second_word) : NULL)) {
+        usage_error(&none, "unknown command '%s %s'; did you mean '%s %s'?", first, second, first, near);
+        return NULL;
+    }
+    char list[128];
+    size_t n = 0;
+    for (int i = 0; second_word(i) && n < sizeof list; i++)
+        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s %s", i ? ", " : "", first, second_word(i));
+    if (*second)
+        usage_error(&none, "unknown command '%s %s'; there are %s", first, second, list);
+    else
+        usage_error(&none, "'%s' wants another word: %s", first, list);
     return NULL;
 }
 
 /** The command that the first words name; *used: how many they are. NULL after an error, with its exit code. */
 static const command *find_command(int words, char **word, int *used, int *code) {
-    settings none = {0};
+    const settings none = {0};
     *code = EXIT_USAGE;
     *used = 1;
     for (int i = 0; i < command_count(); i++)
         if (!strcmp(commands[i]->name, word[0])) return commands[i];
-    if (!is_name(word[0], first_word)) {
-        const char *near = nearest_name(word[0], first_word);
-        if (near) usage_error(&none, "unknown command '%s'; did you mean '%s'?", word[0], near);
-        else usage_error(&none, "unknown command '%s'; `coppice help` lists them", word[0]);
-        return NULL;
+    if (is_name(word[0], command_word)) {
+        *used = 2;
+        return find_in_family(words, word, code);
     }
-    family = word[0];
-    *used = 2;
-    if (words < 2) {
-        usage_error(&none, "%s: say which: %s, ...; `coppice help` lists them", family, second_word(0));
-        return NULL;
-    }
-    if (!strcmp(word[1], "--help") || !strcmp(word[1], "-h")) {
-        for (int i = 0; i < command_count(); i++)
-            if (!strncmp(commands[i]->name, family, strlen(family)) && commands[i]->name[strlen(family)] == ' ')
-                printf("coppice %s %s\n    %s\n", commands[i]->name, commands[i]->usage, commands[i]->summary);
-        *code = EXIT_DONE;
-        return NULL;
-    }
-    for (int i = 0; i < command_count(); i++) {
-        size_t n = strlen(family);
-        if (!strncmp(commands[i]->name, family, n) && commands[i]->name[n] == ' ' &&
-            !strcmp(commands[i]->name + n + 1, word[1]))
-            return commands[i];
-    }
-    const char *near = nearest_name(word[1], second_word);
-    if (near) usage_error(&none, "unknown command '%s %s'; did you mean '%s %s'?", family, word[1], family, near);
-    else usage_error(&none, "unknown command '%s %s'; `coppice help` lists them", family, word[1]);
+    const char *near = nearest_name(word[0], command_word);
+    if (near)
+        usage_error(&none, "unknown command '%s'; did you mean '%s'?", word[0], near);
+    else
+        usage_error(&none, "unknown command '%s'; `coppice help` lists them", word[0]);
     return NULL;
 }
 
@@ -179,7 +203,7 @@ static int run(int words, char **word) {
     options.log = terminal_log;
     options.progress = s.quiet ? NULL : terminal_progress;
     options.cancel = is_interrupted;
-    cop_ctx *ctx;
+    cop_ctx *ctx = NULL;
     cop_status status = cop_ctx_create(&options, &ctx);
     if (status) return library_error(NULL, status);
     code = s.command->run(&s, ctx);

@@ -8,7 +8,9 @@
 
 /* -- names that options choose from -- */
 
-static const char *listed(const char *const *list, int n, int i) { return i >= 0 && i < n ? list[i] : NULL; }
+static const char *listed(const char *const *list, int n, int i) {
+    return i >= 0 && i < n ? list[i] : NULL;
+}
 #define TEXT_OF(name, text) text,
 #define LISTED(function, ...)                                                                                        \
     const char *function(int i) {                                                                                    \
@@ -20,10 +22,18 @@ LISTED(choice_optimizer, COP_OPTIMIZER_LIST(TEXT_OF))
 LISTED(choice_schedule, COP_SCHEDULE_LIST(TEXT_OF))
 LISTED(choice_precision, COP_PRECISION_LIST(TEXT_OF))
 LISTED(choice_scope, "layer", "global")
-const char *choice_split(int i) { return i >= 0 && i < COP_SPLITS ? cop_split_name((cop_split)i) : NULL; }
-const char *choice_criterion(int i) { return i < cop_criterion_count() ? cop_criterion_name(i) : NULL; }
-const char *choice_preset(int i) { return i < cop_preset_count() ? cop_preset_name(i) : NULL; }
-const char *choice_method(int i) { return i < cop_method_count() ? cop_method_name(i) : NULL; }
+const char *choice_split(int i) {
+    return i >= 0 && i < COP_SPLITS ? cop_split_name((cop_split)i) : NULL;
+}
+const char *choice_criterion(int i) {
+    return i < cop_criterion_count() ? cop_criterion_name(i) : NULL;
+}
+const char *choice_preset(int i) {
+    return i < cop_preset_count() ? cop_preset_name(i) : NULL;
+}
+const char *choice_method(int i) {
+    return i < cop_method_count() ? cop_method_name(i) : NULL;
+}
 
 bool is_name(const char *word, const char *(*name)(int i)) {
     const char *known;
@@ -76,7 +86,10 @@ settings settings_default(void) {
     return s;
 }
 
-typedef struct limits { double low, high; bool open_low, open_high; } limits;
+typedef struct limits {
+    double low, high;
+    bool open_low, open_high;
+} limits;
 
 static limits limits_of(const char *range) { /* "[0,1)" */
     char *end;
@@ -87,10 +100,8 @@ static limits limits_of(const char *range) { /* "[0,1)" */
     return l;
 }
 
-const char *help_range(char text[64], const option *o) {
-    limits l = limits_of(o->range);
-    if (isinf(l.high)) snprintf(text, 64, l.open_low ? "above %g" : "at least %g", l.low);
-    else snprintf(text, 64, "in %s", o->range);
+const char *option_range(char text[64], const option *o) {
+    snprintf(text, 64, "in %s", o->range);
     return text;
 }
 
@@ -129,6 +140,52 @@ static bool read_shape(const char *text, int64_t shape[3]) {
     return true;
 }
 
+static bool read_steps(const char *text, double step[4]) {
+    double last = 0;
+    memset(step, 0, 4 * sizeof *step);
+    for (int i = 0; i < 4; i++) {
+        char part[32];
+        size_t n = strcspn(text, ",");
+        if (n >= sizeof part) return false;
+        memcpy(part, text, n);
+        part[n] = 0;
+        if (!read_number(part, &step[i]) || step[i] <= last) return false;
+        last = step[i];
+        if (!text[n]) return true;
+        text += n + 1;
+    }
+    return false;
+}
+
+const char *option_default(char text[64], const option *o) {
+    static const settings none;
+    settings s = settings_default();
+    const void *field = (const char *)&s + o->at;
+    spoken w;
+    text[0] = 0;
+    switch (o->kind) {
+    case OPTION_NUMBER:
+        if (!o->required) snprintf(text, 64, "%g", *(const double *)field);
+        break;
+    case OPTION_COUNT: /* 0 means something else, which the help text says */
+        if (*(const int64_t *)field) snprintf(text, 64, "%s", say_count(&w, *(const int64_t *)field));
+        break;
+    case OPTION_SMALL:
+        snprintf(text, 64, "%d", *(const int *)field);
+        break;
+    case OPTION_CHOICE:
+        snprintf(text, 64, "%s", o->choice(*(const int *)field));
+        break;
+    case OPTION_NAME:
+        if (memcmp(field, (const char *)&none + o->at, sizeof(char *)))
+            snprintf(text, 64, "%s", *(const char *const *)field);
+        break;
+    default:
+        break;
+    }
+    return text;
+}
+
 static int wrong_name(const settings *s, const option *o, const char *text) {
     const char *near = nearest_name(text, o->choice), *name;
     if (near) return usage_error(s, "--%s: unknown '%s'; did you mean '%s'?", o->name, text, near);
@@ -146,23 +203,29 @@ static int take(settings *s, const option *o, const char *text) {
     double x;
     int64_t n;
     switch (o->kind) {
-    case OPTION_HEADING: break;
-    case OPTION_FLAG: *(int *)field = 1; break;
+    case OPTION_END:
+    case OPTION_HEADING:
+        break;
+    case OPTION_FLAG:
+        *(int *)field = 1;
+        break;
     case OPTION_TEXT:
         if (!*text) return usage_error(s, "--%s: empty", o->name);
         *(const char **)field = text;
         break;
     case OPTION_NUMBER:
         if (!read_number(text, &x) || !in_limits(x, o->range))
-            return usage_error(s, "--%s: '%s' is not a number %s", o->name, text, help_range(range, o));
+            return usage_error(s, "--%s: '%s' is not a number %s", o->name, text, option_range(range, o));
         *(double *)field = x;
         break;
     case OPTION_COUNT:
     case OPTION_SMALL:
         if (!read_whole(text, &n) || !in_limits((double)n, o->range))
-            return usage_error(s, "--%s: '%s' is not a whole number %s", o->name, text, help_range(range, o));
-        if (o->kind == OPTION_COUNT) *(int64_t *)field = n;
-        else *(int *)field = (int)n;
+            return usage_error(s, "--%s: '%s' is not a whole number %s", o->name, text, option_range(range, o));
+        if (o->kind == OPTION_COUNT)
+            *(int64_t *)field = n;
+        else
+            *(int *)field = (int)n;
         break;
     case OPTION_CHOICE:
         for (int i = 0; o->choice(i); i++)
@@ -179,6 +242,10 @@ static int take(settings *s, const option *o, const char *text) {
         if (!read_shape(text, field))
             return usage_error(s, "--%s: '%s' is not channels x rows x columns, like 3x32x32", o->name, text);
         break;
+    case OPTION_STEPS:
+        if (!read_steps(text, field))
+            return usage_error(s, "--%s: '%s' is not one to four rising epochs, like 30,60,80", o->name, text);
+        break;
     }
     return -1;
 }
@@ -190,13 +257,13 @@ _Static_assert(sizeof(cop_optimizer) == sizeof(int) && sizeof(cop_schedule) == s
 
 static const option *option_table; /* whose names option_name gives: nearest_name takes no user pointer */
 static const char *option_name(int i) {
-    for (const option *o = option_table; o->name || o->kind == OPTION_HEADING; o++)
+    for (const option *o = option_table; o->kind != OPTION_END; o++)
         if (o->kind != OPTION_HEADING && i-- == 0) return o->name;
     return i == 0 ? "help" : NULL;
 }
 
-static const option *find_option(const option *table, const char *name, size_t n, char letter) {
-    for (const option *o = table; o->name || o->kind == OPTION_HEADING; o++) {
+static const option *find_option(const option *list, const char *name, size_t n, char letter) {
+    for (const option *o = list; o->kind != OPTION_END; o++) {
         if (o->kind == OPTION_HEADING) continue;
         if (letter ? o->letter == letter : strlen(o->name) == n && !memcmp(o->name, name, n)) return o;
     }
@@ -231,10 +298,9 @@ static int check_required(const settings *s) {
         if (o->name && o->required && !*(const char *const *)((const char *)s + o->at))
             return usage_error(s, "%s is missing; `coppice %s --help` explains", o->name, s->command->name);
     }
-    for (const option *o = s->command->options; o->name || o->kind == OPTION_HEADING; o++) {
+    for (const option *o = s->command->options; o->kind != OPTION_END; o++) {
         const void *field = (const char *)s + o->at;
-        if (o->required && (o->kind == OPTION_NUMBER ? isnan(*(const double *)field)
-                                                     : !*(const char *const *)field))
+        if (o->required && (o->kind == OPTION_NUMBER ? isnan(*(const double *)field) : !*(const char *const *)field))
             return usage_error(s, "--%s %s is missing; `coppice %s --help` explains", o->name, o->value,
                                s->command->name);
     }
@@ -242,10 +308,10 @@ static int check_required(const settings *s) {
 }
 
 int options_parse(settings *s, int words, char **word) {
-    const option *table = s->command->options;
+    const option *list = s->command->options;
     int operands = 0, code = -1;
     bool only_operands = false;
-    for (const option *o = table; o->name || o->kind == OPTION_HEADING; o++)
+    for (const option *o = list; o->kind != OPTION_END; o++)
         if (o->required && o->kind == OPTION_NUMBER) *(double *)(void *)((char *)s + o->at) = NAN;
     for (int i = 0; i < words && code < 0; i++) {
         const char *w = word[i];
@@ -263,7 +329,7 @@ int options_parse(settings *s, int words, char **word) {
         }
         bool is_long = w[1] == '-';
         size_t n = is_long ? strcspn(w + 2, "=") : 0;
-        const option *o = find_option(table, w + 2, n, is_long ? 0 : w[1]);
+        const option *o = find_option(list, w + 2, n, is_long ? 0 : w[1]);
         if (!o || (!is_long && o->kind == OPTION_FLAG && w[2])) return unknown_option(s, w);
         const char *value = is_long ? (w[2 + n] ? w + 3 + n : NULL) : (w[2] ? w + 2 : NULL);
         if (o->kind == OPTION_FLAG && value) return usage_error(s, "--%s takes no value", o->name);

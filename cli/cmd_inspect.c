@@ -1,0 +1,163 @@
+/* coppice inspect: what a model is made of. */
+#include "cli.h"
+
+#include <math.h>
+#include <string.h>
+
+static const option options[] = {
+    HEADING("Model"),
+    OPTIONS_PRESET,
+    OPTION_JSON,
+    OPTIONS_COMMON,
+};
+
+typedef struct sum {
+    int64_t parameters, zeros, macs, macs_effective;
+} sum;
+
+static void add(sum *s, const cop_layer_info *l) {
+    s->parameters += l->parameters;
+    s->zeros += l->zeros;
+    s->macs += l->macs;
+    s->macs_effective += l->macs_effective;
+}
+
+static json_t *layer_json(const cop_layer_info *l) {
+    json_t *o = json_object_new();
+    json_put(o, "name", json_text(l->name));
+    json_put(o, "op", json_text(l->op));
+    json_put(o, "shape", json_counts(l->shape, l->rank));
+    json_put(o, "weights", json_counts(l->weight_shape, l->weight_rank));
+    json_put(o, "parameters", json_count(l->parameters));
+    json_put(o, "parameters_dense", json_count(l->parameters_dense));
+    json_put(o, "zeros", json_count(l->zeros));
+    json_put(o, "masked", json_count(l->masked));
+    json_put(o, "sparsity", json_number(l->parameters_dense ? l->sparsity : NAN));
+    json_put(o, "macs", json_count(l->macs));
+    json_put(o, "macs_effective", json_count(l->macs_effective));
+    return o;
+}
+
+static json_t *provenance_json(const char *text) {
+    json_t *list = json_array_new();
+    for (size_t n; text && *text; text += n + (text[n] == '\n')) {
+        char line[1024];
+        n = strcspn(text, "\n");
+        snprintf(line, sizeof line, "%.*s", (int)n, text);
+        json_add(list, json_text(line));
+    }
+    return list;
+}
+
+static json_t *as_json(const cop_net *net, const cop_net_info *n, int64_t bytes) {
+    json_t *root = json_object_new(), *layers = json_array_new();
+    json_put(root, "shape", json_counts((const int64_t[]){n->channels, n->height, n->width}, 3));
+    json_put(root, "classes", json_count(n->classes));
+    json_put(root, "parameters", json_count(n->parameters));
+    json_put(root, "parameters_dense", json_count(n->parameters_dense));
+    json_put(root, "zeros", json_count(n->zeros));
+    json_put(root, "sparsity", json_number(n->sparsity));
+    json_put(root, "sparsity_conv", json_number(n->sparsity_conv));
+    json_put(root, "sparsity_dense", json_number(n->sparsity_dense));
+    json_put(root, "macs", json_count(n->macs));
+    json_put(root, "macs_dense", json_count(n->macs_dense));
+    json_put(root, "macs_effective", json_count(n->macs_effective));
+    json_put(root, "bytes", json_count(bytes));
+    for (int i = 0; i < n->layers; i++) {
+        cop_layer_info l;
+        if (cop_net_get_layer(net, i, &l) == COP_OK) json_add(layers, layer_json(&l));
+    }
+    json_put(root, "layers", layers);
+    json_put(root, "provenance", provenance_json(n->provenance));
+    return root;
+}
+
+static void print_totals(table *t, const char *name, const sum *s, double sparsity) {
+    table_cell(t, "%s", name);
+    for (int i = 0; i < 3; i++) table_cell(t, "%s", "");
+    table_cell(t, "%s", SAY(count, s->parameters));
+    table_cell(t, "%s", SAY(count, s->zeros));
+    table_cell(t, "%s", SAY(share, sparsity));
+    table_cell(t, "%s", SAY(macs, s->macs));
+    table_cell(t, "%s", SAY(macs, s->macs_effective));
+}
+
+static void print_layers(const cop_net *net, const cop_net_info *n) {
+    sum conv = {0}, dense = {0}, all = {0};
+    table *t = table_create("<layer|<4op|<2output|<1weights|>parameters|>5zeros|>sparsity|>MACs|>3effective");
+    for (int i = 0; i < n->layers; i++) {
+        cop_layer_info l;
+        if (cop_net_get_layer(net, i, &l) != COP_OK) continue; /* i is in range: it can't fail */
+        add(&all, &l);
+        if (!strcmp(l.op, "conv")) add(&conv, &l);
+        if (!strcmp(l.op, "dense")) add(&dense, &l);
+        table_cell(t, "%s", l.name);
+        table_cell(t, "%s", l.op);
+        table_cell(t, "%s", SAY(shape, l.rank, l.shape));
+        table_cell(t, "%s", SAY(shape, l.weight_rank, l.weight_shape));
+        table_cell(t, "%s", l.parameters_dense ? SAY(count, l.parameters) : "");
+        table_cell(t, "%s", l.parameters_dense ? SAY(count, l.zeros) : "");
+        table_cell(t, "%s", l.parameters_dense ? SAY(share, l.sparsity) : "");
+        table_cell(t, "%s", l.macs ? SAY(macs, l.macs) : "");
+        table_cell(t, "%s", l.macs ? SAY(macs, l.macs_effective) : "");
+    }
+    table_rule(t);
+    print_totals(t, "conv", &conv, n->sparsity_conv);
+    print_totals(t, "dense", &dense, n->sparsity_dense);
+    print_totals(t, "all", &all, n->sparsity);
+    table_print(t, stdout);
+}
+
+static void print_net(const settings *s, const cop_net *net, const cop_net_info *n, int64_t bytes) {
+    const int64_t shape[3] = {n->channels, n->height, n->width};
+    printf("%s: images %s, %d classes, %s\n", s->model, SAY(shape, 3, shape), n->classes, SAY(bytes, bytes));
+    if (n->class_name) {
+        printf("classes:");
+        for (int c = 0; c < n->classes && c < 20; c++) printf("%s %s", c ? "," : "", n->class_name[c]);
+        puts(n->classes > 20 ? ", ..." : "");
+    }
+    if (n->normalized) {
+        printf("normalization: mean");
+        for (int c = 0; c < n->channels; c++) printf(" %.4f", n->mean[c]);
+        printf(", std");
+        for (int c = 0; c < n->channels; c++) printf(" %.4f", n->std[c]);
+        puts("");
+    }
+    puts("");
+    print_layers(net, n);
+    if (n->parameters < n->parameters_dense)
+        printf("\nThe dense net had %s parameters and %s MACs; sparsity counts what was removed as zero.\n",
+               SAY(count, n->parameters_dense), SAY(macs, n->macs_dense));
+    if (n->provenance && *n->provenance)
+        printf("\nhow it came to be:\n%s%s", n->provenance,
+               n->provenance[strlen(n->provenance) - 1] == '\n' ? "" : "\n");
+}
+
+static int run(settings *s, cop_ctx *ctx) {
+    cop_net *net = NULL;
+    cop_net_info info;
+    int code = open_model(s, ctx, NULL, &net);
+    if (code != EXIT_DONE) return code;
+    cop_net_get_info(net, &info);
+    int64_t bytes = is_name(s->model, choice_preset) ? (int64_t)info.bytes : file_size(s->model);
+    terminal_clear();
+    if (s->json)
+        code = json_print(as_json(net, &info, bytes));
+    else
+        print_net(s, net, &info, bytes);
+    cop_net_destroy(net);
+    return code;
+}
+
+const command command_inspect = {
+    .name = "inspect",
+    .usage = "MODEL",
+    .summary = "list a model's layers, parameters, zeros, sparsity and MACs",
+    .text = "Shows per layer the output's shape, the weights' shape, parameters, zeros, sparsity and "
+            "multiply-accumulates per "
+            "image (effective: zero weights skipped), with totals for conv layers, dense layers and the net, and how "
+            "the model came to be. Bytes are those of the file; of a preset, those of its weights in memory.",
+    .options = options,
+    .operand = {{"MODEL", offsetof(settings, model), true}},
+    .run = run,
+};

@@ -1,0 +1,82 @@
+/* coppice prune: set the least important weights, filters or neurons to zero. */
+#include "cli.h"
+
+#include <math.h>
+#include <string.h>
+
+static const option options[] = {
+    HEADING("Pruning"),
+    REQUIRED_NUMBER(
+        "sparsity", "S", prune.sparsity, "[0,1)",
+        "share of what is ranked (weights, filters or neurons) to remove, that of earlier rounds included"),
+    NAME("criterion", prune.criterion, choice_criterion, "what is ranked, and how"),
+    NAME("method", method, choice_method, "the same by a method's name"),
+    NAME("scope", prune.scope, choice_scope, "the lowest share of every layer, or of all layers together"),
+    COUNT("keep", prune.keep, "[1,1e9]", "weights, filters or neurons that every layer keeps at least"),
+    OPTION_OUTPUT("where the pruned model goes (.safetensors)"),
+    HEADING("Data, to measure the accuracy before and after, and for criteria that look at it"),
+    TEXT("data", 'd', "PATH", data, "the data set: a directory or file (coppice help formats)"),
+    OPTIONS_DATA_MORE,
+    OPTIONS_COMMON,
+};
+
+/* --method is another way to say --criterion, for the methods that are no more than one. */
+static int choose_criterion(settings *s) {
+    if (!s->method) return EXIT_DONE;
+    if (!is_name(s->method, choice_criterion))
+        return usage_error(s, "--method %s trains, prune doesn't: run it in a study (coppice help study)", s->method);
+    const cop_prune_params none = cop_prune_params_default();
+    if (strcmp(s->prune.criterion, none.criterion) != 0 && strcmp(s->prune.criterion, s->method) != 0)
+        return usage_error(s, "--criterion %s and --method %s: give one of them", s->prune.criterion, s->method);
+    s->prune.criterion = s->method;
+    return EXIT_DONE;
+}
+
+static void print_result(const settings *s, const cop_net *net, const cop_prune_report *report, double before,
+                         double after) {
+    cop_net_info info;
+    cop_net_get_info(net, &info);
+    printf("%s, %s: %s of %s ranked are at zero (asked %s)\n", s->prune.criterion,
+           !strcmp(s->prune.scope, "global") ? "all layers together" : "layer by layer", SAY(count, report->removed),
+           SAY(count, report->ranked), SAY(share, report->asked));
+    printf("sparsity of the net %s (conv %s, dense %s)\n", SAY(share, info.sparsity), SAY(share, info.sparsity_conv),
+           SAY(share, info.sparsity_dense));
+    if (!isnan(before)) printf("validation accuracy %.4f before, %.4f now\n", before, after);
+    printf("saved as %s\n", s->output);
+}
+
+static int run(settings *s, cop_ctx *ctx) {
+    cop_data *data = NULL;
+    cop_net *net = NULL;
+    cop_prune_report report;
+    double before = NAN, after = NAN;
+    int code = choose_criterion(s);
+    if (code == EXIT_DONE) code = check_output(s, s->output);
+    if (code == EXIT_DONE && s->data) code = open_data(s, ctx, &data);
+    if (code == EXIT_DONE) code = open_model(s, ctx, data, &net);
+    if (code == EXIT_DONE && data) code = measure(ctx, net, data, COP_SPLIT_VALIDATION, &before);
+    if (code == EXIT_DONE) {
+        s->prune.data = data;
+        cop_status status = cop_prune(net, &s->prune, &report);
+        if (status) code = library_error(ctx, status);
+    }
+    if (code == EXIT_DONE && data) code = measure(ctx, net, data, COP_SPLIT_VALIDATION, &after);
+    if (code == EXIT_DONE) code = save_model(ctx, net, s->output);
+    terminal_clear();
+    if (code == EXIT_DONE) print_result(s, net, &report, before, after);
+    cop_net_destroy(net);
+    cop_data_destroy(data);
+    return code;
+}
+
+const command command_prune = {
+    .name = "prune",
+    .usage = "MODEL --sparsity S -o FILE",
+    .summary = "set the least important weights, filters or neurons to zero",
+    .text = "Ranks by a criterion (coppice help criteria) and holds the lowest share at zero from now on. Nothing is "
+            "trained: "
+            "`coppice tune` grows the net back, `coppice shrink` takes the zero filters and neurons out.",
+    .options = options,
+    .operand = {{"MODEL", offsetof(settings, model), true}},
+    .run = run,
+};

@@ -1,0 +1,110 @@
+/* Training, which train and tune share: checks up front, a checkpoint beside the output, one line at the end. */
+#include "cli.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The state of a run that was interrupted is worth more than the convenience of overwriting it unasked. */
+static int check_checkpoint(const settings *s, const char *path) {
+    if (s->recipe.resume || file_size(path) < 0) return EXIT_DONE;
+    complain("%s: holds the state of a run that was interrupted; --resume goes on from it, removing the file starts "
+             "afresh",
+             path);
+    return EXIT_INPUT;
+}
+
+static void print_history(const cop_history *h) {
+    table *t = table_create(">epoch|>3rate|>loss|>2accuracy|>validation|>1time");
+    for (int i = 0; i < h->count; i++) {
+        const cop_epoch *e = &h->epoch[i];
+        table_cell(t, "%d", e->epoch);
+        table_cell(t, "%.2e", e->rate);
+        table_cell(t, "%.4f", e->loss);
+        table_cell(t, "%.4f", e->accuracy);
+        table_cell(t, "%s", SAY(number, e->accuracy_validation, 4));
+        table_cell(t, "%s", SAY(seconds, e->seconds));
+    }
+    table_print(t, stdout);
+}
+
+static void print_result(const settings *s, const cop_net *net, const cop_history *h) {
+    const cop_epoch *last = h->count ? &h->epoch[h->count - 1] : NULL;
+    cop_net_info info;
+    cop_net_get_info(net, &info);
+    if (s->verbose && last) print_history(h);
+    if (last && !isnan(last->accuracy_validation))
+        printf("validation accuracy %.4f", last->accuracy_validation);
+    else
+        printf("trained (no validation images)");
+    if (info.sparsity > 0) printf(", sparsity %s", SAY(share, info.sparsity));
+    printf(", %d epoch%s", h->count, h->count == 1 ? "" : "s");
+    if (h->seconds > 0)
+        printf(", %s, %s images/s", SAY(seconds, h->seconds), SAY(count, llround((double)h->images / h->seconds)));
+    printf("; saved as %s\n", s->output);
+}
+
+static int open_all(const settings *s, cop_ctx *ctx, cop_data **data, cop_net **net, cop_net **teacher) {
+    int code = open_data(s, ctx, data);
+    if (code == EXIT_DONE) code = open_model(s, ctx, *data, net);
+    if (code == EXIT_DONE && s->teacher) {
+        settings t = *s;
+        t.model = s->teacher;
+        code = open_model(&t, ctx, *data, teacher);
+    }
+    return code;
+}
+
+static int train(const settings *s, cop_ctx *ctx, cop_net *net, const cop_data *data, const cop_recipe *recipe) {
+    cop_history history = {0};
+    cop_status status = cop_train(net, data, recipe, &history);
+    int code = EXIT_DONE;
+    if (status) {
+        code = library_error(ctx, status);
+        if (file_size(recipe->checkpoint) >= 0)
+            note("the state reached is in %s; the same command with --resume goes on from there", recipe->checkpoint);
+    } else if ((code = save_model(ctx, net, s->output)) == EXIT_DONE) {
+        terminal_clear();
+        print_result(s, net, &history);
+        if (!s->recipe.checkpoint) unlink(recipe->checkpoint); /* our own, and no longer needed */
+    }
+    cop_history_clear(&history);
+    return code;
+}
+
+int learn(const settings *s, cop_ctx *ctx, learn_start start) {
+    cop_data *data = NULL;
+    cop_net *net = NULL, *teacher = NULL;
+    cop_recipe recipe = s->recipe;
+    int code = check_output(s, s->output);
+    if (code != EXIT_DONE) return code;
+    if (recipe.schedule == COP_SCHEDULE_STEP && !recipe.step_epochs[0])
+        return usage_error(s, "--schedule step: say after which epochs the rate falls: --step-epochs N,...");
+    const cop_recipe usual = cop_recipe_default();
+    if (!s->teacher &&
+        (recipe.distil_share != usual.distil_share || recipe.distil_temperature != usual.distil_temperature))
+        return usage_error(s, "--distil-share and --distil-temperature need a --teacher FILE");
+
+    size_t n = strlen(s->output) + sizeof ".checkpoint";
+    char *beside = malloc(n);
+    if (!beside) die_no_memory();
+    snprintf(beside, n, "%s.checkpoint", s->output);
+    if (!recipe.checkpoint) recipe.checkpoint = beside;
+
+    code = check_checkpoint(s, recipe.checkpoint);
+    if (code == EXIT_DONE) code = open_all(s, ctx, &data, &net, &teacher);
+    if (code == EXIT_DONE && start == LEARN_FRESH) { /* also from a file: its structure, new weights */
+        cop_status status = cop_net_init(net, (uint64_t)s->seed);
+        if (status) code = library_error(ctx, status);
+    }
+    if (code == EXIT_DONE) {
+        recipe.teacher = teacher;
+        code = train(s, ctx, net, data, &recipe);
+    }
+    cop_net_destroy(teacher);
+    cop_net_destroy(net);
+    cop_data_destroy(data);
+    free(beside);
+    return code;
+}

@@ -1,0 +1,266 @@
+/* What `coppice help TOPIC` explains. What the library or the tables list is taken from there. */
+#include "cli.h"
+
+#include <string.h>
+
+typedef struct entry {
+    const char *name, *text; /* name NULL: text is a head line */
+} entry;
+
+static void heading(FILE *out, const char *text) {
+    fprintf(out, "\n%s%s%s\n", terminal_style(out, STYLE_BOLD), text, terminal_style(out, STYLE_PLAIN));
+}
+
+static void print_entries(FILE *out, const entry *e, int n, int column) {
+    for (int i = 0; i < n; i++) {
+        if (e[i].name)
+            help_entry(out, e[i].name, column, e[i].text);
+        else
+            heading(out, e[i].text);
+    }
+}
+
+static void print_list(FILE *out, int n, const char *(*name)(int i), const char *(*text)(int i), int column) {
+    for (int i = 0; i < n; i++) help_entry(out, name(i), column, text(i));
+}
+
+/* -- formats, models -- */
+
+static void print_formats(FILE *out) {
+    static const entry e[] = {
+        {NULL, "Data sets (--data PATH; the format is guessed, --format NAME decides)"},
+        {"idx",
+         "a directory with train-images-idx3-ubyte, train-labels-idx1-ubyte and the two t10k files, each as it is "
+         "or gzipped (.gz): MNIST, Fashion-MNIST and their kin"},
+        {"cifar10",
+         "a directory with data_batch_1.bin .. data_batch_5.bin and test_batch.bin: CIFAR-10, binary version"},
+        {"cifar100", "a directory with train.bin and test.bin: CIFAR-100, binary version, fine labels"},
+        {"npz",
+         "a .npz file with x_train, y_train, x_test, y_test and perhaps x_val, y_val: images [N,H,W,C] as bytes "
+         "or floats, labels [N] or [N,1] of any integer type"},
+        {"folder", "a directory with train/CLASS/*.jpg, .jpeg, .png and perhaps val/ and test/ likewise; images are "
+                   "resized to --height and --width"},
+        {NULL, "Models"},
+        {".safetensors",
+         "weights, masks, the net's graph, class names, normalization and how the net came to be, in one file "
+         "that other programs read as ordinary safetensors"},
+    };
+    help_paragraphs(out,
+                    "What Coppice reads and writes. `coppice data PATH` says what a data set holds, `coppice inspect "
+                    "MODEL` what a model is made of.");
+    print_entries(out, e, COUNT_OF(e), 18);
+}
+
+static void print_models(FILE *out) {
+    help_paragraphs(
+        out, "Wherever a MODEL is asked for, the name of a preset or a file will do. A file carries its own graph: "
+             "nothing else is needed to use it. A preset is built for the images and classes of --data, or "
+             "of --shape CxHxW and --classes N; its weights are drawn from --seed.");
+    heading(out, "Presets");
+    print_list(out, cop_preset_count(), cop_preset_name, cop_preset_help, 18);
+    heading(out, "Files");
+    help_entry(out, ".safetensors", 18, "what train, prune, tune, shrink and studies write");
+}
+
+static void print_presets(FILE *out) {
+    help_paragraphs(out,
+                    "Built-in nets, for images of any size that survives their pooling and any number of classes.\n");
+    print_list(out, cop_preset_count(), cop_preset_name, cop_preset_help, 18);
+}
+
+/* -- ops, criteria, methods -- */
+
+static void print_ops(FILE *out) {
+    help_paragraphs(out, "What a net can be made of. Letters: C channels, H W rows and columns, o i output and input "
+                         "channels, kh kw in the kernel, s stride, d dilation, p padding.");
+    putc('\n', out);
+    print_list(out, cop_op_count(), cop_op_name, cop_op_help, 16);
+}
+
+static void print_criteria(FILE *out) {
+    help_paragraphs(
+        out, "What `coppice prune --criterion NAME` ranks, and how. The lowest scores go first; equal scores go in "
+             "the order in which they stand.");
+    putc('\n', out);
+    print_list(out, cop_criterion_count(), cop_criterion_name, cop_criterion_help, 18);
+}
+
+static void print_methods(FILE *out) {
+    help_paragraphs(
+        out,
+        "Ways to combine pruning and training, for studies (`coppice help study`). Those that only rank and remove "
+        "are also what `coppice prune --method NAME` does.");
+    putc('\n', out);
+    print_list(out, cop_method_count(), cop_method_name, cop_method_help, 18);
+}
+
+/* -- study -- */
+
+static const char example[] =
+    "# coppice study run THIS-FILE -o DIR\n"
+    "name: five methods on Fashion-MNIST\n"
+    "data:   {format: idx, path: /usr/share/datasets/fashion-mnist, validation: 0.1}   # limit: 5000 for a quick "
+    "look\n"
+    "model:  seed-cnn                       # a preset or a model file\n"
+    "dense:  {epochs: 6, optimizer: adamw, rate: 2e-3, schedule: one-cycle, batch: 128, augment: flip}\n"
+    "score:  {floor: 0.60}\n"
+    "seeds:  [1]\n"
+    "trials:\n"
+    "  - {method: magnitude, sparsity: [0, .5, .7, .8, .9, .95], rounds: 0}\n"
+    "  - {method: magnitude, sparsity: [.9, .95, .98], rounds: 1, tune: {epochs: 2}}\n"
+    "  - {method: l1-filter, sparsity: [.05, .1, .25, .5], rounds: 0}\n"
+    "  - {method: l2-filter, sparsity: [.05, .1, .25, .5], rounds: 0}\n"
+    "  - {method: l2-neuron, sparsity: [.25, .5, .75, .9], rounds: 0}\n"
+    "  - {method: sss, gamma: [1e-3, 1e-2], epochs: 4, retrain: {epochs: 4, l1: 1e-5}, threshold: [0, 1e-3, 1e-2]}\n";
+
+static void print_example(FILE *out) {
+    fputs(example, out);
+}
+
+static void print_study(FILE *out) {
+    static const entry e[] = {
+        {NULL, "The study"},
+        {"name", "its title on the page"},
+        {"data",
+         "path, and if wanted format, validation (share set aside), limit (images a split), height, width (of image "
+         "folders); a relative path counts from the study file"},
+        {"model", "a preset, or a model file to start from"},
+        {"dense",
+         "the recipe of the dense net (keys below); left out with a model file, which is then taken as it is"},
+        {"score", "floor: the accuracy under which a point scores nothing (0.60)"},
+        {"seeds", "a list; every trial runs once with each ([1]). A claim wants three"},
+        {"precision", "f32, bf16 or auto, for all training that does not say otherwise"},
+        {"threads", "processors to use; 0: all"},
+        {"trials", "a list; each entry names a method and its levels, and gives one trial per level and seed"},
+        {NULL, "A trial of a criterion (magnitude, l1-filter, l2-filter, l2-neuron, random)"},
+        {"method", "what prunes: coppice help methods"},
+        {"sparsity", "one share in [0,1) or a list of them: of weights, filters or neurons"},
+        {"rounds", "0: prune only; n: prune and tune n times (0)"},
+        {"pace", "how rounds approach the sparsity: one-shot, linear, geometric, cubic (one-shot)"},
+        {"scope", "layer: the lowest share of every layer; global: of all together (layer)"},
+        {"keep", "what every layer keeps at least (1)"},
+        {"shrink",
+         "true: filter and neuron methods tune the shrunk net, which is cheaper; false: the masked one (true)"},
+        {"tune", "the recipe of each round; of dense-longer: of its extra training"},
+        {NULL, "A trial of sss"},
+        {"gamma",
+         "weight of the factors' L1 penalty, one or a list (1e-3). A factor that the loss does not need reaches 0 "
+         "after about (1 - momentum) / (factor_rate gamma) steps"},
+        {"prox", "apg or subgradient (apg)"},
+        {"factor_rate", "learning rate of the factors (0.1)"},
+        {"factor_momentum", "their momentum (0.9)"},
+        {"factor_threshold", "structures whose factor is at most this are removed (0)"},
+        {"retrain", "the recipe after removal, usually with l1"},
+        {"threshold", "weights no larger than this become 0 at the end; each value of a list gives a point (0)"},
+        {"", "and the recipe's keys themselves, for the training with factors"},
+        {NULL, "A recipe (what is left out is as in dense)"},
+        {"epochs", "passes over the training images"},
+        {"batch", "images a step"},
+        {"optimizer", "sgd, adam or adamw"},
+        {"rate", "peak learning rate"},
+        {"schedule", "constant, step, cosine or one-cycle"},
+        {"warmup", "share of the steps in which one-cycle and cosine rise"},
+        {"step_epochs", "of step: the rate falls after these epochs"},
+        {"step_factor", "of step: what the rate is multiplied by"},
+        {"momentum", "of sgd (Nesterov)"},
+        {"beta1, beta2", "of adam and adamw"},
+        {"epsilon", "of adam and adamw"},
+        {"decay", "weight decay of kernels: decoupled for adamw, else an L2 gradient"},
+        {"l1, l2, l2_conv", "weight of sum |w|, sum w^2, and sum w^2 over convolutions in the loss"},
+        {"augment", "flip, shift, [flip, shift] or none; flip and shift (pixels) can also be given as keys"},
+        {"flip, shift", "mirror half the images (true, false); shift them by up to so many pixels"},
+        {"label_smoothing", "soften the labels, [0,1)"},
+        {"distil_share", "learn from the dense net's outputs too: their share of the loss"},
+        {"distil_temperature", "softens both outputs (3)"},
+        {"precision", "auto, f32 or bf16"},
+        {"evaluate_every", "epochs between validation figures (1); 0: only after the last"},
+        {NULL, "Results, in the directory given to -o"},
+        {"study.db", "SQLite; the truth: every trial with its points, curves and layers, committed when done"},
+        {"report.html", "the page, in one file"},
+        {"trials.csv", "a row a point"},
+        {"frontier.csv", "the points that no other beats, per method and over all"},
+        {"summary.json", "best score per method, hypervolume, the reference study's claims with figures"},
+        {"frontier.svg, .png", "the plot, with the gnuplot script that drew it"},
+        {"best.safetensors", "the net with the best validation score"},
+    };
+    help_paragraphs(
+        out,
+        "A study compares methods at levels over seeds: it trains a dense net, prunes it in every way asked for, and "
+        "finds the frontier of accuracy against sparsity. One YAML file says what; `coppice study run` does it "
+        "and can be interrupted and run again at any time.\n"
+        "An unknown key, a wrong type or an impossible value is refused with file, line and the nearest valid "
+        "name before any work starts. Values in brackets are used when the key is left out.");
+    print_entries(out, e, COUNT_OF(e), 21);
+    heading(out, "Example (coppice help study-example prints it alone)");
+    for (const char *at = example; *at;) {
+        size_t n = strcspn(at, "\n");
+        fprintf(out, "  %.*s\n", (int)strcspn(at, "#\n"), at);
+        at += n + 1;
+    }
+}
+
+/* -- measures, exit codes -- */
+
+static void print_measures(FILE *out) {
+    static const entry e[] = {
+        {"sparsity",
+         "1 - nonzero parameters left / parameters of the original dense net; biases and batch-norm scale and shift "
+         "count. A removed parameter counts as zero, so masking and shrinking give the same number. Always "
+         "shown for conv layers, dense layers and the net"},
+        {"asked, obtained",
+         "the share asked for is a share of what the criterion ranks; the sparsity obtained is the net's"},
+        {"accuracy",
+         "share of images whose most likely class is the right one. Choices are made on the validation images; "
+         "the test images are measured once, for the points that are reported"},
+        {"score", "(accuracy + sparsity) / 2 where the accuracy holds the floor, else 0"},
+        {"MACs",
+         "multiply-accumulates for one image; effective: those with a nonzero weight. High sparsity can leave many, "
+         "since dense layers hold the weights and conv layers the MACs"},
+        {"bytes", "of the file as written"},
+        {"latency", "median of n passes of one image, and of a batch; threads named"},
+        {"cost", "epochs, seconds and training MACs spent from the dense net to a point"},
+        {"frontier", "the points that no other beats in both sparsity and accuracy"},
+        {"hypervolume", "the area that the frontier dominates above (sparsity 0, accuracy floor)"},
+    };
+    help_paragraphs(out, "The words of tables, reports and JSON.\n");
+    print_entries(out, e, COUNT_OF(e), 18);
+}
+
+static void print_exit_codes(FILE *out) {
+    static const struct {
+        int code;
+        const char *meaning;
+    } list[] = {
+#define X(name, code, meaning) {code, meaning},
+        EXIT_CODE_LIST(X)
+#undef X
+    };
+    help_paragraphs(
+        out, "Errors are one line on standard error: what, where, which value, what would help. Output files appear "
+             "whole or not at all.\n");
+    for (int i = 0; i < COUNT_OF(list); i++) {
+        spoken w;
+        help_entry(out, say_count(&w, list[i].code), 8, list[i].meaning);
+    }
+}
+
+static const topic topics[] = {
+    {"study", "the study file: every key, with an example", print_study},
+    {"study-example", "a complete study file to start from", print_example},
+    {"formats", "data sets and model files", print_formats},
+    {"models", "what MODEL can be", print_models},
+    {"presets", "built-in nets", print_presets},
+    {"methods", "ways to prune and train", print_methods},
+    {"criteria", "what prune ranks by", print_criteria},
+    {"ops", "what nets are made of", print_ops},
+    {"measures", "sparsity, score, MACs and the other words", print_measures},
+    {"exit-codes", "what the program exits with", print_exit_codes},
+    {"man", "the manual page, for man -l", help_print_man},
+    {"bash-completion", "a completion script for bash, to be sourced", help_print_completion},
+};
+int topic_count(void) {
+    return COUNT_OF(topics);
+}
+const topic *topic_at(int i) {
+    return &topics[i];
+}
