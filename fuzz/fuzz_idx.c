@@ -1,0 +1,18 @@
+/* Two IDX files, images and labels, each plain or gzip. */
+#include "data_harness.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    const uint8_t *first, *second;
+    size_t n, m;
+    cop_ctx *ctx = fuzz_context();
+    cop_data *data = fuzz_data(ctx, "idx");
+    copi_source images = {0}, labels = {0};
+    fuzz_cut(bytes, size, &first, &n, &second, &m);
+    cop_status status = copi_source_memory(ctx, "images", first, n, &images);
+    if (!status) status = copi_source_memory(ctx, "labels", second, m, &labels);
+    if (!status) status = copi_idx_split(data, COP_SPLIT_TRAIN, &images, &labels);
+    copi_source_close(&images);
+    copi_source_close(&labels);
+    fuzz_data_end(data, status);
+    return 0;
+}
