@@ -18,9 +18,33 @@ typedef struct copi_run {          /* what a method's function works with */
 typedef struct copi_method {
     const char *name, *help;
     cop_status (*run)(copi_run *run, cop_net **result);
+    /** Refuse parameters that the family can't work with, before any work starts. */
+    cop_status (*check)(cop_ctx *ctx, const cop_method_params *params);
 } copi_method;
 const copi_method *copi_method_find(const char *name);
-/** Measure net (both splits), fill a point and report it. */
+/** Measure net (both splits), fill a point and report it. The caller has filled round, level, asked, threshold and
+ *  accuracy_pruned; history (may be NULL) is handed to on_point and cleared. */
 cop_status copi_run_point(copi_run *run, const cop_net *net, cop_point *point, cop_history *history);
+
+/** Train net by a recipe as the round-th training of the run, book what it cost, and settle the net. The order of
+ *  images differs from round to round and is the same for all methods. */
+cop_status copi_run_train(copi_run *run, cop_net *net, const copi_fit *fit, int round, cop_history *history);
+/** Make batch-norm's statistics those of the net as it is: before any figure is quoted. */
+cop_status copi_run_settle(const copi_run *run, cop_net *net);
+/** Accuracy on the validation split; NaN where there is none. */
+cop_status copi_run_validate(const copi_run *run, const cop_net *net, double *accuracy);
+/** The share that round r of n asks for. */
+double copi_pace_share(cop_pace pace, double sparsity, int r, int n);
+/** Refuse a recipe that a method can't use; what names it in errors. */
+cop_status copi_method_recipe_check(cop_ctx *ctx, const char *what, const cop_recipe *recipe);
+/** cop_shrink with the map for slicing; map and report may be NULL. */
+cop_status copi_shrink_checked(const cop_net *net, cop_net **shrunk, copi_shrink_map *map, cop_shrink_report *report);
+
+cop_status copi_criterion_run(copi_run *run, cop_net **result);
+cop_status copi_criterion_check(cop_ctx *ctx, const cop_method_params *params);
+cop_status copi_longer_run(copi_run *run, cop_net **result);
+cop_status copi_longer_check(cop_ctx *ctx, const cop_method_params *params);
+cop_status copi_sss_run(copi_run *run, cop_net **result);
+cop_status copi_sss_check(cop_ctx *ctx, const cop_method_params *params);
 
 #endif

@@ -23,6 +23,9 @@ cop_status copi_recipe_check(cop_ctx *ctx, const cop_recipe *recipe);
 cop_status copi_check_fit(const cop_net *net, const cop_data *data);
 /** Recompute batch-norm running statistics on n training images (no gradient). Does nothing without batch-norm. */
 cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images);
+/** d loss / d parameter, the mean over n training images without dropout; gradient [net->block_count], laid out as
+ *  net->block. */
+cop_status copi_mean_gradient(const cop_net *net, const cop_data *data, int64_t images, float *gradient);
 /** Put the epochs and costs of more behind those of history, and leave more empty. */
 cop_status copi_history_append(cop_history *history, cop_history *more);
 

@@ -1,0 +1,87 @@
+/* Methods that rank by a criterion: n rounds of prune, measure, tune, measure. */
+#include "method/method.h"
+
+#include <math.h>
+
+cop_status copi_criterion_check(cop_ctx *ctx, const cop_method_params *p) {
+    if (!(p->sparsity >= 0 && p->sparsity < 1))
+        return copi_fail(ctx, COP_E_RANGE, "sparsity is %g; it must be in [0,1)", p->sparsity);
+    if (p->keep < 1) return copi_fail(ctx, COP_E_RANGE, "keep is %lld; at least 1", (long long)p->keep);
+    if (p->rounds < 0 || p->rounds > 1000)
+        return copi_fail(ctx, COP_E_RANGE, "rounds is %d; it must be in [0,1000]", p->rounds);
+    if ((unsigned)p->pace > COP_PACE_CUBIC)
+        return copi_fail(ctx, COP_E_RANGE, "pace is %d; one of one-shot, linear, geometric, cubic", (int)p->pace);
+    return p->rounds ? copi_method_recipe_check(ctx, "tune", &p->tune) : COP_OK;
+}
+
+static cop_status prune_to(const copi_run *run, cop_net *net, double share) {
+    const cop_method_params *p = run->params;
+    cop_prune_params cut = cop_prune_params_default();
+    cut.criterion = p->method;
+    if (p->scope) cut.scope = p->scope;
+    cut.sparsity = share;
+    cut.keep = p->keep;
+    cut.seed = p->seed;
+    cut.data = run->data;
+    return cop_prune(net, &cut, NULL);
+}
+
+/* What tuning changed in the shrunk net, put where it came from. An entry that shrink itself had changed (it folds
+ * constants into biases) gets the change only, since the unit that was folded is still there. */
+static void put_back(const cop_net *tuned, const cop_net *untuned, const copi_shrink_map *map, cop_net *full) {
+    for (int i = 0; i < tuned->params; i++) {
+        const float *new = tuned->param[i].data, *old = untuned->param[i].data;
+        float *to = full->param[map->old_param[i]].data;
+        for (int64_t k = 0; k < tuned->param[i].count; k++) {
+            int64_t at = map->index[i][k];
+            to[at] = old[k] == to[at] ? new[k] : to[at] + (new[k] - old[k]);
+        }
+    }
+}
+
+/* One round on full, the net in its original size, which remembers every mask. *small: the shrunk net that is
+ * measured, for structured criteria; the caller's to destroy. */
+static cop_status one_round(copi_run *run, cop_net *full, int round, bool structured, cop_net **small) {
+    const cop_method_params *p = run->params;
+    const copi_fit fit = {.recipe = &p->tune, .phase = "tune"};
+    bool tune_small = structured && p->shrink;
+    cop_point point = {.round = round, .asked = p->sparsity, .threshold = NAN, .accuracy_pruned = NAN};
+    point.level = copi_pace_share(p->pace, p->sparsity, round, p->rounds);
+    cop_history history = {.ctx = run->ctx};
+    copi_shrink_map map = {0};
+    cop_net *untuned = NULL;
+    cop_status s = prune_to(run, full, point.level);
+    if (!s && tune_small && !(s = copi_shrink_checked(full, small, &map, NULL))) s = cop_net_clone(*small, &untuned);
+    cop_net *net = tune_small ? *small : full;
+    if (!s) s = copi_run_settle(run, net);
+    if (!s && round) {
+        if (!(s = copi_run_validate(run, net, &point.accuracy_pruned)))
+            s = copi_run_train(run, net, &fit, round, &history);
+        if (!s && tune_small) put_back(net, untuned, &map, full);
+    }
+    if (!s && structured && !tune_small) s = copi_shrink_checked(full, small, NULL, NULL);
+    if (!s) s = copi_run_point(run, structured ? *small : full, &point, &history);
+    cop_history_clear(&history);
+    cop_net_destroy(untuned);
+    copi_shrink_map_clear(&map);
+    return s;
+}
+
+cop_status copi_criterion_run(copi_run *run, cop_net **result) {
+    const cop_method_params *p = run->params;
+    const copi_criterion *criterion = copi_criterion_find(p->method);
+    if (!criterion) return copi_fail(run->ctx, COP_E_NOT_FOUND, "there is no criterion '%s'", p->method);
+    bool structured = criterion->unit != COPI_UNIT_WEIGHT;
+    cop_net *full, *small = NULL;
+    cop_status s = cop_net_clone(run->dense, &full);
+    if (s) return s;
+    for (int r = p->rounds ? 1 : 0; r <= p->rounds && !s && !run->stopped; r++) {
+        cop_net_destroy(small);
+        small = NULL;
+        s = one_round(run, full, r, structured, &small);
+    }
+    cop_net *drop = structured ? full : small;
+    *result = structured ? small : full;
+    cop_net_destroy(drop);
+    return s;
+}

@@ -1,0 +1,180 @@
+/* The table of methods, what they share, and the run of one. */
+#include "method/method.h"
+
+#include <math.h>
+#include <string.h>
+
+static const copi_method methods[] = {
+#define X(name, help, family) {name, help, family##_run, family##_check},
+#include "method/methods.def"
+#undef X
+};
+
+int cop_method_count(void) {
+    return (int)COPI_COUNT(methods);
+}
+const char *cop_method_name(int method) {
+    return method >= 0 && method < cop_method_count() ? methods[method].name : NULL;
+}
+const char *cop_method_help(int method) {
+    return method >= 0 && method < cop_method_count() ? methods[method].help : NULL;
+}
+const copi_method *copi_method_find(const char *name) {
+    for (size_t i = 0; i < COPI_COUNT(methods); i++)
+        if (!strcmp(methods[i].name, name)) return &methods[i];
+    return NULL;
+}
+
+#define X(name, text) text,
+const char *cop_pace_name(cop_pace pace) {
+    static const char *const names[] = {COP_PACE_LIST(X)};
+    return (size_t)pace < COPI_COUNT(names) ? names[pace] : "unknown";
+}
+const char *cop_prox_name(cop_prox prox) {
+    static const char *const names[] = {COP_PROX_LIST(X)};
+    return (size_t)prox < COPI_COUNT(names) ? names[prox] : "unknown";
+}
+#undef X
+
+double copi_pace_share(cop_pace pace, double sparsity, int r, int n) {
+    double part = n > 0 ? (double)r / n : 1;
+    if (r >= n) return sparsity; /* exactly what was asked for, whatever rounding would make of it */
+    switch (pace) {
+    case COP_PACE_LINEAR:
+        return sparsity * part;
+    case COP_PACE_GEOMETRIC:
+        return 1 - pow(1 - sparsity, part);
+    case COP_PACE_CUBIC:
+        return sparsity * (1 - pow(1 - part, 3));
+    case COP_PACE_ONE_SHOT:
+        break;
+    }
+    return sparsity;
+}
+
+double cop_score(double accuracy, double sparsity, double floor) {
+    return accuracy >= floor ? (accuracy + sparsity) / 2 : 0;
+}
+
+cop_method_params cop_method_params_default(void) {
+    cop_method_params p = {.method = "magnitude",
+                           .scope = "layer",
+                           .keep = 1,
+                           .pace = COP_PACE_ONE_SHOT,
+                           .tune = cop_recipe_default(),
+                           .shrink = 1,
+                           .gamma = 1e-3,
+                           .prox = COP_PROX_APG,
+                           .factor_rate = 0.1,
+                           .factor_momentum = 0.9,
+                           .search = cop_recipe_default(),
+                           .retrain = cop_recipe_default(),
+                           .seed = 1};
+    p.retrain.l1 = 1e-5;
+    return p;
+}
+
+cop_status copi_method_recipe_check(cop_ctx *ctx, const char *what, const cop_recipe *recipe) {
+    cop_status s = copi_recipe_check(ctx, recipe);
+    if (s) return copi_fail_in(ctx, s, "%s", what);
+    if (recipe->checkpoint)
+        return copi_fail(ctx, COP_E_ARG,
+                         "%s: recipe: checkpoint is %s; a method keeps none, since it trains several nets", what,
+                         recipe->checkpoint);
+    return COP_OK;
+}
+
+cop_status copi_run_settle(const copi_run *run, cop_net *net) {
+    return copi_recalibrate(net, run->data, 4096); /* a channel's mean to about 1/64 of its deviation, or better */
+}
+
+cop_status copi_run_train(copi_run *run, cop_net *net, const copi_fit *fit, int round, cop_history *history) {
+    cop_recipe recipe = *fit->recipe;
+    recipe.seed += (uint64_t)(round > 1 ? round - 1 : 0);
+    copi_fit own = *fit;
+    own.recipe = &recipe;
+    cop_status s = copi_fit_run(net, run->data, &own, history);
+    int64_t images = run->data->info.images[COP_SPLIT_TRAIN];
+    int64_t per_epoch = images / recipe.batch;
+    if (per_epoch > 0) run->epochs += (double)history->steps / (double)per_epoch;
+    run->seconds += history->seconds;
+    run->macs += history->macs;
+    return s ? s : copi_run_settle(run, net);
+}
+
+static cop_status measure_split(copi_meter *meter, const cop_data *data, const cop_net *net, cop_split split,
+                                double *accuracy) {
+    *accuracy = NAN;
+    if (!data->info.images[split]) return COP_OK;
+    cop_eval eval;
+    cop_status s = copi_meter_run(meter, net, split, &eval);
+    if (!s) *accuracy = eval.accuracy;
+    return s;
+}
+
+cop_status copi_run_validate(const copi_run *run, const cop_net *net, double *accuracy) {
+    *accuracy = NAN;
+    copi_meter *meter;
+    cop_status s = copi_meter_create(net, run->data, NULL, true, &meter);
+    if (s) return s;
+    s = measure_split(meter, run->data, net, COP_SPLIT_VALIDATION, accuracy);
+    copi_meter_destroy(meter);
+    return s;
+}
+
+cop_status copi_run_point(copi_run *run, const cop_net *net, cop_point *point, cop_history *history) {
+    copi_meter *meter;
+    cop_status s = copi_meter_create(net, run->data, NULL, true, &meter);
+    if (s) return s;
+    s = measure_split(meter, run->data, net, COP_SPLIT_VALIDATION, &point->accuracy_val);
+    if (!s) s = measure_split(meter, run->data, net, COP_SPLIT_TEST, &point->accuracy_test);
+    copi_meter_destroy(meter);
+    if (s) return s;
+    cop_net_info info;
+    cop_net_get_info(net, &info);
+    point->sparsity = info.sparsity;
+    point->sparsity_conv = info.sparsity_conv;
+    point->sparsity_dense = info.sparsity_dense;
+    point->parameters = info.parameters;
+    point->nonzero = info.nonzero;
+    point->macs = info.macs;
+    point->macs_effective = info.macs_effective;
+    point->epochs = run->epochs;
+    point->seconds = run->seconds;
+    point->train_macs = run->macs;
+    point->history = history ? *history : (cop_history){0};
+    if (run->on_point && run->on_point(run->user, point, net)) run->stopped = true;
+    cop_history_clear(history);
+    point->history = (cop_history){0};
+    return COP_OK;
+}
+
+static const char *name_at(int i, const void *user) {
+    (void)user;
+    return cop_method_name(i);
+}
+
+cop_status cop_method_run(const cop_net *dense, const cop_data *data, const cop_method_params *params,
+                          cop_point_fn on_point, void *user, cop_net **result) {
+    if (result) *result = NULL;
+    cop_ctx *ctx = dense->ctx;
+    if (!params->method) return copi_fail(ctx, COP_E_ARG, "method: none is named");
+    const copi_method *method = copi_method_find(params->method);
+    if (!method) {
+        const char *near = copi_nearest(params->method, cop_method_count(), name_at, NULL);
+        return copi_fail(ctx, COP_E_NOT_FOUND, "method: there is no '%s'%s%s%s", params->method,
+                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    }
+    cop_status s = method->check(ctx, params);
+    if (!s) s = copi_check_fit(dense, data);
+    if (s) return copi_fail_in(ctx, s, "%s", method->name);
+    copi_run run = {.ctx = ctx, .dense = dense, .data = data, .params = params, .on_point = on_point, .user = user};
+    cop_net *net = NULL;
+    s = method->run(&run, &net);
+    if (!s && result) {
+        *result = net;
+        return COP_OK;
+    }
+    cop_net_destroy(net);
+    return s ? copi_fail_in(ctx, s, "%s", method->name) : COP_OK;
+}
