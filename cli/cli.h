@@ -199,7 +199,10 @@ typedef struct operand {
     const char *name;
     size_t at; /* a const char * in settings; an option may fill it as well */
     bool required;
+    const char *help;
 } operand;
+#define OPERAND_MODEL                                                                                                \
+    { "MODEL", offsetof(settings, model), true, "a model file or a preset (coppice help models)" }
 
 typedef struct command {
     const char *name;      /* one word, or two: "study run" */
@@ -230,7 +233,7 @@ int options_parse(settings *s, int words, char **word);
 const char *nearest_name(const char *word, const char *(*name)(int i));
 bool is_name(const char *word, const char *(*name)(int i));
 
-/** "at least 1", "in [0,1)": the range as words. */
+/** "at least 1", "in [0,1)": the range as words, "" when it says nothing. */
 const char *option_range(char text[64], const option *o);
 /** The value an option has when it is not given, "" when that is nothing to speak of. */
 const char *option_default(char text[64], const option *o);

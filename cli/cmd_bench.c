@@ -75,6 +75,6 @@ const command command_bench = {
             "alone: the "
             "difference is what surrounds them.",
     .options = options,
-    .operand = {{"MODEL", offsetof(settings, model), true}},
+    .operand = {OPERAND_MODEL},
     .run = run,
 };

@@ -75,6 +75,6 @@ const command command_data = {
         "Reads a data set whole and prints its splits, shapes, classes with their counts, mean and deviation of the "
         "training pixels (scaled to [0,1]) and the memory it takes. The digest changes when the splits' contents do.",
     .options = options,
-    .operand = {{"PATH", offsetof(settings, data), true}},
+    .operand = {{"PATH", offsetof(settings, data), true, "a directory or file (coppice help formats)"}},
     .run = run,
 };

@@ -93,6 +93,6 @@ const command command_eval = {
         "Measures a model on one split of a data set. Choose levels and epochs on the validation images; keep the "
         "test images for the figure that is quoted.",
     .options = options,
-    .operand = {{"MODEL", offsetof(settings, model), true}},
+    .operand = {OPERAND_MODEL},
     .run = run,
 };

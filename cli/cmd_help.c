@@ -40,6 +40,7 @@ const command command_help = {
     .summary = "explain a command or a topic",
     .text = "Without a word it lists the commands and topics.",
     .options = options,
-    .operand = {{"TOPIC", offsetof(settings, topic[0]), false}, {"TOPIC", offsetof(settings, topic[1]), false}},
+    .operand = {{"TOPIC", offsetof(settings, topic[0]), false, "a command's name or one of the topics"},
+                {"TOPIC", offsetof(settings, topic[1]), false, NULL}},
     .run = run,
 };

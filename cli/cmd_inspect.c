@@ -158,6 +158,6 @@ const command command_inspect = {
             "image (effective: zero weights skipped), with totals for conv layers, dense layers and the net, and how "
             "the model came to be. Bytes are those of the file; of a preset, those of its weights in memory.",
     .options = options,
-    .operand = {{"MODEL", offsetof(settings, model), true}},
+    .operand = {OPERAND_MODEL},
     .run = run,
 };

@@ -77,6 +77,6 @@ const command command_prune = {
             "trained: "
             "`coppice tune` grows the net back, `coppice shrink` takes the zero filters and neurons out.",
     .options = options,
-    .operand = {{"MODEL", offsetof(settings, model), true}},
+    .operand = {OPERAND_MODEL},
     .run = run,
 };

@@ -84,6 +84,6 @@ const command command_shrink = {
         "Writes a net without the filters, neurons and inputs that pruning left dead. It computes the same function, "
         "which is checked on random inputs, and it can be tuned, pruned and shrunk again.",
     .options = options,
-    .operand = {{"MODEL", offsetof(settings, model), true}},
+    .operand = {OPERAND_MODEL},
     .run = run,
 };

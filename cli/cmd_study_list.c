@@ -80,6 +80,6 @@ const command command_study_list = {
     .text =
         "One row a point: sparsity obtained, accuracy, score, effective MACs and cost, with the status of its trial.",
     .options = options,
-    .operand = {{"DIR", offsetof(settings, dir), true}},
+    .operand = {{"DIR", offsetof(settings, dir), true, "what `coppice study run -o DIR` filled"}},
     .run = run,
 };

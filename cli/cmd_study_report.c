@@ -23,6 +23,6 @@ const command command_study_report = {
             "report.html. "
             "Nothing is trained.",
     .options = options,
-    .operand = {{"DIR", offsetof(settings, dir), true}},
+    .operand = {{"DIR", offsetof(settings, dir), true, "what `coppice study run -o DIR` filled"}},
     .run = run,
 };

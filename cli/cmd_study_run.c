@@ -56,6 +56,6 @@ const command command_study_run = {
             "A trial that diverges is recorded as diverged and the study goes on. `coppice help study` explains the "
             "file.",
     .options = options,
-    .operand = {{"STUDY", offsetof(settings, study), true}},
+    .operand = {{"STUDY", offsetof(settings, study), true, "the study file (coppice help study)"}},
     .run = run,
 };

@@ -18,6 +18,6 @@ const command command_tune = {
             "shrink` made "
             "smaller the small net is trained, at its smaller cost. Interruption and --resume work as in train.",
     .options = options,
-    .operand = {{"MODEL", offsetof(settings, model), true}},
+    .operand = {OPERAND_MODEL},
     .run = run,
 };

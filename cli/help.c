@@ -94,7 +94,11 @@ void help_print_command(FILE *out, const command *c) {
     help_paragraphs(out, c->summary);
     putc('\n', out);
     help_paragraphs(out, c->text);
-    if (c->options[0].kind != OPTION_HEADING && c->options[0].kind != OPTION_END) fputs("\nOptions\n", out);
+    for (int i = 0; i < COUNT_OF(c->operand); i++) {
+        if (c->operand[i].help && !i) putc('\n', out);
+        if (c->operand[i].help) help_entry(out, c->operand[i].name, OPTION_COLUMN, c->operand[i].help);
+    }
+    if (c->options[0].kind != OPTION_HEADING) putc('\n', out);
     for (const option *o = c->options; o->kind != OPTION_END; o++) {
         if (o->kind == OPTION_HEADING)
             fprintf(out, "\n%s%s%s\n", terminal_style(out, STYLE_BOLD), o->help, terminal_style(out, STYLE_PLAIN));

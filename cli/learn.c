@@ -81,10 +81,11 @@ int learn(const settings *s, cop_ctx *ctx, learn_start start) {
     if (code != EXIT_DONE) return code;
     if (recipe.schedule == COP_SCHEDULE_STEP && !recipe.step_epochs[0])
         return usage_error(s, "--schedule step: say after which epochs the rate falls: --step-epochs N,...");
-    const cop_recipe usual = cop_recipe_default();
+    const cop_recipe usual = settings_default().recipe;
     if (!s->teacher &&
         (recipe.distil_share != usual.distil_share || recipe.distil_temperature != usual.distil_temperature))
         return usage_error(s, "--distil-share and --distil-temperature need a --teacher FILE");
+    if (!s->teacher) recipe.distil_share = 0;
 
     size_t n = strlen(s->output) + sizeof ".checkpoint";
     char *beside = malloc(n);

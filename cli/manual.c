@@ -41,9 +41,9 @@ static void man_option(FILE *out, const option *o) {
             roff(out, o->choice(i));
         }
     }
-    if (o->range) {
-        putc(' ', out);
-        roff(out, option_range(extra, o));
+    if (o->range && *option_range(extra, o)) {
+        fputs(", ", out);
+        roff(out, extra);
     }
     option_default(extra, o);
     if (*extra) {

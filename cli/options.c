@@ -73,6 +73,8 @@ const char *nearest_name(const char *word, const char *(*name)(int i)) {
 
 /* -- values -- */
 
+#define TEACHER_SHARE 0.5 /* of a --teacher, when --distil-share says nothing else */
+
 settings settings_default(void) {
     settings s = {
         .data_options = cop_data_options_default(),
@@ -83,6 +85,7 @@ settings settings_default(void) {
         .precision = COP_PRECISION_F32,
         .seed = 1,
     };
+    s.recipe.distil_share = TEACHER_SHARE;
     return s;
 }
 
@@ -101,7 +104,13 @@ static limits limits_of(const char *range) { /* "[0,1)" */
 }
 
 const char *option_range(char text[64], const option *o) {
-    snprintf(text, 64, "in %s", o->range);
+    limits l = limits_of(o->range);
+    if (l.high < 1e5)
+        snprintf(text, 64, "in %s", o->range); /* an upper end to protect sizes is not worth a word */
+    else if (l.open_low || l.low != 0)
+        snprintf(text, 64, l.open_low ? "above %g" : "at least %g", l.low);
+    else
+        text[0] = 0;
     return text;
 }
 
@@ -163,15 +172,15 @@ const char *option_default(char text[64], const option *o) {
     const void *field = (const char *)&s + o->at;
     spoken w;
     text[0] = 0;
-    switch (o->kind) {
+    switch (o->kind) { /* 0 is what one expects, or means something that the help text says */
     case OPTION_NUMBER:
-        if (!o->required) snprintf(text, 64, "%g", *(const double *)field);
+        if (!o->required && *(const double *)field != 0) snprintf(text, 64, "%g", *(const double *)field);
         break;
-    case OPTION_COUNT: /* 0 means something else, which the help text says */
+    case OPTION_COUNT:
         if (*(const int64_t *)field) snprintf(text, 64, "%s", say_count(&w, *(const int64_t *)field));
         break;
     case OPTION_SMALL:
-        snprintf(text, 64, "%d", *(const int *)field);
+        if (*(const int *)field) snprintf(text, 64, "%d", *(const int *)field);
         break;
     case OPTION_CHOICE:
         snprintf(text, 64, "%s", o->choice(*(const int *)field));
@@ -198,7 +207,6 @@ static int wrong_name(const settings *s, const option *o, const char *text) {
 
 /* Put the value where the option says; -1, or the exit code after an error. */
 static int take(settings *s, const option *o, const char *text) {
-    char range[64];
     void *field = (char *)s + o->at;
     double x;
     int64_t n;
@@ -215,13 +223,13 @@ static int take(settings *s, const option *o, const char *text) {
         break;
     case OPTION_NUMBER:
         if (!read_number(text, &x) || !in_limits(x, o->range))
-            return usage_error(s, "--%s: '%s' is not a number %s", o->name, text, option_range(range, o));
+            return usage_error(s, "--%s: '%s' is not a number in %s", o->name, text, o->range);
         *(double *)field = x;
         break;
     case OPTION_COUNT:
     case OPTION_SMALL:
         if (!read_whole(text, &n) || !in_limits((double)n, o->range))
-            return usage_error(s, "--%s: '%s' is not a whole number %s", o->name, text, option_range(range, o));
+            return usage_error(s, "--%s: '%s' is not a whole number in %s", o->name, text, o->range);
         if (o->kind == OPTION_COUNT)
             *(int64_t *)field = n;
         else

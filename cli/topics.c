@@ -11,7 +11,15 @@ static void heading(FILE *out, const char *text) {
     fprintf(out, "\n%s%s%s\n", terminal_style(out, STYLE_BOLD), text, terminal_style(out, STYLE_PLAIN));
 }
 
-static void print_entries(FILE *out, const entry *e, int n, int column) {
+/* The column where explanations begin: a little right of the longest name. */
+static int wider(int column, const char *name) {
+    int n = text_columns(name) + 4;
+    return n > column ? n : column;
+}
+
+static void print_entries(FILE *out, const entry *e, int n) {
+    int column = 0;
+    for (int i = 0; i < n; i++) column = e[i].name ? wider(column, e[i].name) : column;
     for (int i = 0; i < n; i++) {
         if (e[i].name)
             help_entry(out, e[i].name, column, e[i].text);
@@ -20,7 +28,9 @@ static void print_entries(FILE *out, const entry *e, int n, int column) {
     }
 }
 
-static void print_list(FILE *out, int n, const char *(*name)(int i), const char *(*text)(int i), int column) {
+static void print_list(FILE *out, int n, const char *(*name)(int i), const char *(*text)(int i)) {
+    int column = 0;
+    for (int i = 0; i < n; i++) column = wider(column, name(i));
     for (int i = 0; i < n; i++) help_entry(out, name(i), column, text(i));
 }
 
@@ -48,7 +58,7 @@ static void print_formats(FILE *out) {
     help_paragraphs(out,
                     "What Coppice reads and writes. `coppice data PATH` says what a data set holds, `coppice inspect "
                     "MODEL` what a model is made of.");
-    print_entries(out, e, COUNT_OF(e), 18);
+    print_entries(out, e, COUNT_OF(e));
 }
 
 static void print_models(FILE *out) {
@@ -57,15 +67,15 @@ static void print_models(FILE *out) {
              "nothing else is needed to use it. A preset is built for the images and classes of --data, or "
              "of --shape CxHxW and --classes N; its weights are drawn from --seed.");
     heading(out, "Presets");
-    print_list(out, cop_preset_count(), cop_preset_name, cop_preset_help, 18);
+    print_list(out, cop_preset_count(), cop_preset_name, cop_preset_help);
     heading(out, "Files");
     help_entry(out, ".safetensors", 18, "what train, prune, tune, shrink and studies write");
 }
 
 static void print_presets(FILE *out) {
-    help_paragraphs(out,
-                    "Built-in nets, for images of any size that survives their pooling and any number of classes.\n");
-    print_list(out, cop_preset_count(), cop_preset_name, cop_preset_help, 18);
+    help_paragraphs(
+        out, "Built-in nets, for images of any size that survives their pooling and any number of classes.\n\n");
+    print_list(out, cop_preset_count(), cop_preset_name, cop_preset_help);
 }
 
 /* -- ops, criteria, methods -- */
@@ -74,7 +84,7 @@ static void print_ops(FILE *out) {
     help_paragraphs(out, "What a net can be made of. Letters: C channels, H W rows and columns, o i output and input "
                          "channels, kh kw in the kernel, s stride, d dilation, p padding.");
     putc('\n', out);
-    print_list(out, cop_op_count(), cop_op_name, cop_op_help, 16);
+    print_list(out, cop_op_count(), cop_op_name, cop_op_help);
 }
 
 static void print_criteria(FILE *out) {
@@ -82,7 +92,7 @@ static void print_criteria(FILE *out) {
         out, "What `coppice prune --criterion NAME` ranks, and how. The lowest scores go first; equal scores go in "
              "the order in which they stand.");
     putc('\n', out);
-    print_list(out, cop_criterion_count(), cop_criterion_name, cop_criterion_help, 18);
+    print_list(out, cop_criterion_count(), cop_criterion_name, cop_criterion_help);
 }
 
 static void print_methods(FILE *out) {
@@ -91,17 +101,16 @@ static void print_methods(FILE *out) {
         "Ways to combine pruning and training, for studies (`coppice help study`). Those that only rank and remove "
         "are also what `coppice prune --method NAME` does.");
     putc('\n', out);
-    print_list(out, cop_method_count(), cop_method_name, cop_method_help, 18);
+    print_list(out, cop_method_count(), cop_method_name, cop_method_help);
 }
 
 /* -- study -- */
 
 static const char example[] =
-    "# coppice study run THIS-FILE -o DIR\n"
+    "# coppice study run THIS-FILE -o DIR; add limit: 5000 to data for a quick look\n"
     "name: five methods on Fashion-MNIST\n"
-    "data:   {format: idx, path: /usr/share/datasets/fashion-mnist, validation: 0.1}   # limit: 5000 for a quick "
-    "look\n"
-    "model:  seed-cnn                       # a preset or a model file\n"
+    "data:   {format: idx, path: /usr/share/datasets/fashion-mnist, validation: 0.1}\n"
+    "model:  seed-cnn\n"
     "dense:  {epochs: 6, optimizer: adamw, rate: 2e-3, schedule: one-cycle, batch: 128, augment: flip}\n"
     "score:  {floor: 0.60}\n"
     "seeds:  [1]\n"
@@ -111,7 +120,8 @@ static const char example[] =
     "  - {method: l1-filter, sparsity: [.05, .1, .25, .5], rounds: 0}\n"
     "  - {method: l2-filter, sparsity: [.05, .1, .25, .5], rounds: 0}\n"
     "  - {method: l2-neuron, sparsity: [.25, .5, .75, .9], rounds: 0}\n"
-    "  - {method: sss, gamma: [1e-3, 1e-2], epochs: 4, retrain: {epochs: 4, l1: 1e-5}, threshold: [0, 1e-3, 1e-2]}\n";
+    "  - {method: sss, gamma: [1e-3, 1e-2], epochs: 4,\n"
+    "     retrain: {epochs: 4, l1: 1e-5}, threshold: [0, 1e-3, 1e-2]}\n";
 
 static void print_example(FILE *out) {
     fputs(example, out);
@@ -132,7 +142,7 @@ static void print_study(FILE *out) {
         {"precision", "f32, bf16 or auto, for all training that does not say otherwise"},
         {"threads", "processors to use; 0: all"},
         {"trials", "a list; each entry names a method and its levels, and gives one trial per level and seed"},
-        {NULL, "A trial of a criterion (magnitude, l1-filter, l2-filter, l2-neuron, random)"},
+        {NULL, "A trial of a method that ranks by a criterion (all but sss and dense-longer)"},
         {"method", "what prunes: coppice help methods"},
         {"sparsity", "one share in [0,1) or a list of them: of weights, filters or neurons"},
         {"rounds", "0: prune only; n: prune and tune n times (0)"},
@@ -190,11 +200,11 @@ static void print_study(FILE *out) {
         "and can be interrupted and run again at any time.\n"
         "An unknown key, a wrong type or an impossible value is refused with file, line and the nearest valid "
         "name before any work starts. Values in brackets are used when the key is left out.");
-    print_entries(out, e, COUNT_OF(e), 21);
+    print_entries(out, e, COUNT_OF(e));
     heading(out, "Example (coppice help study-example prints it alone)");
     for (const char *at = example; *at;) {
         size_t n = strcspn(at, "\n");
-        fprintf(out, "  %.*s\n", (int)strcspn(at, "#\n"), at);
+        fprintf(out, "  %.*s\n", (int)n, at);
         at += n + 1;
     }
 }
@@ -222,8 +232,8 @@ static void print_measures(FILE *out) {
         {"frontier", "the points that no other beats in both sparsity and accuracy"},
         {"hypervolume", "the area that the frontier dominates above (sparsity 0, accuracy floor)"},
     };
-    help_paragraphs(out, "The words of tables, reports and JSON.\n");
-    print_entries(out, e, COUNT_OF(e), 18);
+    help_paragraphs(out, "The words of tables, reports and JSON.\n\n");
+    print_entries(out, e, COUNT_OF(e));
 }
 
 static void print_exit_codes(FILE *out) {
@@ -237,7 +247,7 @@ static void print_exit_codes(FILE *out) {
     };
     help_paragraphs(
         out, "Errors are one line on standard error: what, where, which value, what would help. Output files appear "
-             "whole or not at all.\n");
+             "whole or not at all.\n\n");
     for (int i = 0; i < COUNT_OF(list); i++) {
         spoken w;
         help_entry(out, say_count(&w, list[i].code), 8, list[i].meaning);
