@@ -39,6 +39,10 @@ double copi_pace_share(cop_pace pace, double sparsity, int r, int n);
 cop_status copi_method_recipe_check(cop_ctx *ctx, const char *what, const cop_recipe *recipe);
 /** cop_shrink with the map for slicing; map and report may be NULL. */
 cop_status copi_shrink_checked(const cop_net *net, cop_net **shrunk, copi_shrink_map *map, cop_shrink_report *report);
+/** Make the factors of a gated net fit for folding: none negative (the plain subgradient lets them through 0), the
+ *  function being the same; and at least keep of each gate above the threshold, so that no layer is emptied (what was
+ *  kept for that alone is logged and noted in the provenance). */
+cop_status copi_factors_mend(cop_net *gated, double factor_threshold, int64_t keep);
 
 cop_status copi_criterion_run(copi_run *run, cop_net **result);
 cop_status copi_criterion_check(cop_ctx *ctx, const cop_method_params *params);

@@ -48,35 +48,30 @@ static void rescale(cop_net *net, const copi_node *gate, int64_t factor, float v
     lambda->data[factor] = value;
 }
 
-/* Make factors fit for folding: none negative (the plain subgradient lets them through 0), and at least keep of each
- * gate above the threshold, so that no layer is emptied. */
-static cop_status mend_factors(const copi_run *run, cop_net *gated) {
-    const float threshold = (float)run->params->factor_threshold;
+cop_status copi_factors_mend(cop_net *gated, double factor_threshold, int64_t keep) {
+    const float threshold = (float)factor_threshold, least = nextafterf(threshold, INFINITY);
     for (int i = 0; i < gated->nodes; i++) {
         const copi_node *gate = &gated->node[i];
         if (gate->op != COPI_OP_GATE) continue;
         copi_param *lambda = copi_node_slot(gated, gate, COPI_GATE);
-        int64_t above = 0, keep = run->params->keep < lambda->count ? run->params->keep : lambda->count;
+        int64_t above = 0, floor = keep < lambda->count ? keep : lambda->count;
         for (int64_t k = 0; k < lambda->count; k++) {
             if (lambda->data[k] < 0) rescale(gated, gate, k, -lambda->data[k]);
             above += lambda->data[k] > threshold;
         }
-        for (; above < keep; above++) {
+        for (; above < floor; above++) {
             int64_t best = -1;
             for (int64_t k = 0; k < lambda->count; k++)
                 if (lambda->data[k] <= threshold && (best < 0 || lambda->data[k] > lambda->data[best])) best = k;
             const char *name = gated->node[gate->src[0]].name;
-            copi_log(run->ctx, COP_LOG_WARNING,
+            copi_log(gated->ctx, COP_LOG_WARNING,
                      "sss: all but %lld factors of %s fell to %g or below; unit %lld is kept", (long long)above, name,
-                     (double)threshold, (long long)best);
+                     factor_threshold, (long long)best);
             cop_status s = copi_net_note(gated, "sss: %s would have kept %lld units; unit %lld was kept besides",
                                          name, (long long)above, (long long)best);
             if (s) return s;
-            if (lambda->data[best] > 0)
-                rescale(gated, gate, best, nextafterf(threshold, INFINITY));
-            else
-                lambda->data[best] = 1; /* it gives 0 now; only a fresh start keeps the layer alive */
-            if (lambda->data[best] <= threshold) rescale(gated, gate, best, nextafterf(threshold, INFINITY));
+            if (!(lambda->data[best] > 0)) lambda->data[best] = 1; /* it gave 0: only a fresh start keeps it alive */
+            if (lambda->data[best] <= threshold) rescale(gated, gate, best, least);
         }
     }
     return COP_OK;
@@ -90,7 +85,7 @@ static cop_status search(copi_run *run, cop_net **net, cop_history *history) {
     cop_net *gated = NULL, *folded = NULL;
     cop_status s = copi_net_with_gates(run->dense, &gated);
     if (!s) s = copi_run_train(run, gated, &fit, 1, history);
-    if (!s) s = mend_factors(run, gated);
+    if (!s) s = copi_factors_mend(gated, p->factor_threshold, p->keep);
     if (!s) s = copi_net_fold_gates(gated, p->factor_threshold, &folded);
     if (!s)
         s = copi_net_note(folded, "sss: factors by %s, gamma %g, rate %g, momentum %g; those up to %g removed",

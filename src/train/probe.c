@@ -107,7 +107,7 @@ cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images) 
     for (int i = 0; i < net->params; i++)
         if (is_statistic(&net->param[i])) statistics += (size_t)net->param[i].count;
     if (!statistics) return COP_OK;
-    int64_t batch, steps;
+    int64_t batch = 1, steps = 1;
     cop_status s = plan_batches(net, data, images, &batch, &steps);
     if (s) return s;
     double *sum = copi_alloc(ctx, statistics, sizeof *sum);
@@ -126,7 +126,7 @@ cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images) 
 }
 
 cop_status copi_mean_gradient(const cop_net *net, const cop_data *data, int64_t images, float *gradient) {
-    int64_t batch, steps;
+    int64_t batch = 1, steps = 1;
     cop_status s = plan_batches(net, data, images, &batch, &steps);
     if (s) return s;
     probe p = {0};
