@@ -22,16 +22,15 @@ void test_ok_at(cop_ctx *ctx, cop_status got, const char *call, const char *file
 void test_fails_at(cop_ctx *ctx, cop_status got, cop_status status, const char *part, const char *call,
                    const char *file, int line);
 /** |got - want| <= absolute + relative |want|, both finite; else the test fails and says which. */
-#define test_near(got, want, relative, absolute)                                                                     \
-    test_near_at(got, want, relative, absolute, #got, __FILE__, __LINE__)
+#define test_near(got, want, relative, absolute) test_near_at(got, want, relative, absolute, #got, __FILE__, __LINE__)
 void test_near_at(double got, double want, double relative, double absolute, const char *what, const char *file,
                   int line);
 
-/** Out-of-memory loop: work runs with the 1st allocation failing, then the 2nd, ... until it passes. Each failure must be
- *  COP_E_NOMEM with a text, and leave no block behind. Returns how many allocations the passing run made. */
+/** Out-of-memory loop: work runs with the 1st allocation failing, then the 2nd, ... until it passes. Each failure
+ * must be COP_E_NOMEM with a text, and leave no block behind. Returns how many allocations the passing run made. */
 int64_t test_out_of_memory(cop_status (*work)(cop_ctx *ctx, void *user), void *user);
 
-/** A fresh directory for files of this program, made under the working directory's build place (TMPDIR or /tmp), and its
+/** A fresh directory for files of this program, made under TMPDIR (or /tmp), and its
  *  removal with all that is in it. path is the caller's, at least 256 bytes. */
 void test_dir_make(char *path);
 void test_dir_remove(const char *path);

@@ -13,10 +13,10 @@ typedef struct test_net_params {
     int softmax;                     /* 1: ends in a softmax; 0: drawn */
 } test_net_params;
 
-/** A random DAG drawn from seed alone: conv (stride, dilation, unequal padding, groups, depthwise, 1x1), batch-norm, ReLU
- *  family, max/avg/global pools, residual adds (identity and projected), concat of branches and of one tensor with
- *  itself, dropout, flatten of 1x1 and k x k maps, dense layers. Parameters as test_net_fill. NULL: no memory (the error
- *  is in ctx); anything else that goes wrong ends the test. */
+/** A random DAG drawn from seed alone: conv (stride, dilation, unequal padding, groups, depthwise, 1x1), batch-norm,
+ * ReLU family, max/avg/global pools, residual adds (identity and projected), concat of branches and of one tensor
+ * with itself, dropout, flatten of 1x1 and k x k maps, dense layers. Parameters as test_net_fill. NULL: no memory
+ * (the error is in ctx); anything else that goes wrong ends the test. */
 cop_net *test_net_random(cop_ctx *ctx, const test_net_params *params);
 /** Random values for every parameter: kernels He-scaled, biases and shifts normal 0.1, scales 0.5-1.5 of either sign,
  *  running means normal 0.2, variances 0.5-2, gates 0.5-1.5. */

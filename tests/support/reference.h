@@ -15,17 +15,17 @@
 
 typedef struct ref_run {
     const cop_net *net;
-    int64_t n;                 /* images */
-    bool training;             /* batch-norm takes the batch's statistics; dropout applies keep. Set it after create */
-    const uint8_t *const *keep; /* [nodes]; keep[i] [n,count] of dropout node i: 1 kept, 0 dropped; NULL: all kept, and
-                                  then unscaled (dropout is the identity) */
-    double **param;            /* [params][count] copy of the net's parameters; change it for finite differences */
-    double **out;              /* [nodes][n*count] what each node gives */
-    double **grad;             /* [nodes][n*count] d loss / d out, by ref_backward */
-    double **dparam;           /* [params][count] d loss / d parameter (masks play no part; running statistics: 0) */
-    double **batch_mean;       /* [nodes][C] of batch-norm nodes: the statistics used by the last forward */
-    double **batch_var;        /*   (training: of the batch, variance divided by n*H*W; else the running ones) */
-    int logits;                /* the node whose output the loss sees: the input of a final softmax, else the last */
+    int64_t n;     /* images */
+    bool training; /* batch-norm takes the batch's statistics; dropout applies keep. Set it after create */
+    const uint8_t *const *keep; /* [nodes]; keep[i] [n,count] of dropout node i: 1 kept, 0 dropped; NULL: all kept,
+                                  and then unscaled (dropout is the identity) */
+    double **param;             /* [params][count] copy of the net's parameters; change it for finite differences */
+    double **out;               /* [nodes][n*count] what each node gives */
+    double **grad;              /* [nodes][n*count] d loss / d out, by ref_backward */
+    double **dparam;            /* [params][count] d loss / d parameter (masks play no part; running statistics: 0) */
+    double **batch_mean;        /* [nodes][C] of batch-norm nodes: the statistics used by the last forward */
+    double **batch_var;         /*   (training: of the batch, variance divided by n*H*W; else the running ones) */
+    int logits;                 /* the node whose output the loss sees: the input of a final softmax, else the last */
 } ref_run;
 
 ref_run *ref_create(const cop_net *net, int64_t n);
@@ -36,11 +36,12 @@ int64_t ref_count(const cop_net *net, int node); /* elements of one image of the
 /** How the loss is made up; NULL in ref_loss: plain cross-entropy. Fields as in copi_step. */
 typedef struct ref_loss_params {
     double label_smoothing;
-    const double *teacher;     /* logits [n,classes], or NULL */
+    const double *teacher; /* logits [n,classes], or NULL */
     double distil_share, distil_temperature;
 } ref_loss_params;
-/** Mean over the images of (1-a) CE(softmax(logits), smoothed labels) + a T^2 KL(softmax(teacher/T) || softmax(logits/T));
- *  a = 0 without a teacher. Sets grad of the logits' node to d loss / d logits, all others to 0. */
+/** Mean over the images of (1-a) CE(softmax(logits), smoothed labels) + a T^2 KL(softmax(teacher/T) ||
+ * softmax(logits/T)); a = 0 without a teacher. Sets grad of the logits' node to d loss / d logits, all others to 0.
+ */
 double ref_loss(ref_run *r, const int32_t *label, const ref_loss_params *params);
 /** Any other loss: set grad of one node, all others to 0. dout [n*count]. */
 void ref_seed(ref_run *r, int node, const double *dout);
