@@ -1,0 +1,245 @@
+/* The frontier's picture: frontier.gp holds data and drawing, gnuplot makes .svg and .png of it. */
+#include "study/study.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ; /* handed on to gnuplot, never read here */
+
+/* Colours keep their distance for all common kinds of colour blindness (after Okabe & Ito, and Tol); every method has a
+ * shape of its own too. */
+static const struct {
+    const char *method;
+    copi_style style;
+} styles[] = {
+    {"magnitude", {"#0072b2", "#5bb4ec", 6, "circle", 0, "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0-5 0Z"}},
+    {"l1-filter", {"#c98a00", "#f0b840", 8, "triangle", 0, "M0-5.5L5.5 4.5H-5.5Z"}},
+    {"l2-filter", {"#c4500a", "#f08a50", 10, "triangle", 180, "M0 5.5L5.5-4.5H-5.5Z"}},
+    {"l2-neuron", {"#00805d", "#3cc9a0", 4, "rect", 0, "M-4.5-4.5H4.5V4.5H-4.5Z"}},
+    {"sss", {"#a33b94", "#e092d6", 12, "rectRot", 0, "M0-6L6 0L0 6L-6 0Z"}},
+    {"random", {"#767676", "#a8a8a8", 14, "rectRounded", 0, "M0-5.5L5.2-1.7L3.2 4.5H-3.2L-5.2-1.7Z"}},
+    {"dense-longer", {"#4d4d4d", "#c8c8c8", 14, "rectRounded", 0, "M0-5.5L5.2-1.7L3.2 4.5H-3.2L-5.2-1.7Z"}},
+    {COPI_METHOD_DENSE, {"#222222", "#eeeeee", 6, "circle", 0, "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0-5 0Z"}},
+};
+static const copi_style others[] = {
+    {"#7a1f4d", "#d1789f", 4, "rect", 45, "M0-6L6 0L0 6L-6 0Z"},
+    {"#5f6b00", "#bcc84a", 8, "triangle", 90, "M5.5 0L-4.5 5.5V-5.5Z"},
+    {"#33609e", "#8fb4e8", 14, "rectRounded", 0, "M0-5.5L5.2-1.7L3.2 4.5H-3.2L-5.2-1.7Z"},
+    {"#8a5a2b", "#d0a374", 12, "rectRot", 0, "M0-6L6 0L0 6L-6 0Z"},
+};
+
+const copi_style *copi_style_of(const char *method) {
+    for (size_t i = 0; i < COPI_COUNT(styles); i++)
+        if (strcmp(styles[i].method, method) == 0) return &styles[i].style;
+    for (int i = 0; i < cop_method_count(); i++)
+        if (strcmp(cop_method_name(i), method) == 0) return &others[(size_t)i % COPI_COUNT(others)];
+    return &others[0];
+}
+
+/* ------------------------------------------------------------------------------------------------- script -- */
+
+/* A gnuplot string in single quotes. */
+static void quoted(copi_buffer *b, const char *text) {
+    copi_buffer_text(b, "'");
+    for (; *text; text++) {
+        if (*text == '\'') copi_buffer_text(b, "'");
+        copi_buffer_add(b, (unsigned char)*text < 0x20 ? " " : text, 1);
+    }
+    copi_buffer_text(b, "'");
+}
+
+copi_range copi_accuracy_range(const copi_figures *f, double floor) {
+    double top = floor;
+    for (int i = 0; i < f->settings; i++) top = fmax(top, f->setting[i].test.mean); /* fmax leaves NaNs out */
+    /* what lies far under the floor is no use to anyone: the room goes to the points worth comparing */
+    copi_range r = {fmax(0, floor - 0.35 * (top - floor) - 0.02), fmin(1, top + 0.12 * (top - floor) + 0.01)};
+    double steps[] = {0.01, 0.02, 0.05, 0.1, 0.2};
+    r.step = steps[0];
+    for (size_t i = 0; i < COPI_COUNT(steps) && (r.high - r.low) / r.step > 9; i++) r.step = steps[i];
+    r.low = r.step * (double)(int)(r.low / r.step);
+    return r;
+}
+
+/* One setting's line of data, error bar included (0 where it is unknown). */
+static void datum(copi_buffer *b, const copi_setting *s) {
+    copi_buffer_printf(b, "%.6f %.6f %.6f\n", s->sparsity.mean, s->test.mean, isnan(s->test.std) ? 0 : s->test.std);
+}
+
+static void blocks(copi_buffer *b, const copi_figures *f, const int *order) {
+    for (int m = 0; m < f->methods; m++) {
+        for (int tuned = 0; tuned < 2; tuned++) {
+            copi_buffer_printf(b, "$m%d%s << EOD\n", m, tuned ? "tuned" : "");
+            for (int i = 0; i < f->settings; i++) {
+                const copi_setting *s = &f->setting[order[i]];
+                if (s->method_index == m && copi_setting_tuned(s) == (tuned != 0)) datum(b, s);
+            }
+            copi_buffer_text(b, "EOD\n");
+        }
+    }
+    copi_buffer_text(b, "$frontier << EOD\n");
+    for (int i = 0; i < f->settings; i++)
+        if (f->setting[order[i]].on_frontier) datum(b, &f->setting[order[i]]);
+    copi_buffer_text(b, "EOD\n");
+}
+
+static void drawing(copi_buffer *b, const copi_results *r, const copi_figures *f) {
+    copi_range y = copi_accuracy_range(f, r->floor);
+    copi_buffer_printf(b,
+                       "set xrange [0:1.005]\nset yrange [%.4f:%.4f]\nset xtics 0.1\nset ytics %.3g\n"
+                       "set format y '%%.2f'\nset format x '%%.1f'\n"
+                       "set xlabel 'sparsity (share of all parameters that are zero)'\n"
+                       "set ylabel 'test accuracy'\n"
+                       "set grid lc rgb '#e4e4e4' lt 1 lw 0.7\nset border 3 lc rgb '#888888'\nset tics nomirror\n"
+                       "set key outside right top samplen 1 spacing 1.4\nset tmargin 4\n"
+                       "unset title\nset label 1 ",
+                       y.low, y.high, y.step);
+    quoted(b, r->meta.name);
+    copi_buffer_text(b, " at graph 0, screen 0.955 left font ',17' noenhanced\n"
+                        "set label 2 'hollow: pruned only; filled: trained after pruning; line: the frontier, chosen on "
+                        "validation' at graph 0, screen 0.905 left textcolor rgb '#666666' noenhanced\n");
+    copi_buffer_printf(b, "set arrow from 0, %.6f to 1.005, %.6f nohead dt 3 lc rgb '#999999'\n"
+                          "set label 'floor' at 0.005, %.6f offset 0, 0.6 left textcolor rgb '#777777' font ',11'\n",
+                       r->floor, r->floor, r->floor);
+    if (f->dense >= 0) {
+        double dense = f->setting[f->dense].test.mean;
+        copi_buffer_printf(b, "set arrow from 0, %.6f to 1.005, %.6f nohead dt 2 lc rgb '#999999'\n", dense, dense);
+        copi_buffer_printf(b, "set label 'dense %.3f' at 0.005, %.6f offset 0, 0.6 left textcolor rgb '#777777' "
+                              "font ',11'\n",
+                           dense, dense);
+    }
+    bool bars = false;
+    for (int i = 0; i < f->settings; i++) bars |= f->setting[i].test.std > 0;
+    copi_buffer_text(b, "plot $frontier using 1:2 with lines lw 5 lc rgb '#d9d9d9' title 'frontier'");
+    for (int m = 0; m < f->methods; m++) {
+        const copi_style *style = copi_style_of(f->method[m].name);
+        for (int tuned = 0; tuned < 2; tuned++) {
+            int n = 0;
+            for (int i = 0; i < f->settings; i++)
+                n += f->setting[i].method_index == m && copi_setting_tuned(&f->setting[i]) == (tuned != 0);
+            if (!n) continue;
+            if (bars)
+                copi_buffer_printf(b, ", \\\n     $m%d%s using 1:2:3 with yerrorbars pt -1 lc rgb '%s' notitle", m,
+                                   tuned ? "tuned" : "", style->light);
+            copi_buffer_printf(b, ", \\\n     $m%d%s using 1:2 with points pt %d ps 1.5 lw 1.6 lc rgb '%s'", m,
+                               tuned ? "tuned" : "", style->gnuplot_point + tuned, style->light);
+            copi_buffer_text(b, " title ");
+            copi_buffer_text(b, "'");
+            copi_buffer_text(b, f->method[m].name);
+            copi_buffer_text(b, tuned ? ", trained on'" : "'");
+            copi_buffer_text(b, " noenhanced");
+        }
+    }
+    copi_buffer_text(b, "\n");
+}
+
+static cop_status write_script(const copi_results *r, const copi_figures *f, const int *order, const char *dir) {
+    copi_buffer b;
+    copi_buffer_init(&b, r->ctx);
+    copi_buffer_text(&b, "# Accuracy against sparsity. Draw again with: gnuplot frontier.gp\n"
+                         "if (!exists('out')) out = 'frontier'\nset encoding utf8\nset decimalsign '.'\n");
+    blocks(&b, f, order);
+    copi_buffer_text(&b, "set terminal svg size 1080,640 dynamic background rgb 'white' font 'DejaVu Sans,13'\n"
+                         "set output out.'.svg'\n");
+    drawing(&b, r, f);
+    copi_buffer_text(&b, "set terminal pngcairo size 1620,960 background rgb 'white' font 'DejaVu Sans,13' fontscale "
+                         "1.45 linewidth 1.5 pointscale 1.4\nset output out.'.png'\nreplot\nset output\n");
+    char *path = copi_format(r->ctx, "%s/frontier.gp", dir);
+    cop_status status = path && !b.failed ? copi_write_file(r->ctx, path, b.data, b.len) : COP_E_NOMEM;
+    copi_free(r->ctx, path);
+    copi_buffer_clear(&b);
+    return status;
+}
+
+/* -------------------------------------------------------------------------------------------------- gnuplot -- */
+
+/* Run gnuplot in dir; its words go to the pipe. 0: drawn; else words say why not. */
+static int run_gnuplot(cop_ctx *ctx, const char *dir, char *words, size_t size) {
+    static const char temporary[] = ".frontier.tmp";
+    int ends[2], error = ENOMEM, code = -1;
+    copi_buffer enter;
+    copi_buffer_init(&enter, ctx);
+    copi_buffer_text(&enter, "cd ");
+    quoted(&enter, dir);
+    copi_buffer_printf(&enter, "; out = '%s'", temporary);
+    *words = 0;
+    if (enter.failed || pipe(ends)) {
+        copi_buffer_clear(&enter);
+        return -1;
+    }
+    posix_spawn_file_actions_t actions;
+    if (!(error = posix_spawn_file_actions_init(&actions))) {
+        char program[] = "gnuplot", plain[] = "-d", expression[] = "-e", script[] = "frontier.gp";
+        char *argv[] = {program, plain, expression, enter.data, script, NULL};
+        pid_t child;
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+        posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+        posix_spawn_file_actions_adddup2(&actions, ends[1], 2);
+        posix_spawn_file_actions_addclose(&actions, ends[0]);
+        posix_spawn_file_actions_addclose(&actions, ends[1]);
+        error = posix_spawnp(&child, program, &actions, NULL, argv, environ);
+        posix_spawn_file_actions_destroy(&actions);
+        close(ends[1]);
+        if (!error) {
+            size_t n = 0;
+            char drain[512];
+            for (;;) { /* to the end, lest gnuplot waits for a reader */
+                ssize_t got = read(ends[0], drain, sizeof drain);
+                if (got < 0 && errno == EINTR) continue;
+                if (got <= 0) break;
+                size_t take = (size_t)got < size - 1 - n ? (size_t)got : size - 1 - n;
+                memcpy(words + n, drain, take);
+                n += take;
+            }
+            words[n] = 0;
+            while (waitpid(child, &code, 0) < 0 && errno == EINTR) {}
+        }
+    } else {
+        close(ends[1]);
+    }
+    close(ends[0]);
+    if (error) snprintf(words, size, "%s", strerror(error));
+    copi_buffer_clear(&enter);
+    return code;
+}
+
+/* Give the drawn files their names, or take away what a failure left. */
+static bool settle(cop_ctx *ctx, const char *dir, bool drawn) {
+    static const char *const endings[] = {"svg", "png"};
+    for (size_t i = 0; i < COPI_COUNT(endings); i++) {
+        char *from = copi_format(ctx, "%s/.frontier.tmp.%s", dir, endings[i]);
+        char *to = copi_format(ctx, "%s/frontier.%s", dir, endings[i]);
+        if (from && !drawn) unlink(from);
+        if (!from || !to || (drawn && rename(from, to))) drawn = false;
+        copi_free(ctx, from);
+        copi_free(ctx, to);
+    }
+    return drawn;
+}
+
+cop_status copi_write_plot(const copi_results *r, const copi_figures *f, const char *dir) {
+    size_t n = (size_t)f->settings + 1;
+    double *x = copi_alloc(r->ctx, n, sizeof *x);
+    int *order = copi_alloc(r->ctx, n, sizeof *order);
+    cop_status status = x && order ? COP_OK : COP_E_NOMEM;
+    if (!status) {
+        for (int i = 0; i < f->settings; i++) x[i] = f->setting[i].sparsity.mean;
+        copi_order(x, f->settings, order);
+        status = write_script(r, f, order, dir);
+    }
+    copi_free(r->ctx, x);
+    copi_free(r->ctx, order);
+    if (status || f->settings == 0) return status;
+    char words[400];
+    int code = run_gnuplot(r->ctx, dir, words, sizeof words);
+    if (!settle(r->ctx, dir, code == 0))
+        copi_log(r->ctx, COP_LOG_WARNING,
+                 "%s: frontier.svg and frontier.png are not drawn: gnuplot: %s; install it and run `coppice study "
+                 "report %s`",
+                 dir, *words ? words : "cannot be run", dir);
+    return COP_OK;
+}

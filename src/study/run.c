@@ -1,0 +1,588 @@
+/* cop_study_run: dense nets first, one a seed, then every trial from its seed's dense net; each is committed when it
+ * is over, so whatever ends the program takes at most the trial at work. */
+#include "study/study.h"
+
+#include <inttypes.h>
+#include <locale.h>
+#include <math.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#define DIGEST_KEY "study.trial" /* in a dense net's file: the trial that made it */
+
+typedef struct study_run {
+    cop_ctx *ctx;
+    const char *dir;
+    const copi_spec *spec;
+    const cop_data *data;
+    copi_trials trials;
+    copi_store *store;
+    cop_net *dense;        /* of trial number dense_of; NULL: none at hand */
+    int dense_of;
+    double best_score;     /* on validation, of all points in the store's plan */
+    cop_study_summary sum;
+} study_run;
+
+/* ------------------------------------------------------------------------------------ collecting a trial -- */
+
+/* What one trial has reached so far. */
+typedef struct collector {
+    study_run *run;
+    copi_stored_trial t;
+    cop_net *best;         /* of the point that beats all before it, in this trial and the store; NULL: none */
+    int best_point, wanted; /* wanted >= 0: keep the net of this point instead */
+    double best_score;
+    cop_status status;
+} collector;
+
+static cop_status copy_layers(cop_ctx *ctx, const cop_net *net, copi_stored_point *out) {
+    cop_net_info info;
+    cop_net_get_info(net, &info);
+    out->layer = copi_alloc(ctx, (size_t)info.layers, sizeof *out->layer);
+    if (!out->layer) return COP_E_NOMEM;
+    for (int i = 0; i < info.layers; i++) {
+        cop_layer_info l;
+        cop_status status = cop_net_get_layer(net, i, &l);
+        if (status) return status;
+        if (!l.parameters_dense) continue;
+        copi_layer_row *row = &out->layer[out->layers++];
+        *row = (copi_layer_row){.name = copi_strdup(ctx, l.name),
+                                .op = copi_strdup(ctx, l.op),
+                                .parameters_dense = l.parameters_dense,
+                                .nonzero = l.parameters - l.zeros,
+                                .macs_effective = l.macs_effective,
+                                .sparsity = l.sparsity};
+        if (!row->name || !row->op) return COP_E_NOMEM;
+    }
+    return COP_OK;
+}
+
+static cop_status add_point(cop_ctx *ctx, copi_stored_trial *t, const cop_point *point, const cop_net *net) {
+    copi_stored_point *more = copi_grow(ctx, t->point, (size_t)t->points, (size_t)t->points + 1, sizeof *more);
+    if (!more) return COP_E_NOMEM;
+    t->point = more;
+    copi_stored_point *out = &more[t->points++];
+    out->p = *point;
+    out->p.history = (cop_history){.ctx = ctx, .count = point->history.count};
+    if (point->history.count > 0) {
+        out->p.history.epoch = copi_alloc(ctx, (size_t)point->history.count, sizeof *point->history.epoch);
+        if (!out->p.history.epoch) {
+            out->p.history.count = 0;
+            return COP_E_NOMEM;
+        }
+        memcpy(out->p.history.epoch, point->history.epoch, (size_t)point->history.count * sizeof(cop_epoch));
+    }
+    return copy_layers(ctx, net, out);
+}
+
+static int on_point(void *user, const cop_point *point, const cop_net *net) {
+    collector *c = user;
+    c->status = add_point(c->run->ctx, &c->t, point, net);
+    double score = cop_score(point->accuracy_val, point->sparsity, c->run->spec->score.floor);
+    int number = c->t.points - 1;
+    bool keep = c->wanted < 0 ? score > c->best_score : number == c->wanted;
+    if (!c->status && keep) {
+        cop_net_destroy(c->best);
+        c->status = cop_net_clone(net, &c->best);
+        c->best_score = score;
+        c->best_point = number;
+    }
+    return c->status != COP_OK;
+}
+
+static cop_status collect_begin(collector *c, study_run *run, const copi_trial *trial) {
+    cop_ctx *ctx = run->ctx;
+    *c = (collector){.run = run, .best_score = run->best_score, .best_point = -1, .wanted = -1};
+    c->t = (copi_stored_trial){.name = copi_strdup(ctx, trial->name),
+                               .label = copi_strdup(ctx, trial->label),
+                               .method = copi_strdup(ctx, trial->method),
+                               .seed = trial->seed};
+    return c->t.name && c->t.label && c->t.method ? COP_OK : COP_E_NOMEM;
+}
+
+static void collect_end(collector *c) {
+    copi_stored_trial_clear(c->run->ctx, &c->t);
+    cop_net_destroy(c->best);
+}
+
+/* Which word a trial's end is recorded under. */
+static const char *status_word(cop_status status) {
+    switch (status) {
+    case COP_OK: return COPI_DONE;
+    case COP_E_DIVERGED: return COPI_DIVERGED;
+    case COP_E_NOMEM:
+    case COP_E_IO:
+    case COP_E_INTERNAL: return COPI_FAILED;
+    default: return COPI_REFUSED;
+    }
+}
+
+static char *path_in(study_run *run, const char *name) {
+    return copi_format(run->ctx, "%s/%s", run->dir, name);
+}
+
+/* Write best.safetensors first, then commit the trial that names it: a crash in between repeats the trial, which
+ * gives the same net again. */
+static cop_status commit(study_run *run, collector *c, cop_status ended, const char *message) {
+    cop_ctx *ctx = run->ctx;
+    char *best = NULL;
+    cop_status status = COP_OK;
+    if (c->best) {
+        char *path = path_in(run, "best.safetensors");
+        best = copi_format(ctx, "%s/%d", c->t.name, c->best_point);
+        status = path && best ? cop_net_save(c->best, path) : COP_E_NOMEM;
+        copi_free(ctx, path);
+    }
+    if (!status) {
+        c->t.status = copi_strdup(ctx, status_word(ended));
+        c->t.message = copi_strdup(ctx, message);
+        status = c->t.status && c->t.message ? copi_store_put(run->store, &c->t, best) : COP_E_NOMEM;
+    }
+    if (!status && c->best) run->best_score = c->best_score;
+    copi_free(ctx, best);
+    if (status) return status;
+    if (!ended)
+        run->sum.done++;
+    else if (ended == COP_E_DIVERGED)
+        run->sum.diverged++;
+    else
+        run->sum.failed++;
+    if (ended) copi_log(ctx, COP_LOG_WARNING, "%s, seed %" PRIu64 ": %s: %s", c->t.label, c->t.seed, c->t.status,
+                 c->t.message);
+    for (int i = 0; i < c->t.points; i++) {
+        const cop_point *p = &c->t.point[i].p;
+        copi_log(ctx, COP_LOG_INFO, "%s, seed %" PRIu64 ": sparsity %.4f, accuracy %.4f validation, %.4f test",
+                 c->t.label, c->t.seed, p->sparsity, p->accuracy_val, p->accuracy_test);
+    }
+    return COP_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------- dense nets -- */
+
+static cop_status starting_net(study_run *run, uint64_t seed, cop_net **net) {
+    const cop_data_info *d = cop_data_get_info(run->data);
+    return copi_spec_is_preset(run->spec)
+               ? cop_net_preset(run->ctx, run->spec->model, d->channels, d->height, d->width, d->classes, seed, net)
+               : cop_net_load(run->ctx, run->spec->model, net);
+}
+
+/* The net that an earlier run trained, if its file is there and was made by this very trial. */
+static cop_net *cached_dense(study_run *run, const copi_trial *trial, const char *path) {
+    cop_net *net = NULL;
+    copi_extras extras;
+    if (access(path, R_OK)) return NULL;
+    copi_extras_init(&extras, run->ctx);
+    cop_status status = copi_safetensors_load(run->ctx, path, &net, &extras);
+    const char *made_by = status ? NULL : copi_extras_get(&extras, DIGEST_KEY);
+    if (!made_by || strcmp(made_by, trial->name) != 0) {
+        if (status) copi_log(run->ctx, COP_LOG_WARNING, "%s; the dense net is trained again", cop_error(run->ctx));
+        cop_net_destroy(net);
+        net = NULL;
+    }
+    copi_extras_clear(&extras);
+    return net;
+}
+
+static cop_status save_dense(study_run *run, const copi_trial *trial, const cop_net *net, const char *path) {
+    copi_extras extras;
+    copi_extras_init(&extras, run->ctx);
+    cop_status status = copi_extras_set(&extras, DIGEST_KEY, trial->name);
+    if (!status) status = copi_safetensors_save(net, &extras, path);
+    copi_extras_clear(&extras);
+    return status;
+}
+
+static cop_status measure_dense(study_run *run, const cop_net *net, cop_point *point) {
+    cop_net_info info;
+    cop_eval val, test;
+    cop_status status = cop_evaluate(net, run->data, COP_SPLIT_VALIDATION, NULL, &val);
+    if (!status) status = cop_evaluate(net, run->data, COP_SPLIT_TEST, NULL, &test);
+    if (status) return status;
+    cop_net_get_info(net, &info);
+    *point = (cop_point){.level = NAN,
+                         .asked = 0,
+                         .threshold = NAN,
+                         .sparsity = info.sparsity,
+                         .sparsity_conv = info.sparsity_conv,
+                         .sparsity_dense = info.sparsity_dense,
+                         .accuracy_val = val.accuracy,
+                         .accuracy_test = test.accuracy,
+                         .accuracy_pruned = NAN,
+                         .parameters = info.parameters,
+                         .nonzero = info.nonzero,
+                         .macs = info.macs,
+                         .macs_effective = info.macs_effective};
+    return COP_OK;
+}
+
+/* Train a seed's dense net, going on from the checkpoint of an interrupted run, and hand its point to c. */
+static cop_status train_dense(study_run *run, const copi_trial *trial, const char *path, const char *checkpoint,
+                              collector *c, cop_net **net) {
+    cop_recipe recipe = run->spec->dense.r;
+    recipe.seed = trial->seed;
+    recipe.checkpoint = checkpoint;
+    recipe.resume = 1;
+    cop_history history = {0};
+    cop_point point;
+    cop_status status = starting_net(run, trial->seed, net);
+    if (!status && recipe.epochs > 0) status = cop_train(*net, run->data, &recipe, &history);
+    if (!status) status = measure_dense(run, *net, &point);
+    if (!status) {
+        point.history = history;
+        point.epochs = recipe.epochs;
+        point.seconds = history.seconds;
+        point.train_macs = history.macs;
+        on_point(c, &point, *net);
+        status = c->status;
+    }
+    if (!status) status = save_dense(run, trial, *net, path);
+    if (!status) unlink(checkpoint); /* may never have been written */
+    cop_history_clear(&history);
+    return status;
+}
+
+/* Have the dense net of trial number t at hand, trained and recorded. run->dense stays NULL where that failed for
+ * good; then *reason (owned) says why. */
+static cop_status need_dense(study_run *run, int t, char **reason) {
+    const copi_trial *trial = &run->trials.trial[t];
+    if (run->dense && run->dense_of == t) return COP_OK;
+    cop_net_destroy(run->dense);
+    run->dense = NULL;
+    run->dense_of = t;
+    char was[16];
+    cop_status status = copi_store_status(run->store, trial->name, was);
+    if (status) return status;
+    if (strcmp(was, COPI_DIVERGED) == 0 || strcmp(was, COPI_REFUSED) == 0) {
+        *reason = copi_format(run->ctx, "its dense net %s", was);
+        return *reason ? COP_OK : COP_E_NOMEM;
+    }
+    char *path = copi_format(run->ctx, "%s/dense-%" PRIu64 ".safetensors", run->dir, trial->seed);
+    char *checkpoint = copi_format(run->ctx, "%s/dense-%" PRIu64 "-%s.checkpoint", run->dir, trial->seed, trial->name);
+    collector c = {.run = run};
+    status = path && checkpoint ? collect_begin(&c, run, trial) : COP_E_NOMEM;
+    bool recorded = strcmp(was, COPI_DONE) == 0;
+    cop_net *net = !status && recorded ? cached_dense(run, trial, path) : NULL;
+    if (!status && !net) {
+        double start = copi_now();
+        status = train_dense(run, trial, path, checkpoint, &c, &net);
+        c.t.seconds = copi_now() - start;
+        bool stop = status == COP_E_CANCELLED || status == COP_E_IO;
+        if (!stop && status && !(*reason = copi_format(run->ctx, "its dense net: %s", cop_error(run->ctx)))) stop = true;
+        if (status) {
+            cop_net_destroy(net);
+            net = NULL;
+        }
+        /* a net trained again because its file was lost is in the store already */
+        if (!stop) status = recorded && !status ? COP_OK : commit(run, &c, status, *reason ? cop_error(run->ctx) : "");
+    }
+    run->dense = net;
+    copi_free(run->ctx, path);
+    copi_free(run->ctx, checkpoint);
+    collect_end(&c);
+    return status;
+}
+
+/* -------------------------------------------------------------------------------------------------- trials -- */
+
+static cop_status run_method(study_run *run, const copi_trial *trial, collector *c) {
+    cop_method_params params = copi_trial_params(trial, run->dense);
+    double start = copi_now();
+    cop_status status = cop_method_run(run->dense, run->data, &params, on_point, c, NULL);
+    c->t.seconds = copi_now() - start;
+    return c->status ? c->status : status;
+}
+
+static cop_status run_trial(study_run *run, int t, const char *no_dense) {
+    const copi_trial *trial = &run->trials.trial[t];
+    collector c;
+    cop_status ended, status = collect_begin(&c, run, trial);
+    if (!status) {
+        if (run->dense)
+            ended = run_method(run, trial, &c);
+        else
+            ended = copi_fail(run->ctx, COP_E_REFUSED, "%s", no_dense);
+        status = ended == COP_E_CANCELLED ? ended : commit(run, &c, ended, ended ? cop_error(run->ctx) : "");
+    }
+    collect_end(&c);
+    return status;
+}
+
+static cop_status run_all(study_run *run) {
+    cop_status status = COP_OK;
+    char *no_dense = NULL; /* why the dense net of the seed at work is missing */
+    for (int t = 0; !status && t < run->trials.n; t++) {
+        const copi_trial *trial = &run->trials.trial[t];
+        char was[16];
+        status = copi_store_status(run->store, trial->name, was);
+        if (status) break;
+        if (strcmp(was, COPI_PENDING) != 0 && strcmp(was, COPI_FAILED) != 0) {
+            run->sum.skipped++;
+            continue;
+        }
+        if (copi_cancelled(run->ctx)) {
+            status = COP_E_CANCELLED;
+            break;
+        }
+        if (trial->dense == t) {
+            copi_free(run->ctx, no_dense);
+            no_dense = NULL;
+        }
+        copi_progress_trial(run->ctx, trial->label, t + 1, run->trials.n);
+        if (!no_dense) status = need_dense(run, trial->dense, &no_dense);
+        if (!status && trial->dense != t) status = run_trial(run, t, no_dense ? no_dense : "");
+    }
+    copi_free(run->ctx, no_dense);
+    copi_progress_trial(run->ctx, NULL, 0, 0);
+    return status;
+}
+
+/* best.safetensors must be the net of the best point. With several seeds or a new floor that may be one whose net was
+ * not kept: then its trial is run once more, which gives the same net. */
+static cop_status keep_best(study_run *run) {
+    copi_results r;
+    copi_figures f;
+    cop_status status = copi_store_load(run->store, &r);
+    if (status) return status;
+    status = copi_figures_make(&r, &f);
+    char *path = path_in(run, "best.safetensors"), *best = NULL, *reason = NULL;
+    if (!status && !path) status = COP_E_NOMEM;
+    if (!status && f.best >= 0) {
+        const copi_setting *s = &f.setting[f.best];
+        best = copi_format(run->ctx, "%s/%d", s->best_seed->name, s->index);
+        if (!best) status = COP_E_NOMEM;
+        if (!status && (strcmp(best, r.meta.best) != 0 || access(path, F_OK))) {
+            int t = (int)(s->best_seed - r.trial); /* results are in the plan's order */
+            const copi_trial *trial = &run->trials.trial[t];
+            copi_progress_trial(run->ctx, trial->label, t + 1, run->trials.n);
+            copi_log(run->ctx, COP_LOG_INFO, "%s, seed %" PRIu64 ": once more, for best.safetensors", trial->label,
+                     trial->seed);
+            collector c = {.run = run};
+            status = need_dense(run, trial->dense, &reason);
+            if (!status && trial->dense == t) {
+                status = cop_net_save(run->dense, path);
+            } else if (!status) {
+                status = collect_begin(&c, run, trial);
+                c.wanted = s->index;
+                if (!status) status = run_method(run, trial, &c);
+                if (!status) status = c.best ? cop_net_save(c.best, path)
+                                             : copi_fail(run->ctx, COP_E_INTERNAL, "%s: point %d did not come again",
+                                                         trial->label, s->index);
+            }
+            collect_end(&c);
+            if (!status) status = copi_store_set(run->store, "best", best);
+            copi_progress_trial(run->ctx, NULL, 0, 0);
+        }
+    }
+    copi_free(run->ctx, path);
+    copi_free(run->ctx, best);
+    copi_free(run->ctx, reason);
+    copi_figures_clear(&f);
+    copi_results_clear(&r);
+    return status;
+}
+
+/* --------------------------------------------------------------------------------------------------- facts -- */
+
+static char *machine_text(cop_ctx *ctx) {
+    struct utsname u;
+    if (uname(&u)) return copi_strdup(ctx, "unknown");
+    uint8_t *bytes = NULL;
+    size_t n = 0;
+    const char *model = NULL;
+    if (copi_read_file(ctx, "/proc/cpuinfo", 0, &bytes, &n) == COP_OK) model = strstr((char *)bytes, "model name");
+    if (model) model = strchr(model, ':');
+    size_t length = model ? strcspn(model += 1 + strspn(model + 1, " \t"), "\n") : 0;
+    char *text = length ? copi_format(ctx, "%.*s, %s %s", (int)length, model, u.sysname, u.machine)
+                        : copi_format(ctx, "%s %s", u.sysname, u.machine);
+    copi_free(ctx, bytes);
+    return text;
+}
+
+static cop_status set_text(study_run *run, const char *key, char *text) {
+    cop_status status = text ? copi_store_set(run->store, key, text) : COP_E_NOMEM;
+    copi_free(run->ctx, text);
+    return status;
+}
+
+static cop_status record_facts(study_run *run) {
+    cop_ctx *ctx = run->ctx;
+    const copi_spec *spec = run->spec;
+    const cop_data_info *d = cop_data_get_info(run->data);
+    const struct { const char *key; char *text; } facts[] = {
+        {"name", copi_strdup(ctx, spec->name)},
+        {"floor", copi_format(ctx, "%.17g", spec->score.floor)},
+        {"spec_path", copi_strdup(ctx, spec->path)},
+        {"spec_text", copi_strdup(ctx, spec->text)},
+        {"command", copi_format(ctx, "coppice study run %s -o %s", spec->path, run->dir)},
+        {"program", copi_format(ctx, "Coppice %s", cop_version())},
+        {"build", copi_strdup(ctx, cop_build_info())},
+        {"machine", machine_text(ctx)},
+        {"threads", copi_format(ctx, "%d", copi_threads(ctx))},
+        {"model", copi_strdup(ctx, spec->model)},
+        {"data_path", copi_strdup(ctx, d->path)},
+        {"data_format", copi_strdup(ctx, d->format)},
+        {"data_shape", copi_format(ctx, "%" PRId64 " x %" PRId64 " x %" PRId64, d->channels, d->height, d->width)},
+        {"data_classes", copi_format(ctx, "%d", d->classes)},
+        {"data_images", copi_format(ctx, "%" PRId64 " train, %" PRId64 " validation, %" PRId64 " test",
+                                    d->images[COP_SPLIT_TRAIN], d->images[COP_SPLIT_VALIDATION],
+                                    d->images[COP_SPLIT_TEST])},
+        {"data_digest", copi_strdup(ctx, d->digest)},
+    };
+    cop_status status = COP_OK;
+    for (size_t i = 0; i < COPI_COUNT(facts); i++) {
+        if (status)
+            copi_free(ctx, facts[i].text);
+        else
+            status = set_text(run, facts[i].key, facts[i].text);
+    }
+    return status;
+}
+
+/* --------------------------------------------------------------------------------------------------- whole -- */
+
+static cop_status open_data(cop_ctx *ctx, const copi_spec *spec, cop_data **data) {
+    cop_data_options o = cop_data_options_default();
+    o.format = spec->data.format;
+    o.validation = spec->data.validation;
+    o.limit = spec->data.limit;
+    o.height = spec->data.height;
+    o.width = spec->data.width;
+    cop_status status = cop_data_open(ctx, spec->data.path, &o, data);
+    if (status) return status;
+    for (int split = 0; split < COP_SPLITS; split++)
+        if (!cop_data_get_info(*data)->images[split])
+            return copi_fail(ctx, COP_E_NOT_FOUND, "%s: the %s split is empty; a study trains, chooses and tests%s",
+                             spec->data.path, cop_split_name((cop_split)split),
+                             split == COP_SPLIT_VALIDATION ? ": set data.validation, e.g. 0.1" : "");
+    return COP_OK;
+}
+
+/* A digest of the model file's bytes; "" for presets. */
+static cop_status digest_model(cop_ctx *ctx, const copi_spec *spec, char digest[20]) {
+    *digest = 0;
+    if (copi_spec_is_preset(spec)) return COP_OK;
+    uint8_t *bytes;
+    size_t n;
+    cop_status status = copi_read_file(ctx, spec->model, 0, &bytes, &n);
+    if (status) return status;
+    snprintf(digest, 20, "%016" PRIx64, copi_hash(0, bytes, n));
+    copi_free(ctx, bytes);
+    return COP_OK;
+}
+
+/* Everything that can be refused is refused here, before any work. */
+static cop_status prepare(study_run *run) {
+    char digest[20];
+    cop_net *net = NULL;
+    cop_status status = digest_model(run->ctx, run->spec, digest);
+    if (!status)
+        status = copi_trials_expand(run->spec, cop_data_get_info(run->data)->digest, digest, &run->trials);
+    if (!status) status = starting_net(run, run->spec->seeds.v[0], &net);
+    if (!status) status = copi_check_fit(net, run->data);
+    cop_net_destroy(net);
+    if (!status) status = copi_store_open(run->ctx, run->dir, COPI_STORE_WRITE, &run->store);
+    if (!status) status = record_facts(run);
+    if (!status) status = copi_store_plan(run->store, &run->trials);
+    return status;
+}
+
+/* The best validation score among what the store holds of this plan. */
+static cop_status recall_best(study_run *run) {
+    copi_results r;
+    cop_status status = copi_store_load(run->store, &r);
+    if (status) return status;
+    for (int t = 0; t < r.trials; t++)
+        for (int i = 0; i < r.trial[t].points; i++) {
+            const cop_point *p = &r.trial[t].point[i].p;
+            double score = cop_score(p->accuracy_val, p->sparsity, r.floor);
+            if (score > run->best_score) run->best_score = score;
+        }
+    copi_results_clear(&r);
+    return COP_OK;
+}
+
+static cop_status study(cop_ctx *ctx, const copi_spec *spec, const char *dir, cop_study_summary *summary) {
+    double start = copi_now();
+    cop_data *data = NULL;
+    study_run run = {.ctx = ctx, .dir = dir, .spec = spec, .trials.ctx = ctx};
+    cop_status status = open_data(ctx, spec, &data);
+    run.data = data;
+    if (!status) status = prepare(&run);
+    if (!status) status = recall_best(&run);
+    bool planned = !status;
+    if (!status) status = run_all(&run);
+    if (!status) status = keep_best(&run);
+    if (planned && (!status || status == COP_E_CANCELLED)) {
+        cop_study_summary told;
+        cop_status written = copi_write_report(run.store, dir, &told);
+        if (!status) status = written;
+        run.sum.trials = told.trials;
+        run.sum.points = told.points;
+        told.done = run.sum.done;
+        told.skipped = run.sum.skipped;
+        told.diverged = run.sum.diverged;
+        told.failed = run.sum.failed;
+        told.seconds = copi_now() - start;
+        if (summary && !written) *summary = told;
+        if (status == COP_E_CANCELLED)
+            copi_fail(ctx, status, "interrupted: %d of %d trials are done and kept; the same command goes on from here",
+                      run.sum.done + run.sum.skipped, run.trials.n);
+    }
+    cop_net_destroy(run.dense);
+    copi_store_close(run.store);
+    copi_trials_clear(&run.trials);
+    cop_data_destroy(data);
+    return status;
+}
+
+/* A context with another number of threads that talks, allocates and stops as its parent does. */
+static void *parent_alloc(void *parent, size_t size) {
+    return copi_alloc(parent, size, 1);
+}
+static void parent_free(void *parent, void *block) {
+    copi_free(parent, block);
+}
+static void parent_log(void *parent, cop_log_level level, const char *text) {
+    copi_log(parent, level, "%s", text);
+}
+static void parent_progress(void *parent, const cop_progress *p) {
+    copi_progress_trial(parent, p->label, p->trial, p->trials);
+    copi_progress(parent, p);
+}
+static int parent_cancel(void *parent) {
+    return copi_cancelled(parent);
+}
+
+static cop_status study_with_threads(cop_ctx *parent, const copi_spec *spec, const char *dir,
+                                     cop_study_summary *summary) {
+    cop_ctx_options o = {.allocator = {parent_alloc, parent_free, parent},
+                         .seed = copi_seed(parent),
+                         .threads = spec->threads,
+                         .log = parent_log,
+                         .progress = parent_progress,
+                         .cancel = parent_cancel,
+                         .user = parent};
+    cop_ctx *ctx;
+    if (cop_ctx_create(&o, &ctx)) return copi_fail(parent, COP_E_NOMEM, "out of memory");
+    cop_status status = study(ctx, spec, dir, summary);
+    if (status) copi_fail(parent, status, "%s", cop_error(ctx));
+    cop_ctx_destroy(ctx);
+    copi_progress_trial(parent, NULL, 0, 0);
+    return status;
+}
+
+cop_status cop_study_run(cop_ctx *ctx, const char *spec_path, const char *dir, cop_study_summary *summary) {
+    if (!ctx) return COP_E_ARG;
+    if (summary) *summary = (cop_study_summary){0};
+    if (!spec_path || !dir) return copi_fail(ctx, COP_E_ARG, "a study needs a study file and a directory");
+    copi_locale numbers = copi_locale_plain();
+    copi_spec spec;
+    cop_status status = copi_spec_load(ctx, spec_path, &spec);
+    if (!status) {
+        status = spec.threads ? study_with_threads(ctx, &spec, dir, summary) : study(ctx, &spec, dir, summary);
+        copi_spec_clear(&spec);
+    }
+    copi_locale_restore(numbers);
+    return status;
+}

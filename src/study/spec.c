@@ -1,0 +1,283 @@
+/* The tables of a study file. METHODS section 6: every recipe starts as a copy of the dense net's, so that methods
+ * share batch, optimizer, augmentation and budget unless the file says otherwise. */
+#include "study/study.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum { FAMILY_CRITERION = 1, FAMILY_SSS = 2, FAMILY_LONGER = 4 };
+
+#define NAMES(function, list)                                                                                        \
+    static const char *function(int i) {                                                                            \
+        static const char *const text[] = {list};                                                                   \
+        return i >= 0 && (size_t)i < COPI_COUNT(text) ? text[i] : NULL;                                              \
+    }
+#define X(name, text) text,
+NAMES(optimizer_name, COP_OPTIMIZER_LIST(X))
+NAMES(schedule_name, COP_SCHEDULE_LIST(X))
+NAMES(precision_name, COP_PRECISION_LIST(X))
+NAMES(pace_name, COP_PACE_LIST(X))
+NAMES(prox_name, COP_PROX_LIST(X))
+#undef X
+#define SCOPES "layer", "global"
+#define AUGMENTS "none", "flip", "shift"
+NAMES(scope_name, SCOPES)
+NAMES(augment_name, AUGMENTS)
+enum { AUGMENT_NONE = 1, AUGMENT_FLIP = 2, AUGMENT_SHIFT = 4 };
+#define SHIFT_DEFAULT 2 /* pixels, of `augment: shift` */
+
+static const char *format_name(int i) {
+    static const char *const text[] = {
+#define X(id, name, help) name,
+#include "data/formats.def"
+#undef X
+    };
+    return (size_t)i < COPI_COUNT(text) ? text[i] : NULL;
+}
+
+static const char *method_name(int i) {
+    return i < cop_method_count() ? cop_method_name(i) : NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------- recipes -- */
+
+/* One table of recipe keys: base is the recipe's place in the struct, who the family that may use it. A time limit
+ * and checkpoints are left out on purpose: the first would make results depend on the machine. */
+#define RECIPE_KEYS(base, who)                                                                                       \
+    {"augment", COPI_KEY_WORDS, base + offsetof(copi_spec_recipe, augment), .names = augment_name, .family = who,    \
+     .each = true},                                                                                                  \
+    {"epochs", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.epochs), "[0,1e6]", .family = who},              \
+    {"batch", COPI_KEY_COUNT, base + offsetof(copi_spec_recipe, r.batch), "[1,1048576]", .family = who},             \
+    {"optimizer", COPI_KEY_CHOICE, base + offsetof(copi_spec_recipe, r.optimizer), .names = optimizer_name,          \
+     .family = who},                                                                                                 \
+    {"rate", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.rate), "(0,1e3]", .family = who},                  \
+    {"momentum", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.momentum), "[0,1)", .family = who},            \
+    {"beta1", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.beta1), "[0,1)", .family = who},                  \
+    {"beta2", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.beta2), "[0,1)", .family = who},                  \
+    {"epsilon", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.epsilon), "(0,1]", .family = who},              \
+    {"decay", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.decay), "[0,1]", .family = who},                  \
+    {"l1", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.l1), "[0,1]", .family = who},                        \
+    {"l2", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.l2), "[0,1]", .family = who},                        \
+    {"l2_conv", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.l2_conv), "[0,1]", .family = who},              \
+    {"schedule", COPI_KEY_CHOICE, base + offsetof(copi_spec_recipe, r.schedule), .names = schedule_name,             \
+     .family = who},                                                                                                 \
+    {"warmup", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.warmup), "[0,1)", .family = who},                \
+    {"step_epochs", COPI_KEY_STEPS, base + offsetof(copi_spec_recipe, r.step_epochs), "(0,1e6]", .family = who},     \
+    {"step_factor", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.step_factor), "(0,1]", .family = who},      \
+    {"flip", COPI_KEY_FLAG, base + offsetof(copi_spec_recipe, r.flip), .family = who},                               \
+    {"shift", COPI_KEY_SMALL, base + offsetof(copi_spec_recipe, r.shift), "[0,64]", .family = who},                  \
+    {"label_smoothing", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.label_smoothing), "[0,1)",              \
+     .family = who},                                                                                                 \
+    {"distil_share", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.distil_share), "[0,1]", .family = who},    \
+    {"distil_temperature", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.distil_temperature), "(0,100]",      \
+     .family = who},                                                                                                 \
+    {"precision", COPI_KEY_CHOICE, base + offsetof(copi_spec_recipe, r.precision), .names = precision_name,          \
+     .family = who},                                                                                                 \
+    {"evaluate_every", COPI_KEY_SMALL, base + offsetof(copi_spec_recipe, r.evaluate_every), "[0,1000000]",           \
+     .family = who}
+
+/* `augment` is a short way to write flip and shift, which win where they are given as well. */
+static cop_status apply_recipe(copi_yaml *y, int node, copi_spec_recipe *recipe) {
+    if (copi_yaml_has(y, node, "augment")) {
+        if ((recipe->augment & AUGMENT_NONE) && recipe->augment != AUGMENT_NONE)
+            return copi_yaml_fail(y, node, "augment", "augment is \"none\" and something else; choose one");
+        if (!copi_yaml_has(y, node, "flip")) recipe->r.flip = (recipe->augment & AUGMENT_FLIP) != 0;
+        if (!copi_yaml_has(y, node, "shift"))
+            recipe->r.shift = recipe->augment & AUGMENT_SHIFT ? SHIFT_DEFAULT : 0;
+    }
+    cop_status status = copi_recipe_check(copi_yaml_ctx(y), &recipe->r);
+    return status ? copi_yaml_fail(y, node, NULL, "%s", cop_error(copi_yaml_ctx(y))) : COP_OK;
+}
+
+static cop_status check_recipe(copi_yaml *y, int node, void *element) {
+    return apply_recipe(y, node, element);
+}
+
+static cop_status check_dense(copi_yaml *y, int node, void *element) {
+    if (copi_yaml_has(y, node, "distil_share"))
+        return copi_yaml_fail(y, node, "distil_share",
+                              "the dense net has no teacher; distil_share belongs to tune, retrain and sss");
+    return apply_recipe(y, node, element);
+}
+
+static const copi_key recipe_keys[] = {RECIPE_KEYS(0, 0), {NULL}};
+static const copi_schema recipe_schema = {.what = "recipe", .keys = recipe_keys, .check = check_recipe};
+static const copi_schema dense_schema = {.what = "dense", .keys = recipe_keys, .check = check_dense};
+
+/* -------------------------------------------------------------------------------------------------- trials -- */
+
+static unsigned trial_family(const void *element) {
+    const char *method = ((const copi_spec_trial *)element)->p.method;
+    if (strcmp(method, "sss") == 0) return FAMILY_SSS;
+    return strcmp(method, "dense-longer") == 0 ? FAMILY_LONGER : FAMILY_CRITERION;
+}
+
+static const char *trial_owner(unsigned family) {
+    if (family == FAMILY_SSS) return "sss";
+    return family & FAMILY_LONGER ? "methods other than sss" : "methods that prune by a criterion";
+}
+
+static void trial_init(const void *parent, void *element) {
+    const copi_spec *spec = parent;
+    copi_spec_trial *t = element;
+    t->p = cop_method_params_default();
+    t->tune = t->search = t->retrain = spec->dense;
+    t->retrain.r.l1 = t->p.retrain.l1; /* the reference's last step, METHODS section 3 */
+}
+
+cop_method_params copi_spec_params(const copi_spec_trial *t) {
+    cop_method_params p = t->p;
+    p.tune = t->tune.r;
+    p.search = t->search.r;
+    p.retrain = t->retrain.r;
+    p.threshold = t->threshold.v;
+    p.thresholds = t->threshold.n;
+    if (t->sparsity.n) p.sparsity = t->sparsity.v[0];
+    if (t->gamma.n) p.gamma = t->gamma.v[0];
+    return p;
+}
+
+static cop_status check_trial(copi_yaml *y, int node, void *element) {
+    copi_spec_trial *t = element;
+    unsigned family = trial_family(t);
+    if (family == FAMILY_CRITERION && t->p.rounds == 0 && copi_yaml_has(y, node, "tune"))
+        return copi_yaml_fail(y, node, "tune", "tune has no effect without rounds; add `rounds: 1` or more");
+    cop_status status = family == FAMILY_SSS ? apply_recipe(y, node, &t->search) : COP_OK;
+    if (status) return status;
+    cop_method_params p = copi_spec_params(t);
+    status = copi_method_find(p.method)->check(copi_yaml_ctx(y), &p);
+    return status ? copi_yaml_fail(y, node, NULL, "trial: %s", cop_error(copi_yaml_ctx(y))) : COP_OK;
+}
+
+#define TRIAL(field) offsetof(copi_spec_trial, field)
+static const copi_key trial_keys[] = {
+    {"method", COPI_KEY_NAME, TRIAL(p.method), .names = method_name, .required = true},
+    {"sparsity", COPI_KEY_NUMBERS, TRIAL(sparsity), "[0,1)", .required = true, .family = FAMILY_CRITERION,
+     .each = true},
+    {"rounds", COPI_KEY_SMALL, TRIAL(p.rounds), "[0,1000]", .family = FAMILY_CRITERION | FAMILY_LONGER},
+    {"pace", COPI_KEY_CHOICE, TRIAL(p.pace), .names = pace_name, .family = FAMILY_CRITERION},
+    {"scope", COPI_KEY_NAME, TRIAL(p.scope), .names = scope_name, .family = FAMILY_CRITERION},
+    {"keep", COPI_KEY_COUNT, TRIAL(p.keep), "[1,1e9]", .family = FAMILY_CRITERION},
+    {"shrink", COPI_KEY_FLAG, TRIAL(p.shrink), .family = FAMILY_CRITERION},
+    {"tune", COPI_KEY_MAP, TRIAL(tune), .map = &recipe_schema, .family = FAMILY_CRITERION | FAMILY_LONGER},
+    {"gamma", COPI_KEY_NUMBERS, TRIAL(gamma), "[0,1e3]", .family = FAMILY_SSS, .each = true},
+    {"prox", COPI_KEY_CHOICE, TRIAL(p.prox), .names = prox_name, .family = FAMILY_SSS},
+    {"factor_rate", COPI_KEY_NUMBER, TRIAL(p.factor_rate), "(0,1e3]", .family = FAMILY_SSS},
+    {"factor_momentum", COPI_KEY_NUMBER, TRIAL(p.factor_momentum), "[0,1)", .family = FAMILY_SSS},
+    {"factor_threshold", COPI_KEY_NUMBER, TRIAL(p.factor_threshold), "[0,1e3]", .family = FAMILY_SSS},
+    RECIPE_KEYS(TRIAL(search), FAMILY_SSS),
+    {"retrain", COPI_KEY_MAP, TRIAL(retrain), .map = &recipe_schema, .family = FAMILY_SSS},
+    {"threshold", COPI_KEY_NUMBERS, TRIAL(threshold), "[0,1e3]", .family = FAMILY_SSS},
+    {NULL}};
+static const copi_schema trial_schema = {.what = "trial",
+                                         .keys = trial_keys,
+                                         .size = sizeof(copi_spec_trial),
+                                         .init = trial_init,
+                                         .family = trial_family,
+                                         .owner = trial_owner,
+                                         .check = check_trial};
+
+/* --------------------------------------------------------------------------------------------- whole study -- */
+
+static const char *preset_name(int i, const void *user) {
+    (void)user;
+    return cop_preset_name(i);
+}
+
+/* A relative path is taken from the study file's folder where it exists there, else as given. */
+static cop_status resolve(const copi_spec *spec, char **path) {
+    const char *slash = strrchr(spec->path, '/');
+    if (!slash || **path == '/') return COP_OK;
+    char *there = copi_format(spec->ctx, "%.*s/%s", (int)(slash - spec->path), spec->path, *path);
+    if (!there) return COP_E_NOMEM;
+    bool exists = access(there, F_OK) == 0;
+    copi_free(spec->ctx, exists ? *path : there);
+    if (exists) *path = there;
+    return COP_OK;
+}
+
+bool copi_spec_is_preset(const copi_spec *spec) {
+    for (int i = 0; i < cop_preset_count(); i++)
+        if (strcmp(cop_preset_name(i), spec->model) == 0) return true;
+    return false;
+}
+
+static cop_status check_study(copi_yaml *y, int node, void *element) {
+    copi_spec *spec = element;
+    cop_status status = resolve(spec, &spec->data.path);
+    if (status || copi_spec_is_preset(spec)) return status;
+    if ((status = resolve(spec, &spec->model))) return status;
+    if (access(spec->model, F_OK) == 0) {
+        if (!copi_yaml_has(y, node, "dense")) spec->dense.r.epochs = 0;
+        return COP_OK;
+    }
+    const char *near = copi_nearest(spec->model, cop_preset_count(), preset_name, NULL);
+    return copi_yaml_fail(y, node, "model", "model \"%s\" is neither a built-in net nor a file%s%s%s", spec->model,
+                          near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+#define DATA(field) offsetof(copi_spec, data.field) - offsetof(copi_spec, data)
+static const copi_key data_keys[] = {{"path", COPI_KEY_TEXT, DATA(path), .required = true},
+                                     {"format", COPI_KEY_NAME, DATA(format), .names = format_name},
+                                     {"validation", COPI_KEY_NUMBER, DATA(validation), "[0,0.9]"},
+                                     {"limit", COPI_KEY_COUNT, DATA(limit), "[0,1e12]"},
+                                     {"height", COPI_KEY_COUNT, DATA(height), "[0,65536]"},
+                                     {"width", COPI_KEY_COUNT, DATA(width), "[0,65536]"},
+                                     {NULL}};
+static const copi_schema data_schema = {.what = "data", .keys = data_keys};
+
+static const copi_key score_keys[] = {{"floor", COPI_KEY_NUMBER, 0, "[0,1)", .required = true}, {NULL}};
+static const copi_schema score_schema = {.what = "score", .keys = score_keys};
+
+#define STUDY(field) offsetof(copi_spec, field)
+static const copi_key study_keys[] = {
+    {"name", COPI_KEY_TEXT, STUDY(name), .required = true},
+    {"data", COPI_KEY_MAP, STUDY(data), .map = &data_schema, .required = true},
+    {"model", COPI_KEY_TEXT, STUDY(model), .required = true},
+    /* before dense, which may say otherwise for itself; trials start from what dense has */
+    {"precision", COPI_KEY_CHOICE, STUDY(dense.r.precision), .names = precision_name},
+    {"dense", COPI_KEY_MAP, STUDY(dense), .map = &dense_schema},
+    {"score", COPI_KEY_MAP, STUDY(score), .map = &score_schema},
+    {"seeds", COPI_KEY_SEEDS, STUDY(seeds)},
+    {"threads", COPI_KEY_SMALL, STUDY(threads), "[0,4096]"},
+    {"trials", COPI_KEY_MAPS, STUDY(trials), .map = &trial_schema, .required = true},
+    {NULL}};
+static const copi_schema study_schema = {.what = "study", .keys = study_keys, .check = check_study};
+
+cop_status copi_spec_load(cop_ctx *ctx, const char *path, copi_spec *spec) {
+    *spec = (copi_spec){.ctx = ctx, .dense.r = cop_recipe_default(), .score.floor = 0.60};
+    spec->data.validation = cop_data_options_default().validation;
+    spec->dense.r.distil_share = 0;   /* distilling is asked for by its share */
+    spec->dense.r.evaluate_every = 1; /* the page draws validation curves */
+    uint8_t *bytes = NULL;
+    size_t n = 0;
+    cop_status status = copi_read_file(ctx, path, (size_t)1 << 20, &bytes, &n);
+    if (status) return status;
+    spec->text = (char *)bytes;
+    if (!(spec->path = copi_strdup(ctx, path)) || !(spec->seeds.v = copi_alloc(ctx, 1, sizeof *spec->seeds.v))) {
+        copi_spec_clear(spec);
+        return COP_E_NOMEM;
+    }
+    spec->seeds.v[0] = 1;
+    spec->seeds.n = 1;
+    status = copi_yaml_read(ctx, path, spec->text, n, &study_schema, spec);
+    if (status) copi_spec_clear(spec);
+    return status;
+}
+
+void copi_spec_clear(copi_spec *spec) {
+    if (!spec->ctx) return;
+    copi_yaml_clear(spec->ctx, &study_schema, spec);
+    copi_free(spec->ctx, spec->path);
+    copi_free(spec->ctx, spec->text);
+    *spec = (copi_spec){0};
+}
+
+void copi_spec_print_dense(copi_buffer *b, const copi_spec *spec) {
+    copi_buffer_printf(b, "model=%s\n", copi_spec_is_preset(spec) ? spec->model : "file");
+    copi_yaml_print(b, &dense_schema, &spec->dense);
+}
+
+void copi_spec_print_trial(copi_buffer *b, const copi_spec_trial *trial) {
+    copi_yaml_print(b, &trial_schema, trial);
+}

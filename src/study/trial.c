@@ -1,0 +1,140 @@
+/* A spec expanded into trials, each named by a digest of all that decides it. */
+#include "study/study.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+enum { DIGEST_DENSE = 1, DIGEST_TRIAL }; /* so that the two kinds of name never meet */
+
+static bool is_sss(const copi_spec_trial *t) {
+    return t && strcmp(t->p.method, "sss") == 0;
+}
+
+static void name_into(char out[20], uint64_t salt, const copi_buffer *text) {
+    snprintf(out, 20, "%016" PRIx64, copi_hash(salt, text->data, text->len));
+}
+
+/* Name and setting: the text so far, with and without the seed. */
+static cop_status name_trial(copi_buffer *text, uint64_t salt, copi_trial *t) {
+    name_into(t->setting, salt, text);
+    copi_buffer_printf(text, "seed=%" PRIu64 "\n", t->seed);
+    name_into(t->name, salt, text);
+    return text->failed ? COP_E_NOMEM : COP_OK;
+}
+
+static cop_status make_dense(const copi_spec *spec, const char *data_digest, const char *model_digest, uint64_t seed,
+                             copi_trial *t) {
+    *t = (copi_trial){.method = COPI_METHOD_DENSE, .seed = seed, .level = NAN, .asked = 0};
+    snprintf(t->label, sizeof t->label, "dense net");
+    copi_buffer text;
+    copi_buffer_init(&text, spec->ctx);
+    copi_buffer_printf(&text, "program=%s\ndata=%s\nfile=%s\n", cop_version(), data_digest, model_digest);
+    copi_spec_print_dense(&text, spec);
+    cop_status status = name_trial(&text, DIGEST_DENSE, t);
+    copi_buffer_clear(&text);
+    return status;
+}
+
+static void label_trial(copi_trial *t) {
+    const cop_method_params *p = &t->spec->p;
+    if (is_sss(t->spec)) {
+        snprintf(t->label, sizeof t->label, "%s gamma %g", t->method, t->level);
+    } else if (isnan(t->asked)) {
+        snprintf(t->label, sizeof t->label, "%s, %g epochs", t->method, t->spec->tune.r.epochs);
+    } else {
+        int n = snprintf(t->label, sizeof t->label, "%s %g", t->method, t->asked);
+        if (p->scope && strcmp(p->scope, "layer") != 0)
+            n += snprintf(t->label + n, sizeof t->label - (size_t)n, " %s", p->scope);
+        if (p->rounds)
+            n += snprintf(t->label + n, sizeof t->label - (size_t)n, ", %d round%s", p->rounds,
+                          p->rounds > 1 ? "s" : "");
+        if (p->rounds > 1 && p->pace != COP_PACE_ONE_SHOT)
+            snprintf(t->label + n, sizeof t->label - (size_t)n, " %s", cop_pace_name(p->pace));
+    }
+}
+
+static cop_status make_trial(const copi_spec *spec, const copi_spec_trial *from, const copi_trial *dense, int number,
+                             double level, copi_trial *t) {
+    *t = (copi_trial){.method = from->p.method,
+                      .spec = from,
+                      .dense = number,
+                      .seed = dense->seed,
+                      .level = level,
+                      .asked = is_sss(from) ? NAN : level};
+    label_trial(t);
+    copi_buffer text;
+    copi_buffer_init(&text, spec->ctx);
+    copi_buffer_printf(&text, "dense=%s\nlevel=%.17g\n", dense->setting, level);
+    copi_spec_print_trial(&text, from);
+    cop_status status = name_trial(&text, DIGEST_TRIAL, t);
+    copi_buffer_clear(&text);
+    return status;
+}
+
+static bool listed(const copi_trials *trials, int from, const char *name) {
+    for (int i = from; i < trials->n; i++)
+        if (strcmp(trials->trial[i].name, name) == 0) return true;
+    return false;
+}
+
+/* The levels of one entry: shares, gammas, or one without a number. */
+static copi_numbers levels_of(const copi_spec_trial *from, double *alone) {
+    copi_numbers list = is_sss(from) ? from->gamma : from->sparsity;
+    if (list.n > 0) return list;
+    *alone = is_sss(from) ? from->p.gamma : NAN;
+    return (copi_numbers){alone, 1};
+}
+
+cop_status copi_trials_expand(const copi_spec *spec, const char *data_digest, const char *model_digest,
+                              copi_trials *trials) {
+    *trials = (copi_trials){.ctx = spec->ctx};
+    const copi_spec_trial *entry = spec->trials.v;
+    size_t each = 1, total;
+    double alone;
+    for (int i = 0; i < spec->trials.n; i++) each += (size_t)levels_of(&entry[i], &alone).n;
+    if (!copi_mul(each, (size_t)spec->seeds.n, &total) || total > INT32_MAX)
+        return copi_fail(spec->ctx, COP_E_RANGE, "%s: more than %d trials", spec->path, INT32_MAX);
+    trials->trial = copi_alloc(spec->ctx, total, sizeof *trials->trial);
+    if (!trials->trial) return COP_E_NOMEM;
+    cop_status status = COP_OK;
+    for (int s = 0; !status && s < spec->seeds.n; s++) {
+        int dense = trials->n++;
+        status = make_dense(spec, data_digest, model_digest, spec->seeds.v[s], &trials->trial[dense]);
+        trials->trial[dense].dense = dense;
+        for (int i = 0; !status && i < spec->trials.n; i++) {
+            copi_numbers levels = levels_of(&entry[i], &alone);
+            for (int k = 0; !status && k < levels.n; k++) {
+                copi_trial *t = &trials->trial[trials->n];
+                status = make_trial(spec, &entry[i], &trials->trial[dense], dense, levels.v[k], t);
+                if (!status && !listed(trials, dense, t->name)) trials->n++;
+            }
+        }
+    }
+    if (status) copi_trials_clear(trials);
+    return status;
+}
+
+void copi_trials_clear(copi_trials *trials) {
+    copi_free(trials->ctx, trials->trial);
+    *trials = (copi_trials){.ctx = trials->ctx};
+}
+
+/* A recipe asks for distillation by its share; the teacher is the dense net. */
+static void complete(cop_recipe *r, const copi_trial *trial, const cop_net *dense) {
+    r->seed = trial->seed;
+    r->teacher = r->distil_share > 0 ? dense : NULL;
+}
+
+cop_method_params copi_trial_params(const copi_trial *trial, const cop_net *dense) {
+    cop_method_params p = copi_spec_params(trial->spec);
+    p.seed = trial->seed;
+    complete(&p.tune, trial, dense);
+    complete(&p.search, trial, dense);
+    complete(&p.retrain, trial, dense);
+    if (is_sss(trial->spec))
+        p.gamma = trial->level;
+    else if (!isnan(trial->level))
+        p.sparsity = trial->level;
+    return p;
+}
