@@ -5,8 +5,8 @@
 if(CMAKE_SCRIPT_MODE_FILE)
   file(READ ${IN} bytes HEX)
   string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}00")
-  string(REGEX REPLACE "((0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,))"
-         "\\1\n" bytes "${bytes}")
+  string(REPEAT "0x..," 20 line)
+  string(REGEX REPLACE "(${line})" "\\1\n" bytes "${bytes}")
   file(WRITE ${OUT} "#include <stddef.h>\n"
     "extern const unsigned char copi_embed_${NAME}[];\nextern const size_t copi_embed_${NAME}_size;\n"
     "const unsigned char copi_embed_${NAME}[] = {\n${bytes}};\n"
