@@ -9,7 +9,7 @@ static json_t *methods(const copi_figures *f) {
     json_t *list = json_array();
     for (int m = 0; m < f->methods; m++) {
         const copi_style *s = copi_style_of(f->method[m].name);
-        json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:s, s:i}", "name", copi_json_text(f->method[m].name),
+        json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:s, s:i}", "name", copi_json_text(f->ctx, f->method[m].name),
                                               "light", s->light, "dark", s->dark, "shape", s->chart_point, "turn",
                                               s->turn));
     }
@@ -23,7 +23,7 @@ static json_t *settings(const copi_figures *f) {
         char label[160];
         json_array_append_new(
             list, json_pack("{s:i, s:o, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "method",
-                            s->method_index, "label", copi_json_text(copi_setting_label(s, label)), "tuned",
+                            s->method_index, "label", copi_json_text(f->ctx, copi_setting_label(s, label)), "tuned",
                             (int)copi_setting_tuned(s), "frontier", (int)s->on_frontier, "dense",
                             (int)(strcmp(s->trial->method, COPI_METHOD_DENSE) == 0), "sparsity",
                             copi_json_number(s->sparsity.mean), "test", copi_json_number(s->test.mean), "std",
@@ -58,7 +58,7 @@ static json_t *curves(const copi_figures *f) {
         char label[160];
         if (json_array_size(epochs) > 0)
             json_array_append_new(list, json_pack("{s:i, s:o, s:O}", "method", m, "label",
-                                                  copi_json_text(copi_setting_label(s, label)), "epochs", epochs));
+                                                  copi_json_text(f->ctx, copi_setting_label(s, label)), "epochs", epochs));
         json_decref(epochs);
     }
     return list;

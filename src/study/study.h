@@ -15,9 +15,9 @@
 #ifndef COPPICE_STUDY_H
 #define COPPICE_STUDY_H
 
+#include "io/json.h"
 #include "method/method.h"
 
-#include <jansson.h>
 #include <locale.h>
 
 /* ------------------------------------------------------------------------------------- a YAML file by table -- */
@@ -321,8 +321,7 @@ cop_status copi_write_trials_csv(const copi_results *results, const char *dir);
 cop_status copi_write_frontier_csv(const copi_results *results, const copi_figures *figures, const char *dir);
 cop_status copi_write_summary(const copi_results *results, const copi_figures *figures, const copi_claim *claim,
                               const char *dir);
-json_t *copi_json_number(double x);       /* null for NaN and infinities */
-json_t *copi_json_text(const char *text); /* bytes that are not UTF-8 become '?' */
+json_t *copi_json_number(double x); /* null for NaN and infinities */
 /** frontier.gp, then gnuplot for .svg and .png; without a working gnuplot a warning goes to the log. */
 cop_status copi_write_plot(const copi_results *results, const copi_figures *figures, const char *dir);
 cop_status copi_write_page(const copi_results *results, const copi_figures *figures, const copi_claim *claim,

@@ -10,15 +10,6 @@ json_t *copi_json_number(double x) {
     return isfinite(x) ? json_real(x) : json_null();
 }
 
-json_t *copi_json_text(const char *text) {
-    json_t *made = json_string(text);
-    if (made) return made;
-    char shown[1024]; /* a path, say, that is not UTF-8 */
-    size_t n = 0;
-    for (; text[n] && n < sizeof shown - 1; n++) shown[n] = (text[n] & 0x80) ? '?' : text[n];
-    return json_stringn(shown, n);
-}
-
 static json_t *spread(copi_spread s) {
     return json_pack("{s:o, s:o}", "mean", copi_json_number(s.mean), "std", copi_json_number(s.std));
 }
@@ -88,13 +79,13 @@ cop_status copi_write_summary(const copi_results *r, const copi_figures *f, cons
     const struct { const char *key, *value; } about[] = {
         {"name", m->name},   {"program", m->program}, {"build", m->build}, {"machine", m->machine},
         {"threads", m->threads}, {"command", m->command}, {"model", m->model}};
-    for (size_t i = 0; i < COPI_COUNT(about); i++) json_object_set_new(root, about[i].key, copi_json_text(about[i].value));
-    json_object_set_new(root, "data", json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "path", copi_json_text(m->data_path),
-                                                "format", copi_json_text(m->data_format), "shape",
-                                                copi_json_text(m->data_shape), "classes",
-                                                copi_json_text(m->data_classes), "images",
-                                                copi_json_text(m->data_images), "digest",
-                                                copi_json_text(m->data_digest)));
+    for (size_t i = 0; i < COPI_COUNT(about); i++) json_object_set_new(root, about[i].key, copi_json_text(r->ctx, about[i].value));
+    json_object_set_new(root, "data", json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "path", copi_json_text(r->ctx, m->data_path),
+                                                "format", copi_json_text(r->ctx, m->data_format), "shape",
+                                                copi_json_text(r->ctx, m->data_shape), "classes",
+                                                copi_json_text(r->ctx, m->data_classes), "images",
+                                                copi_json_text(r->ctx, m->data_images), "digest",
+                                                copi_json_text(r->ctx, m->data_digest)));
     json_object_set_new(root, "floor", copi_json_number(r->floor));
     json_object_set_new(root, "trials", json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "all", r->trials, "done", f->done,
                                                   "diverged", f->diverged, "refused", f->refused, "failed", f->failed,
