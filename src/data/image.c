@@ -41,7 +41,7 @@ static cop_status set_size(copi_image *image, const char *name, int64_t width, i
 static cop_status decode_jpeg(copi_image *image, const char *name, const uint8_t *bytes, size_t n) {
     int width, height, subsampling, colours;
     if (!image->jpeg) image->jpeg = tjInitDecompress();
-    if (!image->jpeg) return copi_fail(image->ctx, COP_E_NOMEM, "%s: no memory for the JPEG decoder", name);
+    if (!image->jpeg) return copi_fail(image->ctx, COP_E_NOMEM, "%s: out of memory for the JPEG decoder", name);
     if (tjDecompressHeader3(image->jpeg, bytes, n, &width, &height, &subsampling, &colours)) {
         return copi_fail(image->ctx, COP_E_FORMAT, "%s: is no readable JPEG: %s", name, tjGetErrorStr2(image->jpeg));
     }
@@ -62,7 +62,7 @@ static cop_status decode_jpeg(copi_image *image, const char *name, const uint8_t
 
 static cop_status decode_png(copi_image *image, const char *name, const uint8_t *bytes, size_t n) {
     spng_ctx *png = spng_ctx_new(0);
-    if (!png) return copi_fail(image->ctx, COP_E_NOMEM, "%s: no memory for the PNG decoder", name);
+    if (!png) return copi_fail(image->ctx, COP_E_NOMEM, "%s: out of memory for the PNG decoder", name);
     struct spng_ihdr header;
     size_t raw, rgb;
     cop_status status = COP_OK;

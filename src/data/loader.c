@@ -179,7 +179,7 @@ static cop_status take_memory(copi_loader *l) {
     l->order = copi_alloc(l->ctx, (size_t)l->count, sizeof *l->order);
     if (!l->table || !l->order) return COP_E_NOMEM;
     if (!copi_mul((size_t)most, (size_t)l->item, &values)) {
-        return copi_fail(l->ctx, COP_E_NOMEM, "a batch of %lld images is too large", (long long)most);
+        return copi_fail(l->ctx, COP_E_NOMEM, "out of memory: a batch of %lld images", (long long)most);
     }
     for (int i = 0; i < AHEAD; i++) {
         l->ring[i].x = copi_alloc(l->ctx, values, sizeof(float));

@@ -126,7 +126,7 @@ static cop_status read_archive(cop_data *data, const char *name, zip_source_t *s
 
 cop_status copi_npz_bytes(cop_data *data, const char *name, const uint8_t *bytes, size_t n) {
     zip_source_t *source = zip_source_buffer_create(bytes, n, 0, NULL);
-    if (!source) return copi_fail(data->ctx, COP_E_NOMEM, "%s: no memory to open the archive", name);
+    if (!source) return copi_fail(data->ctx, COP_E_NOMEM, "%s: out of memory while opening the archive", name);
     return read_archive(data, name, source);
 }
 

@@ -73,7 +73,7 @@ static cop_status pull_gzip(copi_source *s, uint8_t *dst, size_t n, size_t *got)
         if (code == Z_STREAM_END) {
             p->ended = true;
         } else if (code == Z_MEM_ERROR) {
-            return copi_fail(s->ctx, COP_E_NOMEM, "%s: no memory to unpack", s->name);
+            return copi_fail(s->ctx, COP_E_NOMEM, "%s: out of memory while unpacking", s->name);
         } else if (code != Z_OK && code != Z_BUF_ERROR) {
             return copi_fail(s->ctx, COP_E_FORMAT,
                              "%s: the gzip stream is damaged after %llu unpacked bytes (%s); get the file again",
@@ -109,7 +109,7 @@ static cop_status begin(copi_source *s, uint64_t size, bool gzip) {
     p->z.zfree = zlib_free;
     p->z.opaque = s->ctx;
     if (inflateInit2(&p->z, 15 + 16) != Z_OK) {
-        return copi_fail(s->ctx, COP_E_NOMEM, "%s: no memory to unpack", s->name);
+        return copi_fail(s->ctx, COP_E_NOMEM, "%s: out of memory while unpacking", s->name);
     }
     p->opened = true;
     s->bound = size > UINT64_MAX / COPI_DEFLATE_MAX ? UINT64_MAX : size * COPI_DEFLATE_MAX;
