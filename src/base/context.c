@@ -5,7 +5,6 @@
 #endif
 #include "base/context.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

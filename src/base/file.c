@@ -81,55 +81,52 @@ static void atomic_forget(copi_atomic *a) {
     *a = (copi_atomic){.ctx = a->ctx};
 }
 
-/* A new file beside path that nobody else has; -1 and errno when that can't be. The mode leaves permissions to the
- * user's umask, which mkstemp would override. */
-static int open_temporary(copi_atomic *a) {
-    static const int tries = 100;
-    for (int i = 0; i < tries; i++) {
+/* A new file beside path that nobody else has; *fd is -1 and errno set when that can't be. The mode leaves
+ * permissions to the user's umask, which mkstemp would override. */
+static cop_status open_temporary(copi_atomic *a, int *fd) {
+    enum { TRIES = 100 };
+    for (int i = 0; i < TRIES; i++) {
         a->temporary = copi_format(a->ctx, "%s.%ld-%d.tmp", a->path, (long)getpid(), i);
-        if (!a->temporary) return -1;
-        int fd = open(a->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd >= 0) return fd;
+        if (!a->temporary) return COP_E_NOMEM;
+        *fd = open(a->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (*fd >= 0) return COP_OK;
         int error = errno;
         copi_free(a->ctx, a->temporary);
         a->temporary = NULL;
         errno = error;
-        if (errno != EEXIST && errno != EINTR) return -1;
+        if (error != EEXIST && error != EINTR) return COP_OK;
     }
-    return -1;
+    return COP_OK;
+}
+
+/* What to write to: *fd, or -1 and errno. */
+static cop_status open_target(copi_atomic *a, int *fd) {
+    struct stat st;
+    *fd = -1;
+    bool there = !stat(a->path, &st);
+    if (!*a->path)
+        errno = ENOENT;
+    else if (there && S_ISDIR(st.st_mode))
+        errno = EISDIR;
+    else if (there && !S_ISREG(st.st_mode)) /* a device or a pipe is written to, never replaced */
+        *fd = open(a->path, O_WRONLY | O_CLOEXEC);
+    else
+        return open_temporary(a, fd);
+    return COP_OK;
 }
 
 cop_status copi_atomic_open(cop_ctx *ctx, const char *path, copi_atomic *a) {
     *a = (copi_atomic){.ctx = ctx, .path = copi_strdup(ctx, path)};
-    if (!a->path) return COP_E_NOMEM;
-    struct stat st;
-    bool there = !stat(path, &st);
-    int fd;
-    if (there && S_ISDIR(st.st_mode)) {
-        fd = -1;
-        errno = EISDIR;
-    } else if (there && !S_ISREG(st.st_mode)) {
-        fd = open(path, O_WRONLY | O_CLOEXEC); /* a device or a pipe is written to, never replaced */
-    } else {
-        errno = 0;
-        fd = open_temporary(a);
-        if (fd < 0 && !errno) {
-            atomic_forget(a);
-            return COP_E_NOMEM;
-        }
-    }
-    int error = errno;
-    if (fd >= 0 && !(a->file = fdopen(fd, "wb"))) {
+    int fd = -1, error = 0;
+    cop_status status = a->path ? open_target(a, &fd) : COP_E_NOMEM;
+    if (!status && (fd < 0 || !(a->file = fdopen(fd, "wb")))) {
         error = errno;
-        close(fd);
+        if (fd >= 0) close(fd);
         if (a->temporary) unlink(a->temporary);
-        fd = -1;
     }
-    if (fd < 0) {
-        atomic_forget(a);
-        return io_error(ctx, "write", path, error);
-    }
-    return COP_OK;
+    if (a->file) return COP_OK;
+    atomic_forget(a);
+    return status ? status : io_error(ctx, "write", path, error);
 }
 
 void copi_atomic_write(copi_atomic *a, const void *bytes, size_t n) {
@@ -149,17 +146,15 @@ void copi_atomic_printf(copi_atomic *a, const char *format, ...) {
 
 /* The rename itself must survive a power cut: sync the directory that holds the name. Systems that can't sync a
  * directory, or a directory that may not be read, are no reason to fail. */
-static int sync_directory(cop_ctx *ctx, const char *path) {
-    char *dir = copi_strdup(ctx, path);
-    if (!dir) return ENOMEM;
-    char *slash = strrchr(dir, '/');
-    if (slash) slash[slash == dir] = '\0';
-    int fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), error = 0;
+static int sync_directory(char *path) {
+    char *slash = strrchr(path, '/'), *end = !slash ? path : slash == path ? path + 1 : slash, was = *end;
+    *end = '\0';
+    int fd = open(*path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), error = 0;
+    *end = was;
     if (fd >= 0) {
         if (fsync(fd) && errno != EINVAL && errno != ENOTSUP) error = errno;
         close(fd);
     }
-    copi_free(ctx, dir);
     return error;
 }
 
@@ -174,7 +169,7 @@ cop_status copi_atomic_commit(copi_atomic *a) {
         if (a->error)
             unlink(a->temporary);
         else
-            a->error = sync_directory(a->ctx, a->path);
+            a->error = sync_directory(a->path);
     }
     cop_status status = a->error ? io_error(a->ctx, "write", a->path, a->error) : COP_OK;
     atomic_forget(a);

@@ -54,18 +54,23 @@ static cop_status build(cop_ctx *ctx, int preset, int64_t channels, int64_t heig
                          (long long)channels, (long long)height, (long long)width, classes, (unsigned long long)seed);
 }
 
+static cop_status unknown(cop_ctx *ctx, const char *name) {
+    const char *nearest = copi_nearest(name, cop_preset_count(), name_of, NULL);
+    if (nearest) return copi_fail(ctx, COP_E_NOT_FOUND, "no preset is named '%s'; did you mean '%s'?", name, nearest);
+    char all[512] = "";
+    size_t at = 0;
+    for (int i = 0; i < cop_preset_count() && at < sizeof all; i++)
+        at += (size_t)snprintf(all + at, sizeof all - at, i ? ", %s" : "%s", presets[i].name);
+    return copi_fail(ctx, COP_E_NOT_FOUND, "no preset is named '%s'; there are %s", name, all);
+}
+
 cop_status cop_net_preset(cop_ctx *ctx, const char *name, int64_t channels, int64_t height, int64_t width,
                           int classes, uint64_t seed, cop_net **net) {
     if (net) *net = NULL;
     if (!ctx || !name || !net) return copi_fail(ctx, COP_E_ARG, "cop_net_preset: ctx, name or net is NULL");
     int preset = 0;
     while (preset < cop_preset_count() && strcmp(presets[preset].name, name) != 0) preset++;
-    if (preset == cop_preset_count()) {
-        const char *nearest = copi_nearest(name, preset, name_of, NULL);
-        return copi_fail(ctx, COP_E_NOT_FOUND, "no preset is named '%s'; %s%s%s", name,
-                         nearest ? "did you mean '" : "", nearest ? nearest : "the first of them is seed-cnn",
-                         nearest ? "'?" : "");
-    }
+    if (preset == cop_preset_count()) return unknown(ctx, name);
     if (classes < 1) return copi_fail(ctx, COP_E_RANGE, "preset %s: %d classes; at least 1", name, classes);
     cop_net *made = NULL;
     cop_status status = build(ctx, preset, channels, height, width, classes, seed, &made);
