@@ -6,8 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* What each op has besides name and inputs. One table writes it and reads it back. The input's shape is handled
- * apart: no op attribute holds it. */
+/* What each op has besides name and inputs. One table writes it and reads it back. */
 typedef enum value_kind { SIZES, FLAG, REAL } value_kind;
 typedef struct attribute {
     copi_op op;
@@ -19,6 +18,7 @@ typedef struct attribute {
 
 #define AT(member) offsetof(copi_node, u.member)
 static const attribute attributes[] = {
+    {COPI_OP_INPUT, "shape", SIZES, 3, offsetof(copi_node, shape)},
     {COPI_OP_CONV, "filters", SIZES, 1, AT(conv.filters)},
     {COPI_OP_CONV, "kernel", SIZES, 2, AT(conv.kernel)},
     {COPI_OP_CONV, "stride", SIZES, 2, AT(conv.stride)},
@@ -84,9 +84,6 @@ static cop_status attributes_to_json(const cop_net *net, const copi_node *node, 
         }
         if (json_object_set_new(object, a->key, attribute_to_json(a, node))) return copi_json_no_memory(net->ctx);
     }
-    if (node->op == COPI_OP_INPUT && json_object_set_new(object, "shape", sizes_to_json(node->shape, 3))) {
-        return copi_json_no_memory(net->ctx);
-    }
     return COP_OK;
 }
 
@@ -105,10 +102,6 @@ static cop_status node_to_json(const cop_net *net, const copi_node *node, json_t
 
 cop_status copi_graph_to_json(const cop_net *net, json_t **json) {
     *json = NULL;
-    if (net->nodes > COPI_GRAPH_NODES_MAX) {
-        return copi_fail(net->ctx, COP_E_UNSUPPORTED, "the net has %d layers; files hold at most %d", net->nodes,
-                         COPI_GRAPH_NODES_MAX);
-    }
     json_t *nodes = json_array();
     cop_status status = nodes ? COP_OK : copi_json_no_memory(net->ctx);
     for (int i = 0; !status && i < net->nodes; i++) {
@@ -187,7 +180,7 @@ static cop_status read_inputs(cop_ctx *ctx, const json_t *object, const char *na
     const json_t *inputs = json_object_get(object, "inputs");
     if (!json_is_array(inputs)) return copi_fail(ctx, COP_E_FORMAT, "layer '%s' has no list 'inputs'", name);
     size_t count = json_array_size(inputs);
-    if (count > COPI_GRAPH_NODES_MAX) return copi_fail(ctx, COP_E_FORMAT, "layer '%s' has %zu inputs", name, count);
+    if (count > COPI_MAX_NODES) return copi_fail(ctx, COP_E_FORMAT, "layer '%s' has %zu inputs", name, count);
     int *list = copi_alloc(ctx, count + 1, sizeof *list);
     if (!list) return COP_E_NOMEM;
     for (size_t i = 0; i < count; i++) {
@@ -212,32 +205,24 @@ static const attribute *find_attribute(copi_op op, const char *key) {
     return NULL;
 }
 
-/* Every key known, every attribute of the op there. shape is the input's. */
-static cop_status read_attributes(cop_ctx *ctx, json_t *object, const char *name, copi_node *node, int64_t shape[3]) {
+/* Every key known, every attribute of the op there. */
+static cop_status read_attributes(cop_ctx *ctx, json_t *object, const char *name, copi_node *node) {
     static const char *const common[] = {"name", "op", "inputs", "dense_count", "dense_macs", NULL};
     const char *key;
     json_t *value;
-    bool shaped = false;
     size_t found = 0, wanted = 0;
     for (size_t i = 0; i < COPI_COUNT(attributes); i++) wanted += attributes[i].op == node->op;
     json_object_foreach(object, key, value) {
         if (copi_index_of(key, common) >= 0) continue;
         const attribute *a = find_attribute(node->op, key);
-        bool good;
-        if (a) {
-            good = get_attribute(a, value, node);
-            found++;
-        } else if (node->op == COPI_OP_INPUT && strcmp(key, "shape") == 0) {
-            good = get_sizes(value, shape, 3);
-            shaped = true;
-        } else {
+        if (!a) {
             return copi_fail(ctx, COP_E_FORMAT, "layer '%s': %s has no attribute '%s'", name, copi_op_text(node->op),
                              key);
         }
-        if (!good) return copi_fail(ctx, COP_E_FORMAT, "layer '%s': '%s' has an impossible value", name, key);
-    }
-    if (node->op == COPI_OP_INPUT && !shaped) {
-        return copi_fail(ctx, COP_E_FORMAT, "layer '%s' has no 'shape'", name);
+        found++;
+        if (!get_attribute(a, value, node)) {
+            return copi_fail(ctx, COP_E_FORMAT, "layer '%s': '%s' has an impossible value", name, key);
+        }
     }
     for (size_t i = 0; found < wanted && i < COPI_COUNT(attributes); i++) {
         const attribute *a = &attributes[i];
@@ -253,7 +238,7 @@ static cop_status read_node(cop_ctx *ctx, json_t *object, size_t number, json_t 
     const char *op = json_string_value(json_object_get(object, "op"));
     if (!name || !*name) return copi_fail(ctx, COP_E_FORMAT, "layer %zu has no name", number);
     if (json_object_get(numbers, name)) return copi_fail(ctx, COP_E_FORMAT, "two layers are named '%s'", name);
-    copi_node node = {0};
+    copi_node node = {.rank = 3}; /* of the input, whose attribute is its shape; other ops find theirs */
     if (!op_from_name(op, &node.op)) {
         return copi_fail(ctx, COP_E_UNSUPPORTED, "layer '%s' is of the unknown op '%s'", name, op ? op : "");
     }
@@ -262,14 +247,12 @@ static cop_status read_node(cop_ctx *ctx, json_t *object, size_t number, json_t 
                          "layer '%s' is number %zu and of op '%s'; the input is the first, and only it", name, number,
                          op);
     }
-    int64_t shape[3] = {0};
-    cop_status status = read_attributes(ctx, object, name, &node, shape);
+    cop_status status = read_attributes(ctx, object, name, &node);
     if (status) return status;
     int *src = NULL, nsrc = 0;
     status = read_inputs(ctx, object, name, numbers, &src, &nsrc);
     if (status) return status;
-    int added = node.op == COPI_OP_INPUT ? cop_graph_input(graph, name, shape[0], shape[1], shape[2])
-                                         : copi_graph_add(graph, name, &node, src, nsrc);
+    int added = copi_graph_add(graph, name, &node, src, nsrc);
     copi_free(ctx, src);
     if (added < 0) {
         if (graph->status == COP_E_NOMEM) return COP_E_NOMEM;
@@ -282,9 +265,8 @@ cop_status copi_graph_from_json(cop_ctx *ctx, const json_t *json, cop_graph *gra
     const json_t *nodes = json_object_get(json, "nodes");
     size_t count = json_array_size(nodes);
     if (!count) return copi_fail(ctx, COP_E_FORMAT, "graph has no 'nodes'");
-    if (count > COPI_GRAPH_NODES_MAX) {
-        return copi_fail(ctx, COP_E_UNSUPPORTED, "graph has %zu layers; at most %d are read", count,
-                         COPI_GRAPH_NODES_MAX);
+    if (count > COPI_MAX_NODES) {
+        return copi_fail(ctx, COP_E_UNSUPPORTED, "graph has %zu layers; at most %d are read", count, COPI_MAX_NODES);
     }
     json_t *numbers = json_object();
     cop_status status = numbers ? COP_OK : copi_json_no_memory(ctx);

@@ -159,7 +159,6 @@ static cop_status set_extras(const copi_extras *extras, json_t *metadata) {
 static cop_status make_metadata(const cop_net *net, const copi_extras *extras, json_t *metadata) {
     cop_ctx *ctx = net->ctx;
     if (json_object_set_new(metadata, "coppice.format", json_string(FORMAT_VERSION)) ||
-        json_object_set_new(metadata, "coppice.version", json_string(COP_VERSION)) ||
         json_object_set_new(metadata, "coppice.provenance", copi_json_text(ctx, net->provenance))) {
         return copi_json_no_memory(ctx);
     }
@@ -203,10 +202,9 @@ static cop_status check_version(const copi_st_header *h) {
             h->entries);
     }
     if (strcmp(format, FORMAT_VERSION) == 0) return COP_OK;
-    const char *writer = copi_st_header_metadata(h, "coppice.version");
     return copi_fail(h->ctx, COP_E_VERSION,
-                     "written by coppice %.20s in graph format %.20s; this is coppice %s, which reads format %s",
-                     writer ? writer : "(unknown)", format, cop_version(), FORMAT_VERSION);
+                     "graph format %.20s; coppice %s reads format %s: use the program that wrote it, or a newer one",
+                     format, cop_version(), FORMAT_VERSION);
 }
 
 /* Is there a tensor of just this dtype and shape? */

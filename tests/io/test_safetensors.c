@@ -210,7 +210,7 @@ static void test_golden_values_land_in_their_places(void **state) {
     assert_string_equal(net->class_name[1], "d\xc3\xb6g");
     assert_true(net->normalized && net->mean[1] == 0.25 && net->std[1] == 2.0);
     assert_int_equal(net->dense_parameters, 62);
-    assert_string_equal(net->provenance, "made by hand\nfrom docs/safetensors.md\n");
+    assert_string_equal(net->provenance, "made by hand\nfrom docs/safetensors.md");
     cop_net_destroy(net);
     test_ctx_destroy(ctx);
 }
