@@ -78,6 +78,7 @@ static cop_status set_split(cop_data *data, int to, int from, const int64_t *ord
 
 static cop_status make_splits(cop_data *data, const cop_data_options *options) {
     bool carve = !data->images[COP_SPLIT_VALIDATION].count;
+    for (int s = 0; s < COP_SPLITS; s++) data->from[s] = s;
     for (int s = 0; s < COP_SPLITS; s++) {
         int64_t n = data->images[s].count, held = 0, *order;
         if (!n) continue;

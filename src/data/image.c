@@ -39,12 +39,13 @@ static cop_status set_size(copi_image *image, const char *name, int64_t width, i
 }
 
 static cop_status decode_jpeg(copi_image *image, const char *name, const uint8_t *bytes, size_t n) {
-    int width, height, subsampling, colours;
+    int width = 0, height = 0, subsampling = 0, colours = 0; /* left alone for a file without a picture */
     if (!image->jpeg) image->jpeg = tjInitDecompress();
     if (!image->jpeg) return copi_fail(image->ctx, COP_E_NOMEM, "%s: out of memory for the JPEG decoder", name);
     if (tjDecompressHeader3(image->jpeg, bytes, n, &width, &height, &subsampling, &colours)) {
         return copi_fail(image->ctx, COP_E_FORMAT, "%s: is no readable JPEG: %s", name, tjGetErrorStr2(image->jpeg));
     }
+    if (width < 1 || height < 1) return copi_fail(image->ctx, COP_E_FORMAT, "%s: is a JPEG without a picture", name);
     if (colours == TJCS_CMYK || colours == TJCS_YCCK) {
         return copi_fail(image->ctx, COP_E_UNSUPPORTED, "%s: is a CMYK JPEG; save it as RGB", name);
     }
