@@ -7,24 +7,24 @@
 /* Images and labels of one split as the reader delivered them. */
 typedef struct copi_images {
     int64_t count;
-    uint8_t *pixels;   /* [count,C,H,W] u8, or NULL when real is used; owned by cop_data */
-    float *real;       /* [count,C,H,W] f32 (only float NPZ), or NULL */
-    int32_t *label;    /* [count] */
+    uint8_t *pixels; /* [count,C,H,W] u8, or NULL when real is used; owned by cop_data */
+    float *real;     /* [count,C,H,W] f32 (only float NPZ), or NULL */
+    int32_t *label;  /* [count] */
 } copi_images;
 
 struct cop_data {
     cop_ctx *ctx;
     cop_data_info info;
-    copi_images images[COP_SPLITS];      /* as read; VALIDATION empty when the data brings none */
-    int from[COP_SPLITS];                /* which images[] a split draws from (validation may draw from train) */
-    int64_t *index[COP_SPLITS];          /* [info.images[split]] rows of images[from[split]]; owned */
+    copi_images images[COP_SPLITS]; /* as read; VALIDATION empty when the data brings none */
+    int from[COP_SPLITS];           /* which images[] a split draws from (validation may draw from train) */
+    int64_t *index[COP_SPLITS];     /* [info.images[split]] rows of images[from[split]]; owned */
 };
 
 /** X(NAME, "name", "help"): the formats, from formats.def; each reader is one file. A reader fills path-dependent
  *  fields: images[], info.channels/height/width/classes/class_name. copi_data_finish does the rest. */
 typedef struct copi_data_format {
     const char *name, *help;
-    bool (*probe)(const char *path);     /* does this look like mine? cheap */
+    bool (*probe)(const char *path); /* does this look like mine? cheap */
     cop_status (*read)(cop_data *data, const char *path, const cop_data_options *options);
 } copi_data_format;
 
@@ -32,13 +32,13 @@ typedef struct copi_loader copi_loader;
 typedef struct copi_loader_options {
     cop_split split;
     int64_t batch;
-    bool shuffle;           /* a new order each epoch, from (seed, epoch) */
-    bool drop_last;         /* leave out a smaller last batch */
-    int flip, shift;        /* augmentation, as cop_recipe; shifted-in pixels are 0 after normalization */
+    bool shuffle;    /* a new order each epoch, from (seed, epoch) */
+    bool drop_last;  /* leave out a smaller last batch */
+    int flip, shift; /* augmentation, as cop_recipe; shifted-in pixels are 0 after normalization */
     uint64_t seed;
-    int64_t first_step;     /* start in the middle of the run: step = epoch * steps_per_epoch + k (resume) */
-    int64_t steps;          /* the run's length in batches, over as many epochs as it takes: those given out are
-                               first_step .. steps-1; 0: one epoch */
+    int64_t first_step;       /* start in the middle of the run: step = epoch * steps_per_epoch + k (resume) */
+    int64_t steps;            /* the run's length in batches, over as many epochs as it takes: those given out are
+                                 first_step .. steps-1; 0: one epoch */
     const double *mean, *std; /* [C] normalization, NULL: the data's own */
 } copi_loader_options;
 /** Start a thread that keeps a few batches ready. What batch k holds depends on (data, options, k) only, not on
