@@ -194,15 +194,24 @@ static void part_frontier_note(page *p) {
                                   range.low, below > 1 ? "" : "s");
 }
 
+static void legend_entry(const page *p, int method, const char *name) {
+    html(p, "<span><svg viewBox=\"-7 -7 14 14\" aria-hidden=\"true\">");
+    copi_page_shape(p->b, method, copi_style_of(p->f->method[method].name), true, 0, 0);
+    html(p, "</path></svg>");
+    escape(p, name);
+    html(p, "</span>");
+}
+
 static void part_legend(page *p) {
+    for (int m = 0; m < p->f->methods; m++)
+        if (strcmp(p->f->method[m].name, COPI_METHOD_DENSE) != 0) legend_entry(p, m, p->f->method[m].name);
+}
+
+static void part_curves_legend(page *p) {
     for (int m = 0; m < p->f->methods; m++) {
-        const char *name = p->f->method[m].name;
-        if (strcmp(name, COPI_METHOD_DENSE) == 0) continue;
-        html(p, "<span><svg viewBox=\"-7 -7 14 14\">");
-        copi_page_shape(p->b, m, copi_style_of(name), true, 0, 0);
-        html(p, "</path></svg>");
-        escape(p, name);
-        html(p, "</span>");
+        const copi_setting *s = copi_page_curve(p->f, m);
+        char label[160];
+        if (s) legend_entry(p, m, copi_setting_label(s, label));
     }
 }
 
@@ -419,6 +428,7 @@ static const struct {
              {"cards", part_cards},
              {"frontier-note", part_frontier_note},
              {"legend", part_legend},
+             {"curves-legend", part_curves_legend},
              {"frontier-svg", part_svg},
              {"best-table", part_best_table},
              {"layers", part_layers},

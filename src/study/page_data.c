@@ -22,9 +22,9 @@ static json_t *settings(const copi_figures *f) {
         const copi_setting *s = &f->setting[i];
         char label[160];
         json_array_append_new(
-            list, json_pack("{s:i, s:o, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "method",
+            list, json_pack("{s:i, s:o, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "method",
                             s->method_index, "label", copi_json_text(f->ctx, copi_setting_label(s, label)), "tuned",
-                            (int)copi_setting_tuned(s), "frontier", (int)s->on_frontier, "dense",
+                            (int)copi_setting_tuned(s), "frontier", (int)s->on_frontier, "line", (int)s->on_method_frontier, "dense",
                             (int)(strcmp(s->trial->method, COPI_METHOD_DENSE) == 0), "sparsity",
                             copi_json_number(s->sparsity.mean), "test", copi_json_number(s->test.mean), "std",
                             copi_json_number(s->test.std), "val", copi_json_number(s->val.mean), "score",
@@ -49,17 +49,25 @@ static json_t *curve(const copi_setting *s) {
     return list;
 }
 
+const copi_setting *copi_page_curve(const copi_figures *f, int method) {
+    int best = f->method[method].best;
+    if (best < 0 && f->dense >= 0 && f->setting[f->dense].method_index == method) best = f->dense;
+    if (best < 0) return NULL;
+    const copi_setting *s = &f->setting[best];
+    for (int i = 0; i <= s->index; i++)
+        if (s->best_seed->point[i].p.history.count > 0) return s;
+    return NULL;
+}
+
 static json_t *curves(const copi_figures *f) {
     json_t *list = json_array();
     for (int m = 0; m < f->methods; m++) {
-        const copi_setting *s = f->method[m].best < 0 ? NULL : &f->setting[f->method[m].best];
-        if (!s && f->dense >= 0 && f->setting[f->dense].method_index == m) s = &f->setting[f->dense];
-        json_t *epochs = s ? curve(s) : NULL;
+        const copi_setting *s = copi_page_curve(f, m);
         char label[160];
-        if (json_array_size(epochs) > 0)
-            json_array_append_new(list, json_pack("{s:i, s:o, s:O}", "method", m, "label",
-                                                  copi_json_text(f->ctx, copi_setting_label(s, label)), "epochs", epochs));
-        json_decref(epochs);
+        if (s)
+            json_array_append_new(list, json_pack("{s:i, s:o, s:o}", "method", m, "label",
+                                                  copi_json_text(f->ctx, copi_setting_label(s, label)), "epochs",
+                                                  curve(s)));
     }
     return list;
 }

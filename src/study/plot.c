@@ -53,15 +53,15 @@ static void quoted(copi_buffer *b, const char *text) {
     copi_buffer_text(b, "'");
 }
 
-copi_range copi_accuracy_range(const copi_figures *f, double floor) {
-    double top = floor;
+copi_range copi_accuracy_range(const copi_figures *f, double least) {
+    static const double steps[] = {0.01, 0.02, 0.05, 0.1, 0.2};
+    double top = least;
     for (int i = 0; i < f->settings; i++) top = fmax(top, f->setting[i].test.mean); /* fmax leaves NaNs out */
     /* what lies far under the floor is no use to anyone: the room goes to the points worth comparing */
-    copi_range r = {fmax(0, floor - 0.35 * (top - floor) - 0.02), fmin(1, top + 0.12 * (top - floor) + 0.01)};
-    double steps[] = {0.01, 0.02, 0.05, 0.1, 0.2};
-    r.step = steps[0];
+    copi_range r = {fmax(0, least - 0.35 * (top - least) - 0.02), fmin(1, top + 0.05 * (top - least)), steps[0]};
     for (size_t i = 0; i < COPI_COUNT(steps) && (r.high - r.low) / r.step > 9; i++) r.step = steps[i];
-    r.low = r.step * (double)(int)(r.low / r.step);
+    r.low = r.step * floor(r.low / r.step);
+    r.high = r.step * -floor(-r.high / r.step);
     return r;
 }
 
@@ -70,71 +70,105 @@ static void datum(copi_buffer *b, const copi_setting *s) {
     copi_buffer_printf(b, "%.6f %.6f %.6f\n", s->sparsity.mean, s->test.mean, isnan(s->test.std) ? 0 : s->test.std);
 }
 
-static void blocks(copi_buffer *b, const copi_figures *f, const int *order) {
-    for (int m = 0; m < f->methods; m++) {
-        for (int tuned = 0; tuned < 2; tuned++) {
-            copi_buffer_printf(b, "$m%d%s << EOD\n", m, tuned ? "tuned" : "");
-            for (int i = 0; i < f->settings; i++) {
-                const copi_setting *s = &f->setting[order[i]];
-                if (s->method_index == m && copi_setting_tuned(s) == (tuned != 0)) datum(b, s);
-            }
-            copi_buffer_text(b, "EOD\n");
-        }
+static bool is_dense(const copi_figures *f, int method) {
+    return strcmp(f->method[method].name, COPI_METHOD_DENSE) == 0; /* a line of its own, no mark */
+}
+
+/* Data block $m<method><kind>: the settings of a method for which pick says yes, by rising sparsity. */
+static int block(copi_buffer *b, const copi_figures *f, const int *order, int method, const char *kind,
+                 bool (*pick)(const copi_setting *s)) {
+    int n = 0;
+    copi_buffer_printf(b, "$m%d%s << EOD\n", method, kind);
+    for (int i = 0; i < f->settings; i++) {
+        const copi_setting *s = &f->setting[order[i]];
+        if (s->method_index != method || !pick(s)) continue;
+        datum(b, s);
+        n++;
     }
+    copi_buffer_text(b, "EOD\n");
+    return n;
+}
+
+static bool pick_hollow(const copi_setting *s) { return !copi_setting_tuned(s); }
+static bool pick_line(const copi_setting *s) { return s->on_method_frontier; }
+
+static void frontier_block(copi_buffer *b, const copi_figures *f, const int *order) {
     copi_buffer_text(b, "$frontier << EOD\n");
     for (int i = 0; i < f->settings; i++)
         if (f->setting[order[i]].on_frontier) datum(b, &f->setting[order[i]]);
     copi_buffer_text(b, "EOD\n");
 }
 
-static void drawing(copi_buffer *b, const copi_results *r, const copi_figures *f) {
+/* Words on the floor stand at the left, where little lies that low; those on the dense net's line at the right. */
+static void level_line(copi_buffer *b, double accuracy, const char *words, int decimals, int dash, bool left) {
+    copi_buffer_printf(b, "set arrow from 0, %.6f to 1, %.6f nohead dt %d lc rgb '#999999'\n"
+                          "set label '%s %.*f' at %s, %.6f offset 0, 0.6 %s textcolor rgb '#777777' font ',11'\n",
+                       accuracy, accuracy, dash, words, decimals, accuracy, left ? "0.01" : "0.995", accuracy,
+                       left ? "left" : "right");
+}
+
+static void axes(copi_buffer *b, const copi_results *r, const copi_figures *f) {
     copi_range y = copi_accuracy_range(f, r->floor);
     copi_buffer_printf(b,
-                       "set xrange [0:1.005]\nset yrange [%.4f:%.4f]\nset xtics 0.1\nset ytics %.3g\n"
+                       "set xrange [0:1]\nset yrange [%.4f:%.4f]\nset xtics 0.1\nset ytics %.3g\n"
                        "set format y '%%.2f'\nset format x '%%.1f'\n"
-                       "set xlabel 'sparsity (share of all parameters that are zero)'\n"
-                       "set ylabel 'test accuracy'\n"
-                       "set grid lc rgb '#e4e4e4' lt 1 lw 0.7\nset border 3 lc rgb '#888888'\nset tics nomirror\n"
-                       "set key outside right top samplen 1 spacing 1.4\nset tmargin 4\n"
-                       "unset title\nset label 1 ",
+                       "set xlabel 'sparsity: share of all parameters that are zero' textcolor rgb '#555555'\n"
+                       "set ylabel 'test accuracy' textcolor rgb '#555555'\n"
+                       "set grid lc rgb '#e6e6e6' lt 1 lw 0.7\nset border 3 lc rgb '#aaaaaa'\n"
+                       "set tics nomirror textcolor rgb '#555555'\n"
+                       "set key outside bottom center horizontal samplen 1 width 1 height 1 reverse Left noenhanced\n"
+                       "set tmargin 4\nset rmargin 3\nset label 1 ",
                        y.low, y.high, y.step);
     quoted(b, r->meta.name);
     copi_buffer_text(b, " at graph 0, screen 0.955 left font ',17' noenhanced\n"
-                        "set label 2 'hollow: pruned only; filled: trained after pruning; line: the frontier, chosen on "
+                        "set label 2 'hollow: pruned only; filled: trained on after pruning; grey: the frontier, chosen on "
                         "validation' at graph 0, screen 0.905 left textcolor rgb '#666666' noenhanced\n");
-    copi_buffer_printf(b, "set arrow from 0, %.6f to 1.005, %.6f nohead dt 3 lc rgb '#999999'\n"
-                          "set label 'floor' at 0.005, %.6f offset 0, 0.6 left textcolor rgb '#777777' font ',11'\n",
-                       r->floor, r->floor, r->floor);
-    if (f->dense >= 0) {
-        double dense = f->setting[f->dense].test.mean;
-        copi_buffer_printf(b, "set arrow from 0, %.6f to 1.005, %.6f nohead dt 2 lc rgb '#999999'\n", dense, dense);
-        copi_buffer_printf(b, "set label 'dense %.3f' at 0.005, %.6f offset 0, 0.6 left textcolor rgb '#777777' "
-                              "font ',11'\n",
-                           dense, dense);
-    }
-    bool bars = false;
-    for (int i = 0; i < f->settings; i++) bars |= f->setting[i].test.std > 0;
-    copi_buffer_text(b, "plot $frontier using 1:2 with lines lw 5 lc rgb '#d9d9d9' title 'frontier'");
-    for (int m = 0; m < f->methods; m++) {
-        const copi_style *style = copi_style_of(f->method[m].name);
-        for (int tuned = 0; tuned < 2; tuned++) {
-            int n = 0;
-            for (int i = 0; i < f->settings; i++)
-                n += f->setting[i].method_index == m && copi_setting_tuned(&f->setting[i]) == (tuned != 0);
-            if (!n) continue;
-            if (bars)
-                copi_buffer_printf(b, ", \\\n     $m%d%s using 1:2:3 with yerrorbars pt -1 lc rgb '%s' notitle", m,
-                                   tuned ? "tuned" : "", style->light);
-            copi_buffer_printf(b, ", \\\n     $m%d%s using 1:2 with points pt %d ps 1.5 lw 1.6 lc rgb '%s'", m,
-                               tuned ? "tuned" : "", style->gnuplot_point + tuned, style->light);
+    level_line(b, r->floor, "floor", 2, 3, true);
+    if (f->dense >= 0) level_line(b, f->setting[f->dense].test.mean, "dense", 3, 2, false);
+}
+
+static void plot_method(copi_buffer *b, const copi_figures *f, int m, bool hollow, bool tuned, bool bars) {
+    const copi_style *style = copi_style_of(f->method[m].name);
+    copi_buffer_printf(b, ", \\\n     $m%dline using 1:2 with lines lw 1 lc rgb '%s' notitle", m, style->light);
+    const char *const kinds[] = {"hollow", "tuned"};
+    for (int k = 0; k < 2; k++) {
+        if (k ? !tuned : !hollow) continue;
+        if (bars)
+            copi_buffer_printf(b, ", \\\n     $m%d%s using 1:2:3 with yerrorbars pt -1 lc rgb '%s' notitle", m, kinds[k],
+                               style->light);
+        copi_buffer_printf(b, ", \\\n     $m%d%s using 1:2 with points pt %d ps 1.5 lw 1.6 lc rgb '%s'", m, kinds[k],
+                           style->gnuplot_point + k, style->light);
+        if (k == 0 && tuned) {
+            copi_buffer_text(b, " notitle"); /* one entry a method */
+        } else {
             copi_buffer_text(b, " title ");
-            copi_buffer_text(b, "'");
-            copi_buffer_text(b, f->method[m].name);
-            copi_buffer_text(b, tuned ? ", trained on'" : "'");
-            copi_buffer_text(b, " noenhanced");
+            quoted(b, f->method[m].name);
         }
     }
-    copi_buffer_text(b, "\n");
+}
+
+static void drawing(copi_buffer *b, const copi_results *r, const copi_figures *f, const int *order) {
+    copi_buffer plot;
+    copi_buffer_init(&plot, r->ctx);
+    bool bars = false;
+    for (int i = 0; i < f->settings; i++) bars |= f->setting[i].test.std > 0;
+    frontier_block(b, f, order);
+    copi_buffer_text(&plot, "plot $frontier using 1:2 with lines lw 6 lc rgb '#dcdcdc' notitle");
+    for (int m = 0; m < f->methods; m++) {
+        if (is_dense(f, m)) continue;
+        int hollow = block(b, f, order, m, "hollow", pick_hollow), tuned = block(b, f, order, m, "tuned", copi_setting_tuned);
+        if (hollow + tuned == 0) continue;
+        block(b, f, order, m, "line", pick_line);
+        plot_method(&plot, f, m, hollow > 0, tuned > 0, bars);
+    }
+    axes(b, r, f);
+    copi_buffer_text(b, "set terminal svg size 1080,660 dynamic background rgb 'white' font 'DejaVu Sans,13'\n"
+                        "set output out.'.svg'\n");
+    copi_buffer_add(b, plot.data, plot.len);
+    copi_buffer_text(b, "\nset terminal pngcairo size 1620,990 background rgb 'white' font 'DejaVu Sans,13' fontscale "
+                        "1.45 linewidth 1.5 pointscale 1.4\nset output out.'.png'\nreplot\nset output\n");
+    b->failed |= plot.failed;
+    copi_buffer_clear(&plot);
 }
 
 static cop_status write_script(const copi_results *r, const copi_figures *f, const int *order, const char *dir) {
@@ -142,12 +176,7 @@ static cop_status write_script(const copi_results *r, const copi_figures *f, con
     copi_buffer_init(&b, r->ctx);
     copi_buffer_text(&b, "# Accuracy against sparsity. Draw again with: gnuplot frontier.gp\n"
                          "if (!exists('out')) out = 'frontier'\nset encoding utf8\nset decimalsign '.'\n");
-    blocks(&b, f, order);
-    copi_buffer_text(&b, "set terminal svg size 1080,640 dynamic background rgb 'white' font 'DejaVu Sans,13'\n"
-                         "set output out.'.svg'\n");
-    drawing(&b, r, f);
-    copi_buffer_text(&b, "set terminal pngcairo size 1620,960 background rgb 'white' font 'DejaVu Sans,13' fontscale "
-                         "1.45 linewidth 1.5 pointscale 1.4\nset output out.'.png'\nreplot\nset output\n");
+    drawing(&b, r, f, order);
     char *path = copi_format(r->ctx, "%s/frontier.gp", dir);
     cop_status status = path && !b.failed ? copi_write_file(r->ctx, path, b.data, b.len) : COP_E_NOMEM;
     copi_free(r->ctx, path);

@@ -315,7 +315,7 @@ const copi_style *copi_style_of(const char *method);
 typedef struct copi_range {
     double low, high, step;
 } copi_range;
-copi_range copi_accuracy_range(const copi_figures *figures, double floor);
+copi_range copi_accuracy_range(const copi_figures *figures, double least);
 
 cop_status copi_write_trials_csv(const copi_results *results, const char *dir);
 cop_status copi_write_frontier_csv(const copi_results *results, const copi_figures *figures, const char *dir);

@@ -48,19 +48,27 @@ static void grid(copi_buffer *b, const frame *f) {
                        (TOP + HEIGHT - BOTTOM) / 2);
 }
 
-static void mark(copi_buffer *b, const frame *f, double accuracy, const char *words, int decimals) {
+/* Words on the floor stand at the left, where little lies that low; those on the dense net's line at the right. */
+static void mark(copi_buffer *b, const frame *f, double accuracy, const char *words, int decimals, bool left) {
     double y = down(f, accuracy);
-    copi_buffer_printf(b, "<path class=\"mark\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\">%s %.*f</text>\n", LEFT, y,
-                       WIDTH - RIGHT, LEFT + 6, y - 5, words, decimals, accuracy);
+    copi_buffer_printf(b, "<path class=\"mark\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"%s\">%s "
+                          "%.*f</text>\n",
+                       LEFT, y, WIDTH - RIGHT, left ? LEFT + 12 : WIDTH - RIGHT - 6, y - 5, left ? "start" : "end", words,
+                       decimals, accuracy);
 }
 
-static void line(copi_buffer *b, const frame *fr, const copi_figures *f, const int *order) {
+/* The line through the settings on a frontier: of a method, or (-1) of all. */
+static void line(copi_buffer *b, const frame *fr, const copi_figures *f, const int *order, int method) {
     bool first = true;
     for (int i = 0; i < f->settings; i++) {
         const copi_setting *s = &f->setting[order[i]];
-        if (!s->on_frontier || isnan(s->test.mean)) continue;
-        copi_buffer_printf(b, "%s%.1f %.1f", first ? "<path class=\"frontier\" clip-path=\"url(#inside)\" d=\"M" : "L",
-                           across(s->sparsity.mean), down(fr, s->test.mean));
+        bool on = method < 0 ? s->on_frontier : s->on_method_frontier && s->method_index == method;
+        if (!on || isnan(s->test.mean)) continue;
+        if (first && method < 0)
+            copi_buffer_text(b, "<path class=\"frontier\" clip-path=\"url(#inside)\" d=\"");
+        else if (first)
+            copi_buffer_printf(b, "<path class=\"line m%d\" clip-path=\"url(#inside)\" d=\"", method);
+        copi_buffer_printf(b, "%s%.1f %.1f", first ? "M" : "L", across(s->sparsity.mean), down(fr, s->test.mean));
         first = false;
     }
     if (!first) copi_buffer_text(b, "\"/>\n");
@@ -97,9 +105,10 @@ cop_status copi_page_frontier(copi_buffer *b, const copi_results *r, const copi_
                               "</clipPath>\n",
                            WIDTH, HEIGHT, LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM, LEFT);
         grid(b, &fr);
-        mark(b, &fr, r->floor, "floor", 2);
-        if (f->dense >= 0 && shown(&fr, &f->setting[f->dense])) mark(b, &fr, f->setting[f->dense].test.mean, "dense", 3);
-        line(b, &fr, f, order);
+        mark(b, &fr, r->floor, "floor", 2, true);
+        if (f->dense >= 0 && shown(&fr, &f->setting[f->dense])) mark(b, &fr, f->setting[f->dense].test.mean, "dense", 3, false);
+        line(b, &fr, f, order, -1);
+        for (int m = 0; m < f->methods; m++) line(b, &fr, f, order, m);
         points(b, &fr, f);
         copi_buffer_text(b, "</svg>");
     }

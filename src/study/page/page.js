@@ -35,7 +35,7 @@
 
   /* -- charts -- */
   var darkMedia = window.matchMedia("(prefers-color-scheme: dark)");
-  var printing = false, cost = "epochs", charts = [];
+  var printing = false, cost = "epochs", scale = "sparsity", charts = [];
   var names = { epochs: "epochs after the dense net", macs: "training MACs after the dense net", seconds: "seconds after the dense net" };
 
   function ink(name) { return getComputedStyle(root).getPropertyValue("--" + name).trim(); }
@@ -56,7 +56,7 @@
       pointStyle: method.shape, rotation: method.turn, pointRotation: method.turn,
       borderColor: colour(method), borderWidth: 1.6, pointBorderColor: colour(method),
       pointBackgroundColor: points.map(function (p) { return p.tuned ? colour(method) : ink("page"); }),
-      backgroundColor: colour(method), radius: 5.5, hoverRadius: 8, hitRadius: 8
+      backgroundColor: colour(method), radius: 5.5, hoverRadius: 8, hitRadius: 8, clip: { left: 9, right: 9, top: 9, bottom: 0 }
     };
   }
   function line(y, x0, x1, dash) {
@@ -69,7 +69,7 @@
     afterDatasetsDraw: function (chart) {
       var c = chart.ctx, area = chart.chartArea, y = chart.scales.y, x = chart.scales.x;
       c.save();
-      c.beginPath(); c.rect(area.left, area.top, area.right - area.left, area.bottom - area.top); c.clip();
+      c.beginPath(); c.rect(area.left - 9, area.top, area.right - area.left + 18, area.bottom - area.top); c.clip();
       chart.data.datasets.forEach(function (set) {
         set.data.forEach(function (p) {
           if (!p.of || !p.of.std) return;
@@ -78,9 +78,10 @@
           c.lineTo(x.getPixelForValue(p.x), y.getPixelForValue(p.y + p.of.std)); c.stroke();
         });
       });
-      c.fillStyle = ink("soft"); c.font = "12px " + Chart.defaults.font.family; c.textAlign = "left";
-      if (data.dense !== null) c.fillText("dense " + data.dense.toFixed(3), area.left + 6, y.getPixelForValue(data.dense) - 5);
-      c.fillText("floor " + data.floor.toFixed(2), area.left + 6, y.getPixelForValue(data.floor) - 5);
+      c.fillStyle = ink("soft"); c.font = "12px " + Chart.defaults.font.family; c.textAlign = "right";
+      if (data.dense !== null) c.fillText("dense " + data.dense.toFixed(3), area.right - 6, y.getPixelForValue(data.dense) - 5);
+      c.textAlign = "left"; /* where little lies that low */
+      c.fillText("floor " + data.floor.toFixed(2), area.left + 14, y.getPixelForValue(data.floor) - 5);
       c.restore();
     }
   };
@@ -112,18 +113,36 @@
              plugins: { legend: { display: false }, tooltip: tooltip(lines) } };
   }
 
+  /* on a logarithmic axis of what is left, .9 to .99 sparsity get as much room as 0 to .9 */
+  function across(p) { return scale === "left" ? 1 - p.sparsity : p.sparsity; }
+  function joined(points, more) {
+    return Object.assign({ label: "", showLine: true, pointRadius: 0, pointHitRadius: 0, pointHoverRadius: 0, helper: true,
+      data: points.slice().sort(function (a, b) { return a.sparsity - b.sparsity; }).map(function (p) { return { x: across(p), y: p.test }; }) }, more);
+  }
   function drawFrontier(canvas) {
-    var sets = data.methods.map(function (m, i) { return marks(m, m.name === "dense" ? [] : pointsOf(i), function (p) { return p.sparsity; }); });
-    var on = data.settings.filter(function (p) { return p.frontier; }).sort(function (a, b) { return a.sparsity - b.sparsity; });
-    sets.push({ label: "frontier", data: on.map(function (p) { return { x: p.sparsity, y: p.test }; }), showLine: true, pointRadius: 0, pointHitRadius: 0,
-                pointHoverRadius: 0, borderColor: ink("soft") + "59", borderWidth: 5, borderJoinStyle: "round", borderCapStyle: "round", helper: true });
-    if (data.dense !== null) sets.push(line(data.dense, 0, 1, [5, 4]));
-    sets.push(line(data.floor, 0, 1, [2, 4]));
+    var sets = data.methods.map(function (m, i) { return marks(m, m.name === "dense" ? [] : pointsOf(i), across); });
+    data.methods.forEach(function (m, i) {
+      sets.push(joined(pointsOf(i).filter(function (p) { return p.line; }), { borderColor: colour(m) + "99", borderWidth: 1 }));
+    });
+    sets.push(joined(data.settings.filter(function (p) { return p.frontier; }),
+      { borderColor: ink("soft") + "59", borderWidth: 5, borderJoinStyle: "round", borderCapStyle: "round" }));
+    var least = Math.min.apply(null, data.settings.map(function (p) { return 1 - p.sparsity; }).concat([0.1]));
+    least = Math.max(least * 0.8, 1e-6);
+    if (data.dense !== null) sets.push(line(data.dense, scale === "left" ? least : 0, 1, [5, 4]));
+    sets.push(line(data.floor, scale === "left" ? least : 0, 1, [2, 4]));
     return new Chart(canvas, { type: "scatter", data: { datasets: sets }, plugins: [extras],
-      options: options(axes("sparsity: share of all parameters that are zero", "test accuracy", function (x, y) {
-        x.min = 0; x.max = 1; accuracyAxis(y);
-        x.ticks.callback = function (v) { return v.toFixed(1); };
-      }), about) });
+      options: options(axes(scale === "left" ? "share of all parameters that is left, logarithmic" : "sparsity: share of all parameters that are zero",
+        "test accuracy", function (x, y) {
+          accuracyAxis(y);
+          x.max = 1;
+          if (scale === "left") {
+            x.type = "logarithmic"; x.reverse = true; x.min = least;
+            x.ticks.callback = function (v) { return [1, 2, 5].indexOf(+(v / Math.pow(10, Math.floor(Math.log10(v) + 1e-9))).toPrecision(3)) < 0 ? "" : +(100 * v).toPrecision(3) + " %"; };
+          } else {
+            x.min = 0;
+            x.ticks.callback = function (v) { return v.toFixed(1); };
+          }
+        }), about) });
   }
 
   function drawCost(canvas) {
@@ -166,13 +185,25 @@
               drawCurve(document.getElementById("curve-loss"), "loss", "training loss")];
   }
 
-  Array.prototype.forEach.call(document.querySelectorAll("[data-cost]"), function (button) {
-    button.addEventListener("click", function () {
-      Array.prototype.forEach.call(document.querySelectorAll("[data-cost]"), function (other) { other.setAttribute("aria-pressed", other === button); });
-      cost = button.getAttribute("data-cost");
-      charts[1].destroy();
-      charts[1] = drawCost(document.getElementById("cost"));
+  /* a row of buttons, one of them pressed */
+  function choose(name, act) {
+    var buttons = document.querySelectorAll("[data-" + name + "]");
+    Array.prototype.forEach.call(buttons, function (button) {
+      button.addEventListener("click", function () {
+        Array.prototype.forEach.call(buttons, function (other) { other.setAttribute("aria-pressed", other === button); });
+        act(button.getAttribute("data-" + name));
+      });
     });
+  }
+  choose("cost", function (value) {
+    cost = value;
+    charts[1].destroy();
+    charts[1] = drawCost(document.getElementById("cost"));
+  });
+  choose("scale", function (value) {
+    scale = value;
+    charts[0].destroy();
+    charts[0] = drawFrontier(document.querySelector("#frontier canvas"));
   });
   if (darkMedia.addEventListener) darkMedia.addEventListener("change", draw);
   window.addEventListener("beforeprint", function () { printing = true; draw(); });
