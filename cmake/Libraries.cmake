@@ -32,3 +32,23 @@ else()
   find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.h REQUIRED)
   coppice_dep(dnnl ${DNNL_LIBRARY})
 endif()
+
+# ONNX: the reader and writer that protobuf-c makes of Debian's onnx.proto.
+pkg_check_modules(protobuf_c REQUIRED IMPORTED_TARGET libprotobuf-c)
+find_program(PROTOC_C protoc-c REQUIRED)
+find_path(ONNX_PROTO_DIR onnx/onnx.proto REQUIRED)
+set(onnx_dir ${CMAKE_BINARY_DIR}/generated/onnx)
+add_custom_command(
+  OUTPUT ${onnx_dir}/onnx.pb-c.c ${onnx_dir}/onnx.pb-c.h
+  COMMAND ${CMAKE_COMMAND} -E make_directory ${onnx_dir}
+  COMMAND ${PROTOC_C} --proto_path=${ONNX_PROTO_DIR}/onnx --c_out=${onnx_dir} ${ONNX_PROTO_DIR}/onnx/onnx.proto
+  DEPENDS ${ONNX_PROTO_DIR}/onnx/onnx.proto)
+add_library(onnx_proto STATIC ${onnx_dir}/onnx.pb-c.c)
+target_compile_options(onnx_proto PRIVATE -w)  # not our code
+target_include_directories(onnx_proto SYSTEM PUBLIC ${onnx_dir})
+target_link_libraries(onnx_proto PUBLIC PkgConfig::protobuf_c)
+coppice_dep(onnx onnx_proto)
+
+# Keras: .h5, and .keras, which is a ZIP with one inside.
+pkg_search_module(hdf5 REQUIRED IMPORTED_TARGET hdf5-serial hdf5)
+coppice_dep(hdf5 PkgConfig::hdf5)
