@@ -89,7 +89,7 @@ static void filters_fall_early(const facts *x) {
     }
     say(x->claim, "The floor %.2f holds up to conv sparsity %.3f (accuracy %.3f)", x->r->floor, hold, hold_accuracy);
     if (isinf(fall))
-        say(x->claim, "; no level tried falls under it.");
+        say(x->claim, "; no higher level was tried.");
     else
         say(x->claim, " and is lost at %.3f (%.3f).", fall, fall_accuracy);
     if (hold >= ABOUT_5_PERCENT)

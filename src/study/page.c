@@ -331,8 +331,8 @@ static void part_claims(page *p) {
 }
 
 static void part_trials_note(page *p) {
-    copi_buffer_printf(p->b, "Asked is the share a method was told to remove, sparsity what the whole net lost. All columns "
-                             "and more are in <code>trials.csv</code>.");
+    copi_buffer_printf(p->b, "Asked is the share a method was told to remove, sparsity what the whole net lost, then its conv and "
+                             "its dense layers. <code>trials.csv</code> has these columns and more.");
 }
 
 static void trial_row(const page *p, int method, const copi_stored_trial *t, const copi_stored_point *point, int index,
@@ -371,7 +371,7 @@ static void trial_row(const page *p, int method, const copi_stored_trial *t, con
 }
 
 static void part_trials(page *p) {
-    static const char *const titles[] = {"<trial", "seed", "asked", "sparsity", "of conv", "of dense", "validation", "test",
+    static const char *const titles[] = {"<trial", "seed", "asked", "sparsity", "conv", "dense", "val.", "test",
                                          "score", "MACs", "epochs", "seconds", "<status", NULL};
     const copi_setting *best = p->f->best < 0 ? NULL : &p->f->setting[p->f->best];
     head(p, titles, true, "All trials");

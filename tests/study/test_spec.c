@@ -1,0 +1,375 @@
+/* Study files: what is read, and that everything wrong is refused with line, column and the nearest name. */
+#include "check.h"
+#include "study/study.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char dir[256];
+
+static const char *write_file(const char *name, const char *text, size_t n) {
+    static char path[512];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+    return path;
+}
+
+/* The text is refused with exactly this line, after the file's path. */
+static void refuse_bytes(const char *text, size_t n, const char *wanted) {
+    cop_ctx *ctx = test_ctx();
+    copi_spec spec;
+    const char *path = write_file("study.yaml", text, n);
+    assert_int_equal(copi_spec_load(ctx, path, &spec), COP_E_FORMAT);
+    const char *got = cop_error(ctx);
+    assert_int_equal(strncmp(got, path, strlen(path)), 0);
+    assert_string_equal(got + strlen(path), wanted);
+    copi_spec_clear(&spec); /* a cleared spec may be cleared again */
+    test_ctx_destroy(ctx);
+}
+static void refuse(const char *text, const char *wanted) {
+    refuse_bytes(text, strlen(text), wanted);
+}
+
+#define HEAD "name: t\ndata: {path: d}\nmodel: lenet-5\n"
+
+static void test_complete(void **state) {
+    (void)state;
+    static const char text[] =
+        "name: five methods\n"
+        "data:   {format: idx, path: /usr/share/x, validation: 0.2, limit: 5000}\n"
+        "model:  seed-cnn                       # a preset\n"
+        "dense:  {epochs: 6, optimizer: sgd, rate: 2e-3, schedule: step, step_epochs: [2, 4], batch: 64, augment: flip}\n"
+        "score:  {floor: 0.70}\n"
+        "seeds:  [1, 2, 9223372036854775807]\n"
+        "threads: 2\n"
+        "precision: bf16\n"
+        "trials:\n"
+        "  - {method: magnitude, sparsity: [0, .5, 0.95], rounds: 3, pace: cubic, scope: global, keep: 7,\n"
+        "     tune: {epochs: 2.5, augment: [flip, shift], distil_share: 0.5}}\n"
+        "  - method: sss\n"
+        "    gamma: 1e-2\n"
+        "    prox: subgradient\n"
+        "    epochs: 4\n"
+        "    augment: none\n"
+        "    retrain: {epochs: 5, l1: 1e-4, precision: f32}\n"
+        "    threshold: [0, 1e-3]\n"
+        "  - {method: dense-longer, rounds: 2, tune: {epochs: 1, shift: 3}}\n"
+        "  - {method: l2-filter, sparsity: .25, shrink: no}\n";
+    cop_ctx *ctx = test_ctx();
+    copi_spec s;
+    test_ok(ctx, copi_spec_load(ctx, write_file("study.yaml", text, sizeof text - 1), &s));
+    assert_string_equal(s.name, "five methods");
+    assert_string_equal(s.data.format, "idx");
+    assert_string_equal(s.data.path, "/usr/share/x");
+    assert_true(s.data.validation == 0.2 && s.data.limit == 5000 && s.score.floor == 0.7);
+    assert_string_equal(s.model, "seed-cnn");
+    assert_true(copi_spec_is_preset(&s));
+    assert_int_equal(s.threads, 2);
+    assert_int_equal(s.seeds.n, 3);
+    assert_true(s.seeds.v[2] == INT64_MAX);
+    const cop_recipe *d = &s.dense.r;
+    assert_true(d->epochs == 6 && d->optimizer == COP_OPTIMIZER_SGD && d->rate == 2e-3 && d->batch == 64);
+    assert_true(d->schedule == COP_SCHEDULE_STEP && d->step_epochs[1] == 4 && d->step_epochs[2] == 0);
+    assert_true(d->flip == 1 && d->shift == 0 && d->precision == COP_PRECISION_BF16);
+    assert_int_equal(s.trials.n, 4);
+    const copi_spec_trial *t = s.trials.v;
+    assert_string_equal(t[0].p.method, "magnitude");
+    assert_string_equal(t[0].p.scope, "global");
+    assert_true(t[0].sparsity.n == 3 && t[0].sparsity.v[1] == 0.5);
+    assert_true(t[0].p.rounds == 3 && t[0].p.pace == COP_PACE_CUBIC && t[0].p.keep == 7 && t[0].p.shrink == 1);
+    assert_true(t[0].tune.r.epochs == 2.5 && t[0].tune.r.flip == 1 && t[0].tune.r.shift == 2);
+    assert_true(t[0].tune.r.distil_share == 0.5);
+    /* what a recipe does not say comes from the dense net's */
+    assert_true(t[0].tune.r.optimizer == COP_OPTIMIZER_SGD && t[0].tune.r.batch == 64 && t[0].tune.r.rate == 2e-3);
+    assert_true(t[0].tune.r.precision == COP_PRECISION_BF16);
+    assert_true(t[1].gamma.n == 1 && t[1].gamma.v[0] == 1e-2 && t[1].p.prox == COP_PROX_SUBGRADIENT);
+    assert_true(t[1].search.r.epochs == 4 && t[1].search.r.flip == 0 && t[1].search.r.batch == 64);
+    assert_true(t[1].retrain.r.epochs == 5 && t[1].retrain.r.l1 == 1e-4 && t[1].retrain.r.flip == 1);
+    assert_true(t[1].retrain.r.precision == COP_PRECISION_F32 && t[1].search.r.precision == COP_PRECISION_BF16);
+    assert_true(t[1].threshold.n == 2 && t[1].threshold.v[1] == 1e-3);
+    assert_true(t[2].p.rounds == 2 && t[2].tune.r.epochs == 1 && t[2].tune.r.shift == 3 && t[2].tune.r.flip == 1);
+    assert_true(t[3].sparsity.n == 1 && t[3].sparsity.v[0] == 0.25 && t[3].p.shrink == 0);
+    copi_spec_clear(&s);
+    test_ctx_destroy(ctx);
+}
+
+static void test_defaults(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    copi_spec s;
+    static const char text[] = HEAD "trials: [{method: sss}]\n";
+    test_ok(ctx, copi_spec_load(ctx, write_file("study.yaml", text, sizeof text - 1), &s));
+    assert_true(s.data.format == NULL && s.data.validation == 0.1 && s.score.floor == 0.6);
+    assert_true(s.seeds.n == 1 && s.seeds.v[0] == 1 && s.threads == 0);
+    assert_true(s.dense.r.epochs == cop_recipe_default().epochs && s.dense.r.distil_share == 0);
+    assert_true(((copi_spec_trial *)s.trials.v)[0].retrain.r.l1 == cop_method_params_default().retrain.l1);
+    copi_spec_clear(&s);
+    test_ctx_destroy(ctx);
+}
+
+static void test_paths(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    copi_spec s;
+    char wanted[600];
+    write_file("d", "x", 1);
+    write_file("net.safetensors", "x", 1);
+    static const char text[] = "name: t\ndata: {path: d}\nmodel: net.safetensors\ntrials: [{method: sss}]\n";
+    test_ok(ctx, copi_spec_load(ctx, write_file("study.yaml", text, sizeof text - 1), &s));
+    snprintf(wanted, sizeof wanted, "%s/d", dir);
+    assert_string_equal(s.data.path, wanted); /* beside the study file */
+    snprintf(wanted, sizeof wanted, "%s/net.safetensors", dir);
+    assert_string_equal(s.model, wanted);
+    assert_false(copi_spec_is_preset(&s));
+    assert_true(s.dense.r.epochs == 0); /* a model file without `dense` is taken as it is */
+    copi_spec_clear(&s);
+    static const char other[] = "name: t\ndata: {path: elsewhere/d}\nmodel: lenet-5\ntrials: [{method: sss}]\n";
+    test_ok(ctx, copi_spec_load(ctx, write_file("study.yaml", other, sizeof other - 1), &s));
+    assert_string_equal(s.data.path, "elsewhere/d"); /* not there: as given */
+    copi_spec_clear(&s);
+    test_ctx_destroy(ctx);
+}
+
+static void test_names(void **state) {
+    (void)state;
+    refuse(HEAD "trails: []\n", ":4:1: study: unknown key \"trails\"; did you mean \"trials\"?");
+    refuse(HEAD "zzz: 1\ntrials: [{method: sss}]\n",
+           ":4:1: study: unknown key \"zzz\"; choose from name, data, model, precision, dense, score, seeds, threads, "
+           "trials");
+    refuse(HEAD "trials:\n  - {method: magnitude, sparsty: .5}\n",
+           ":5:25: trial: unknown key \"sparsty\"; did you mean \"sparsity\"?");
+    refuse(HEAD "dense: {epoch: 3}\ntrials: [{method: sss}]\n",
+           ":4:9: dense: unknown key \"epoch\"; did you mean \"epochs\"?");
+    refuse(HEAD "trials:\n  - {method: magnitude, sparsity: .5, rounds: 1, tune: {rat: 1}}\n",
+           ":5:57: recipe: unknown key \"rat\"; did you mean \"rate\"?");
+    refuse(HEAD "trials: [{method: magnitud, sparsity: .5}]\n",
+           ":4:19: method \"magnitud\" is unknown; did you mean \"magnitude\"?");
+    refuse(HEAD "dense: {optimizer: adamx}\ntrials: [{method: sss}]\n",
+           ":4:20: optimizer \"adamx\" is unknown; did you mean \"adam\"?");
+    refuse(HEAD "dense: {schedule: triangle}\ntrials: [{method: sss}]\n",
+           ":4:19: schedule \"triangle\" is unknown; choose from constant, step, cosine, one-cycle");
+    refuse("name: t\ndata: {path: d, format: idxx}\nmodel: lenet-5\ntrials: [{method: sss}]\n",
+           ":2:25: format \"idxx\" is unknown; did you mean \"idx\"?");
+    refuse("name: t\ndata: {path: d}\nmodel: sed-cnn\ntrials: [{method: sss}]\n",
+           ":3:8: model \"sed-cnn\" is neither a built-in net nor a file; did you mean \"seed-cnn\"?");
+    refuse(HEAD "trials: [{method: magnitude, sparsity: .5, scope: globl}]\n",
+           ":4:51: scope \"globl\" is unknown; did you mean \"global\"?");
+    refuse(HEAD "dense: {augment: [flip, flop]}\ntrials: [{method: sss}]\n",
+           ":4:25: augment \"flop\" is unknown; did you mean \"flip\"?");
+}
+
+static void test_values(void **state) {
+    (void)state;
+    refuse(HEAD "trials: [{method: magnitude, sparsity: 1.2}]\n",
+           ":4:40: sparsity is 1.2; expected a number in [0,1)");
+    refuse(HEAD "trials: [{method: magnitude, sparsity: [.5, nan]}]\n",
+           ":4:45: sparsity is \"nan\"; expected a number in [0,1)");
+    refuse(HEAD "trials: [{method: magnitude, sparsity: .nan}]\n",
+           ":4:40: sparsity is \".nan\"; expected a number in [0,1)");
+    refuse(HEAD "trials: [{method: magnitude, sparsity: 1}]\n", ":4:40: sparsity is 1; expected a number in [0,1)");
+    refuse(HEAD "trials: [{method: magnitude, sparsity: -0.1}]\n",
+           ":4:40: sparsity is -0.1; expected a number in [0,1)");
+    refuse(HEAD "trials: [{method: magnitude, sparsity: [.5, .5]}]\n", ":4:45: sparsity .5 stands twice in the list");
+    refuse(HEAD "trials: [{method: magnitude, sparsity: []}]\n",
+           ":4:40: sparsity is an empty list; give at least one number");
+    refuse(HEAD "trials: [{method: sss, gamma: 1e400}]\n", ":4:31: gamma is \"1e400\"; expected a number in [0,1e3]");
+    refuse(HEAD "trials: [{method: sss, gamma: 0x10}]\n", ":4:31: gamma is \"0x10\"; expected a number in [0,1e3]");
+    refuse(HEAD "trials: [{method: sss, gamma: \"0.1\"}]\n",
+           ":4:31: gamma is the text \"0.1\" in quotes; expected a number");
+    refuse(HEAD "seeds: [1, -2]\ntrials: [{method: sss}]\n", ":4:12: seeds is \"-2\"; expected a whole number");
+    refuse(HEAD "seeds: [1, 2, 1]\ntrials: [{method: sss}]\n", ":4:15: seeds 1 stands twice in the list");
+    refuse(HEAD "seeds: 9223372036854775808\ntrials: [{method: sss}]\n",
+           ":4:8: seeds is \"9223372036854775808\"; expected a whole number");
+    refuse(HEAD "dense: {batch: 12.5}\ntrials: [{method: sss}]\n",
+           ":4:16: batch is \"12.5\"; expected a whole number in [1,1048576]");
+    refuse(HEAD "dense: {batch: 0}\ntrials: [{method: sss}]\n",
+           ":4:16: batch is \"0\"; expected a whole number in [1,1048576]");
+    refuse(HEAD "dense: {flip: 2}\ntrials: [{method: sss}]\n", ":4:15: flip is \"2\"; expected true or false");
+    refuse(HEAD "dense: {step_epochs: [3, 2]}\ntrials: [{method: sss}]\n",
+           ":4:26: step_epochs must rise, but 2 follows 3");
+    refuse(HEAD "dense: {step_epochs: [1, 2, 3, 4, 5]}\ntrials: [{method: sss}]\n",
+           ":4:22: step_epochs holds 5 numbers; expected 1 to 4");
+    refuse(HEAD "dense: {augment: [none, flip]}\ntrials: [{method: sss}]\n",
+           ":4:18: augment is \"none\" and something else; choose one");
+    refuse(HEAD "score: {floor: 1}\ntrials: [{method: sss}]\n", ":4:16: floor is 1; expected a number in [0,1)");
+    refuse(HEAD "dense: {rate: }\ntrials: [{method: sss}]\n", ":4:15: rate is empty; expected a number");
+    refuse(HEAD "dense: {rate: [1]}\ntrials: [{method: sss}]\n", ":4:15: rate is a list; expected a number");
+    refuse("name: [a]\ndata: {path: d}\nmodel: lenet-5\ntrials: [{method: sss}]\n",
+           ":1:7: name is a list; expected a text");
+}
+
+static void test_structure(void **state) {
+    (void)state;
+    refuse("", ": the file is empty; expected a study");
+    refuse("# only a remark\n", ": the file is empty; expected a study");
+    refuse("- a\n", ":1:1: study is a list; expected `key: value` pairs");
+    refuse("hello\n", ":1:1: study is \"hello\"; expected `key: value` pairs");
+    refuse("name: t\ndata: {path: d}\ntrials: [{method: sss}]\n", ":1:1: study: \"model\" is missing");
+    refuse(HEAD "trials: [{sparsity: .5}]\n", ":4:10: trial: \"method\" is missing");
+    refuse(HEAD "trials: [{method: magnitude}]\n", ":4:10: trial: \"sparsity\" is missing");
+    refuse(HEAD "trials: {method: sss}\n", ":4:9: trials is a mapping; expected a list, each entry beginning with \"- \"");
+    refuse(HEAD "trials: []\n", ":4:9: trials is an empty list; give at least one");
+    refuse(HEAD "name: u\ntrials: [{method: sss}]\n", ":4:1: study: \"name\" is given twice, first in line 1");
+    refuse(HEAD "trials: [{method: magnitude, sparsity: .5, gamma: 1}]\n", ":4:44: trial: \"gamma\" belongs to sss");
+    refuse(HEAD "trials: [{method: sss, sparsity: .5}]\n",
+           ":4:24: trial: \"sparsity\" belongs to methods that prune by a criterion");
+    refuse(HEAD "trials: [{method: sss, tune: {epochs: 1}}]\n", ":4:24: trial: \"tune\" belongs to methods other than sss");
+    refuse(HEAD "trials: [{method: magnitude, sparsity: .5, epochs: 2}]\n", ":4:44: trial: \"epochs\" belongs to sss");
+    refuse(HEAD "trials: [{method: magnitude, sparsity: .5, tune: {epochs: 2}}]\n",
+           ":4:50: tune has no effect without rounds; add `rounds: 1` or more");
+    refuse(HEAD "dense: {distil_share: .5}\ntrials: [{method: sss}]\n",
+           ":4:23: the dense net has no teacher; distil_share belongs to tune, retrain and sss");
+    refuse(HEAD "trials: [{method: sss}]\n---\nname: u\n", ":6:1: a second document begins; expected one study");
+    refuse(HEAD "trials: [{method: sss}\n",
+           ":5:1: not YAML: did not find expected ',' or ']' while parsing a flow sequence");
+    refuse("name: &a [*a]\n", ":1:7: name is a list; expected a text");
+    refuse(HEAD "trials: [&t {method: magnitude, sparsity: .5, rounds: 1, tune: *t}]\n",
+           ":4:14: recipe: unknown key \"method\"; choose from augment, epochs, batch, optimizer, rate, momentum, beta1, "
+           "beta2, epsilon, decay, l1, l2, l2_conv, schedule, warmup, step_epochs, step_factor, flip, shift, "
+           "label_smoothing, distil_share, distil_temperature, precision, evaluate_every");
+}
+
+static void test_hostile(void **state) {
+    (void)state;
+    refuse("name: \xff\xfe\n", ": byte 6: not UTF-8 text: invalid leading UTF-8 octet");
+    refuse_bytes("na\0me: t\n", 9, ": byte 2: not UTF-8 text: control characters are not allowed");
+    refuse("name: \"a\\0b\"\n", ":1:7: name holds a zero byte; expected a text");
+    refuse(HEAD "\"a\\nb\\tc\": 1\n",
+           ":4:1: study: unknown key \"a?b?c\"; choose from name, data, model, precision, dense, score, seeds, threads, "
+           "trials");
+    /* a very long name is cut at the end of a letter */
+    char text[4096] = HEAD, wanted[600];
+    size_t n = strlen(text);
+    for (int i = 0; i < 200; i++) n += (size_t)snprintf(text + n, sizeof text - n, "\xc3\xa4");
+    snprintf(text + n, sizeof text - n, ": 1\n");
+    n = (size_t)snprintf(wanted, sizeof wanted, ":4:1: study: unknown key \"");
+    for (int i = 0; i < 26; i++) n += (size_t)snprintf(wanted + n, sizeof wanted - n, "\xc3\xa4");
+    snprintf(wanted + n, sizeof wanted - n, "...\"; choose from name, data, model, precision, dense, score, seeds, threads, trials");
+    refuse(text, wanted);
+    cop_ctx *ctx = test_ctx();
+    copi_spec spec;
+    test_fails(ctx, copi_spec_load(ctx, "/nonexistent/study.yaml", &spec), COP_E_IO, "/nonexistent/study.yaml");
+    test_ctx_destroy(ctx);
+}
+
+/* Deep nesting ends with an error, not with the stack. */
+static void test_deep(void **state) {
+    (void)state;
+    size_t n = 200000;
+    char *text = malloc(n + 1);
+    assert_non_null(text);
+    memset(text, '[', n);
+    text[n] = 0;
+    cop_ctx *ctx = test_ctx();
+    copi_spec spec;
+    test_fails(ctx, copi_spec_load(ctx, write_file("study.yaml", text, n), &spec), COP_E_FORMAT, "not YAML");
+    test_ctx_destroy(ctx);
+    free(text);
+}
+
+static cop_status load_again(cop_ctx *ctx, void *path) {
+    copi_spec spec;
+    cop_status status = copi_spec_load(ctx, path, &spec);
+    if (!status) copi_spec_clear(&spec);
+    return status;
+}
+
+static void test_no_memory(void **state) {
+    (void)state;
+    static const char text[] = HEAD "seeds: [1, 2]\ntrials:\n  - {method: magnitude, sparsity: [.1, .2]}\n"
+                                    "  - {method: sss, gamma: [1e-3], threshold: [0, 1e-3]}\n";
+    char path[512];
+    snprintf(path, sizeof path, "%s", write_file("study.yaml", text, sizeof text - 1));
+    assert_true(test_out_of_memory(load_again, path) >= 8);
+}
+
+/* -- trials -- */
+
+static void expand(cop_ctx *ctx, const char *text, const char *data, copi_trials *trials, copi_spec *spec) {
+    test_ok(ctx, copi_spec_load(ctx, write_file("study.yaml", text, strlen(text)), spec));
+    test_ok(ctx, copi_trials_expand(spec, data, "", trials));
+}
+
+static void test_expand(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    copi_spec spec, reworded;
+    copi_trials t, u;
+    expand(ctx, HEAD "seeds: [7, 8]\ntrials:\n"
+                     "  - {method: magnitude, sparsity: [.5, .9], rounds: 2, pace: cubic}\n"
+                     "  - {method: magnitude, sparsity: .5, rounds: 2, pace: cubic}\n" /* the same again */
+                     "  - {method: sss, gamma: 1e-3}\n"
+                     "  - {method: dense-longer, tune: {epochs: 3}}\n",
+           "abc", &t, &spec);
+    assert_int_equal(t.n, 10); /* per seed: dense, .5, .9, sss, dense-longer */
+    static const char *const labels[] = {"dense net", "magnitude 0.5, 2 rounds cubic", "magnitude 0.9, 2 rounds cubic",
+                                         "sss gamma 0.001", "dense-longer, 3 epochs"};
+    for (int i = 0; i < 10; i++) {
+        assert_string_equal(t.trial[i].label, labels[i % 5]);
+        assert_true(t.trial[i].seed == (i < 5 ? 7u : 8u));
+        assert_int_equal(t.trial[i].dense, i / 5 * 5);
+        assert_int_equal(strlen(t.trial[i].name), 16);
+        for (int k = 0; k < i; k++) assert_string_not_equal(t.trial[i].name, t.trial[k].name);
+        assert_string_equal(t.trial[i].setting, t.trial[i % 5].setting);
+    }
+    assert_true(isnan(t.trial[0].level) && t.trial[0].asked == 0);
+    assert_true(t.trial[2].level == 0.9 && t.trial[2].asked == 0.9);
+    assert_true(t.trial[3].level == 1e-3 && isnan(t.trial[3].asked));
+    cop_net *teacher = NULL;
+    cop_method_params p = copi_trial_params(&t.trial[7], teacher);
+    assert_true(p.sparsity == 0.9 && p.seed == 8 && p.tune.seed == 8 && p.rounds == 2 && p.tune.teacher == NULL);
+
+    /* wording, order of keys, a level more, name, floor: the trials that stay keep their names */
+    expand(ctx, "model: lenet-5\nname: another name\ndata:\n  path: d\nscore: {floor: .3}\nseeds: 7\ntrials:\n"
+                "- pace: cubic\n  rounds: 2\n  sparsity: [0.90, 0.99, 5e-1]\n  method: magnitude\n",
+           "abc", &u, &reworded);
+    assert_int_equal(u.n, 4);
+    assert_string_equal(u.trial[0].name, t.trial[0].name);
+    assert_string_equal(u.trial[1].name, t.trial[2].name);
+    assert_string_equal(u.trial[3].name, t.trial[1].name);
+    copi_trials_clear(&u);
+    copi_spec_clear(&reworded);
+
+    /* what decides a trial changes its name */
+    static const char *const changed[] = {
+        HEAD "seeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: 3, pace: cubic}]\n",
+        HEAD "seeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: 2, pace: linear}]\n",
+        HEAD "seeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: 2, pace: cubic, scope: global}]\n",
+        HEAD "seeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: 2, pace: cubic, tune: {epochs: 1}}]\n",
+        HEAD "seeds: 7\ntrials: [{method: lamp, sparsity: .5, rounds: 2, pace: cubic}]\n",
+        HEAD "seeds: 7\ndense: {epochs: 9}\ntrials: [{method: magnitude, sparsity: .5, rounds: 2, pace: cubic}]\n",
+        "name: t\ndata: {path: d}\nmodel: seed-cnn\nseeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: 2, pace: "
+        "cubic}]\n"};
+    for (size_t i = 0; i < COPI_COUNT(changed); i++) {
+        expand(ctx, changed[i], "abc", &u, &reworded);
+        assert_string_not_equal(u.trial[1].name, t.trial[1].name);
+        copi_trials_clear(&u);
+        copi_spec_clear(&reworded);
+    }
+    expand(ctx, HEAD "seeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: 2, pace: cubic}]\n", "other data", &u,
+           &reworded);
+    assert_string_not_equal(u.trial[0].name, t.trial[0].name);
+    assert_string_not_equal(u.trial[1].name, t.trial[1].name);
+    copi_trials_clear(&u);
+    copi_spec_clear(&reworded);
+    copi_trials_clear(&t);
+    copi_spec_clear(&spec);
+    test_ctx_destroy(ctx);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_complete), cmocka_unit_test(test_defaults),  cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_values),    cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_hostile),  cmocka_unit_test(test_deep),      cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_expand),
+    };
+    test_dir_make(dir);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    test_dir_remove(dir);
+    return failed;
+}
