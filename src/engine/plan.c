@@ -167,8 +167,8 @@ static cop_status run_step(copi_plan *p, const copi_step *step, double *loss, in
     if ((s = plan_run(p, &p->forward))) return s;
     plan_loss(p, step, loss, correct);
     if (!isfinite(*loss))
-        return copi_fail(p->ctx, COP_E_DIVERGED, "the loss is %g at step %lld; a smaller rate may help", *loss,
-                         (long long)p->steps);
+        return copi_fail(p->ctx, COP_E_DIVERGED, "the loss is %s at step %lld; a smaller rate may help",
+                         isnan(*loss) ? "not a number" : "infinite", (long long)p->steps);
     if ((s = plan_run(p, &p->backward))) return s;
     plan_gate_gradients(p);
     if (step->gradient_only) return COP_OK;
