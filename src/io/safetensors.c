@@ -3,10 +3,10 @@
 
 #include "io/graph_json.h"
 #include "io/json.h"
+#include "io/metadata.h"
 #include "io/safetensors_header.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #define FORMAT_VERSION "1"           /* of coppice.*; raised when an older reader would misread a file */
@@ -15,41 +15,6 @@
 enum { CHECKPOINT_KEYS_MAX = 4096 };
 
 /* -- saving -- */
-
-/* The index of the first number that is not finite, or -1. A block is asked as a whole: that runs at memory's speed.
- */
-static int64_t find_nonfinite(const float *x, int64_t n) {
-    enum { BLOCK = 1024 };
-    for (int64_t at = 0; at < n; at += BLOCK) {
-        int64_t end = n - at < BLOCK ? n : at + BLOCK;
-        uint32_t bad = 0;
-        for (int64_t i = at; i < end; i++) {
-            uint32_t bits;
-            memcpy(&bits, &x[i], sizeof bits);
-            bad |= (bits & 0x7f800000u) == 0x7f800000u;
-        }
-        if (!bad) continue;
-        while (isfinite(x[at])) at++;
-        return at;
-    }
-    return -1;
-}
-
-/* What is wrong with a parameter's values, wherever they come from; status is the caller's word for it. */
-static cop_status check_values(cop_ctx *ctx, const copi_param *p, cop_status status) {
-    int64_t bad = find_nonfinite(p->data, p->count);
-    if (bad >= 0) {
-        return copi_fail(ctx, status, "%s[%" PRId64 "] is %g; weights must be finite", p->name, bad,
-                         (double)p->data[bad]);
-    }
-    for (int64_t i = 0; p->kind == COPI_PARAM_VAR && i < p->count; i++) {
-        if (p->data[i] < 0) {
-            return copi_fail(ctx, status, "%s[%" PRId64 "] is %g; a variance is never negative", p->name, i,
-                             (double)p->data[i]);
-        }
-    }
-    return COP_OK;
-}
 
 /* The tensors of a file to be written, and the names made for them. */
 typedef struct tensor_list {
@@ -85,7 +50,7 @@ static cop_status list_make(const cop_net *net, const copi_extras *extras, tenso
     for (int i = 0; !status && i < net->params; i++) {
         const copi_param *p = &net->param[i];
         size_t n = (size_t)p->count;
-        status = check_values(ctx, p, COP_E_RANGE);
+        status = copi_param_check(ctx, p, COP_E_RANGE);
         if (status) return status;
         l->tensor[l->tensors++] =
             (copi_st_tensor){p->name, COPI_ST_F32, p->rank, p->shape, p->data, n * sizeof(float)};
@@ -101,40 +66,6 @@ static cop_status list_make(const cop_net *net, const copi_extras *extras, tenso
             (copi_st_tensor){NULL, COPI_ST_F32, x->rank, x->shape, x->data, (size_t)x->count * sizeof(float)});
     }
     return status;
-}
-
-/* metadata[key] = value as JSON text; takes value, whose NULL means no memory. */
-static cop_status set_json(cop_ctx *ctx, json_t *metadata, const char *key, json_t *value) {
-    copi_buffer text;
-    copi_buffer_init(&text, ctx);
-    cop_status status = value ? copi_json_print(ctx, value, &text) : copi_json_no_memory(ctx);
-    json_decref(value);
-    if (!status && json_object_set_new(metadata, key, json_stringn(text.data, text.len)))
-        status = copi_json_no_memory(ctx);
-    copi_buffer_clear(&text);
-    return status;
-}
-
-static json_t *class_names(const cop_net *net) {
-    json_t *names = json_array();
-    for (int i = 0; i < net->classes; i++) json_array_append_new(names, copi_json_text(net->ctx, net->class_name[i]));
-    if (json_array_size(names) == (size_t)net->classes) return names;
-    json_decref(names);
-    return NULL;
-}
-
-static json_t *normalization(const cop_net *net) {
-    json_t *mean = json_array(), *std = json_array();
-    size_t channels = (size_t)net->node[0].shape[0];
-    for (size_t c = 0; c < channels; c++) {
-        json_array_append_new(mean, json_real(net->mean[c]));
-        json_array_append_new(std, json_real(net->std[c]));
-    }
-    bool whole = json_array_size(mean) == channels && json_array_size(std) == channels;
-    json_t *both = json_pack("{s:o*, s:o*}", "mean", mean, "std", std);
-    if (whole && both) return both;
-    json_decref(both);
-    return NULL;
 }
 
 static cop_status set_extras(const copi_extras *extras, json_t *metadata) {
@@ -158,15 +89,11 @@ static cop_status set_extras(const copi_extras *extras, json_t *metadata) {
 
 static cop_status make_metadata(const cop_net *net, const copi_extras *extras, json_t *metadata) {
     cop_ctx *ctx = net->ctx;
-    if (json_object_set_new(metadata, "coppice.format", json_string(FORMAT_VERSION)) ||
-        json_object_set_new(metadata, "coppice.provenance", copi_json_text(ctx, net->provenance))) {
-        return copi_json_no_memory(ctx);
-    }
+    if (json_object_set_new(metadata, "coppice.format", json_string(FORMAT_VERSION))) return copi_json_no_memory(ctx);
     json_t *graph;
     cop_status status = copi_graph_to_json(net, &graph);
-    if (!status) status = set_json(ctx, metadata, "coppice.graph", graph);
-    if (!status && net->class_name) status = set_json(ctx, metadata, "coppice.classes", class_names(net));
-    if (!status && net->normalized) status = set_json(ctx, metadata, "coppice.normalization", normalization(net));
+    if (!status) status = copi_metadata_set_json(ctx, metadata, "coppice.graph", graph);
+    if (!status) status = copi_metadata_write(net, metadata);
     if (!status && extras) status = set_extras(extras, metadata);
     return status;
 }
@@ -185,13 +112,6 @@ cop_status copi_safetensors_save(const cop_net *net, const copi_extras *extras, 
 }
 
 /* -- loading -- */
-
-/* The JSON text under a key of __metadata__; *json is NULL when there is no such key. */
-static cop_status get_json(const copi_st_header *h, const char *key, json_t **json) {
-    const char *text = copi_st_header_metadata(h, key);
-    *json = NULL;
-    return text ? copi_json_parse(h->ctx, key, text, strlen(text), json) : COP_OK;
-}
 
 static cop_status check_version(const copi_st_header *h) {
     const char *format = copi_st_header_metadata(h, "coppice.format");
@@ -264,64 +184,11 @@ static cop_status read_parameters(const copi_st_header *h, cop_net *net) {
         copi_param *p = &net->param[i];
         const copi_st_entry *e = copi_st_header_find(h, p->name);
         memcpy(p->data, h->data + e->begin, e->end - e->begin);
-        status = check_values(h->ctx, p, COP_E_FORMAT);
+        status = copi_param_check(h->ctx, p, COP_E_FORMAT);
         if (!status) status = read_mask(h, net, p);
     }
     if (!status) copi_net_apply_masks(net);
     return status;
-}
-
-static cop_status read_classes(const copi_st_header *h, cop_net *net) {
-    json_t *list;
-    cop_status status = get_json(h, "coppice.classes", &list);
-    if (status || !list) return status;
-    size_t n = json_array_size(list);
-    const char **name = copi_alloc(h->ctx, n + 1, sizeof *name);
-    if (!name) status = COP_E_NOMEM;
-    if (!status && n != (size_t)net->classes) {
-        status =
-            copi_fail(h->ctx, COP_E_FORMAT, "coppice.classes names %zu classes; the net has %d", n, net->classes);
-    }
-    for (size_t i = 0; !status && i < n; i++) {
-        name[i] = json_string_value(json_array_get(list, i));
-        if (!name[i]) status = copi_fail(h->ctx, COP_E_FORMAT, "coppice.classes: entry %zu is not a name", i);
-    }
-    if (!status) status = copi_net_set_classes(net, name, (int)n);
-    copi_free(h->ctx, name);
-    json_decref(list);
-    return status;
-}
-
-static cop_status read_normalization(const copi_st_header *h, cop_net *net) {
-    json_t *both;
-    cop_status status = get_json(h, "coppice.normalization", &both);
-    if (status || !both) return status;
-    const json_t *means = json_object_get(both, "mean"), *stds = json_object_get(both, "std");
-    double mean[COP_MAX_CHANNELS] = {0}, std[COP_MAX_CHANNELS] = {0};
-    size_t channels = (size_t)net->node[0].shape[0];
-    bool good =
-        channels <= COP_MAX_CHANNELS && json_array_size(means) == channels && json_array_size(stds) == channels;
-    for (size_t c = 0; good && c < channels; c++) {
-        const json_t *m = json_array_get(means, c), *s = json_array_get(stds, c);
-        mean[c] = json_number_value(m);
-        std[c] = json_number_value(s);
-        good = json_is_number(m) && json_is_number(s) && std[c] > 0;
-    }
-    json_decref(both);
-    if (!good) {
-        return copi_fail(h->ctx, COP_E_FORMAT,
-                         "coppice.normalization: mean and std must be %zu numbers each, std above 0", channels);
-    }
-    return copi_net_set_normalization(net, mean, std);
-}
-
-static cop_status read_provenance(const copi_st_header *h, cop_net *net) {
-    const char *text = copi_st_header_metadata(h, "coppice.provenance");
-    char *copy = copi_strdup(h->ctx, text ? text : "");
-    if (!copy) return COP_E_NOMEM;
-    copi_free(h->ctx, net->provenance);
-    net->provenance = copy;
-    return COP_OK;
 }
 
 static cop_status read_extra_tensor(const copi_st_header *h, copi_st_entry *e, copi_extras *extras) {
@@ -365,9 +232,7 @@ static cop_status read_extras(const copi_st_header *h, copi_extras *extras) {
 static cop_status fill(const copi_st_header *h, const json_t *graph, cop_net *net, copi_extras *extras) {
     cop_status status = read_parameters(h, net);
     if (!status) status = copi_graph_totals_from_json(h->ctx, graph, net);
-    if (!status) status = read_classes(h, net);
-    if (!status) status = read_normalization(h, net);
-    if (!status) status = read_provenance(h, net);
+    if (!status) status = copi_metadata_read(net, h->metadata);
     if (!status) status = read_extras(h, extras);
     return status;
 }
@@ -394,7 +259,7 @@ cop_status copi_safetensors_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, 
     cop_status status = copi_st_header_parse(ctx, bytes, n, &header);
     if (status) return status;
     status = check_version(&header);
-    if (!status) status = get_json(&header, "coppice.graph", &graph);
+    if (!status) status = copi_metadata_get_json(ctx, header.metadata, "coppice.graph", &graph);
     if (!status && !graph) status = copi_fail(ctx, COP_E_FORMAT, "__metadata__ has no 'coppice.graph'");
     if (!status) status = build(&header, graph, &made);
     if (!status) status = fill(&header, graph, made, extras);

@@ -1,0 +1,28 @@
+/* What travels with a net besides its graph and numbers, as strings under keys: the same in every container that can
+ * hold strings (safetensors' __metadata__, ONNX's metadata_props, attributes of Keras files). */
+#ifndef COPPICE_IO_METADATA_H
+#define COPPICE_IO_METADATA_H
+
+#include "net/net.h"
+
+#include <jansson.h>
+
+/** strings[key] = value as JSON text. Takes value, whose NULL means no memory. Errors: NOMEM. */
+cop_status copi_metadata_set_json(cop_ctx *ctx, json_t *strings, const char *key, json_t *value);
+/** The JSON under a key; *json is NULL when there is no such key. Errors: FORMAT, NOMEM. */
+cop_status copi_metadata_get_json(cop_ctx *ctx, const json_t *strings, const char *key, json_t **json);
+
+/** coppice.provenance, .classes and .normalization, to and from strings; keys that are absent leave the net alone. */
+cop_status copi_metadata_write(const cop_net *net, json_t *strings);
+cop_status copi_metadata_read(cop_net *net, const json_t *strings);
+
+/** For containers whose graph is not our own: coppice.dense (the totals of the original dense net and each layer's part,
+ *  by name) and coppice.masks (the parameters whose zeros are masked). Reading skips names that the net has not. */
+cop_status copi_metadata_write_marks(const cop_net *net, json_t *strings);
+cop_status copi_metadata_read_marks(cop_net *net, const json_t *strings);
+
+/** Are a parameter's numbers possible: finite, a variance not negative? Fails with status and names the first that
+ *  isn't. */
+cop_status copi_param_check(cop_ctx *ctx, const copi_param *param, cop_status status);
+
+#endif
