@@ -75,11 +75,10 @@ static dnnl_primitive_desc_t forward_pd(copi_plan *p, int node, const linear *x,
     dnnl_prop_kind_t prop = p->options.training ? dnnl_forward_training : dnnl_forward_inference;
     const dn_md *src = any_source(p, node), *w = any_kernel(p, x, plan_type(p));
     dnnl_primitive_attr_t attr = fused_attr(p, p->node[node].act);
-    if (p->status) return NULL;
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t s = x->conv ? dn_conv_forward(&pd, p->engine, prop, src, w, x->bias, dst, &x->window, attr)
                               : dn_dense_forward(&pd, p->engine, prop, src, w, x->bias, dst, attr);
-    dnnl_primitive_attr_destroy(attr);
+    if (attr) dnnl_primitive_attr_destroy(attr);
     return plan_pd(p, s, pd, x->conv ? "convolution" : "inner product", node);
 }
 

@@ -1,15 +1,16 @@
 /* The engine against the plain reference, for any net: outputs in inference, gradients in training.
  *
- * Tolerance. In f32 every addition rounds to a relative 2^-24, and a sum of K numbers one after another collects about
- * sqrt(K) of them: the sums here have up to a few hundred terms, so a result carries a relative u of some 2^-22 of its
- * terms' size. In bf16 sums are kept in f32, but a number stored between two ops has 8 bits: u is 2^-9. What that does to
- * a tensor depends on the net: a small variance in a batch-norm, or a sum that nearly cancels, magnifies it. So the
- * reference itself tells: parameters and every node's output and gradient are disturbed by independent relative normal
- * noise of size u on their way, three times (in bf16 twelve times: there a relu or a max-pool may well decide
- * otherwise), and the largest change of the tensor (in the 2-norm) is the yardstick. u times the norm of the largest
- * gradient is allowed besides; a gradient that is 0 in exact arithmetic, because a batch-norm subtracts means behind
- * it, gets 16 times that: its error is that of the mean, the same for all the numbers that are then added up. The engine
- * rounds more often than once a node, hence FACTOR yardsticks; in f32 a wrong formula is off by thousands of them. */
+ * Tolerance. In f32 every addition rounds to a relative 2^-24, and a sum of K numbers one after another collects
+ * about sqrt(K) of them: the sums here have up to a few hundred terms, so a result carries a relative u of some 2^-22
+ * of its terms' size. In bf16 sums are kept in f32, but a number stored between two ops has 8 bits: u is 2^-9. What
+ * that does to a tensor depends on the net: a small variance in a batch-norm, or a sum that nearly cancels, magnifies
+ * it. So the reference itself tells: parameters and every node's output and gradient are disturbed by independent
+ * relative normal noise of size u on their way, three times (in bf16 twelve times: there a relu or a max-pool may
+ * well decide otherwise), and the largest change of the tensor (in the 2-norm) is the yardstick. u times the norm of
+ * the largest gradient is allowed besides; a gradient that is 0 in exact arithmetic, because a batch-norm subtracts
+ * means behind it, gets 16 times that: its error is that of the mean, the same for all the numbers that are then
+ * added up. The engine rounds more often than once a node, hence FACTOR yardsticks; in f32 a wrong formula is off by
+ * thousands of them. */
 #ifndef COPPICE_TEST_ENGINE_COMPARE_H
 #define COPPICE_TEST_ENGINE_COMPARE_H
 

@@ -32,7 +32,7 @@ static cop_net *make(cop_ctx *ctx, const row *r, bool norm, bool pool) {
     memcpy(p.pad, r->pad, sizeof p.pad);
     p.groups = r->groups;
     p.bias = !norm;
-    int x = cop_graph_input(g, "input", 3, 9, 8);
+    int x = cop_graph_input(g, "input", 3, 7, 6);
     cop_conv_params widen = cop_conv_params_default(r->channels, 1);
     if (r->channels != 3) x = cop_graph_conv(g, "widen", x, &widen);
     x = cop_graph_conv(g, "first", x, &p);
@@ -72,7 +72,7 @@ static void check(cop_ctx *ctx, const cop_net *net, int64_t n, cop_precision pre
 static void check_rows(cop_precision precision) {
     cop_ctx *ctx = ctx_of_threads(1);
     for (size_t i = 0; i < COPI_COUNT(rows); i++) {
-        for (int variant = 0; variant < 3; variant++) {
+        for (int variant = 0; variant < (precision == COP_PRECISION_BF16 ? 2 : 3); variant++) {
             char label[64];
             snprintf(label, sizeof label, "row %zu variant %d", i, variant);
             cop_net *net = make(ctx, &rows[i], variant == 1, variant != 2);
