@@ -186,68 +186,93 @@ static cop_status write_script(const copi_results *r, const copi_figures *f, con
 
 /* -------------------------------------------------------------------------------------------------- gnuplot -- */
 
-/* Run gnuplot in dir; its words go to the pipe. 0: drawn; else words say why not. */
-static int run_gnuplot(cop_ctx *ctx, const char *dir, char *words, size_t size) {
-    static const char temporary[] = ".frontier.tmp";
-    int ends[2], error = ENOMEM, code = -1;
-    copi_buffer enter;
-    copi_buffer_init(&enter, ctx);
-    copi_buffer_text(&enter, "cd ");
-    quoted(&enter, dir);
-    copi_buffer_printf(&enter, "; out = '%s'", temporary);
-    *words = 0;
-    if (enter.failed || pipe(ends)) {
-        copi_buffer_clear(&enter);
-        return -1;
-    }
+/* gnuplot draws under a temporary name; the files get theirs when both are complete. */
+#define DRAWN "frontier.tmp"
+
+/* Start gnuplot on frontier.gp in a directory; its words go to the pipe's write end. Gives an errno, or 0. */
+static int start_gnuplot(char *enter, const int ends[2], pid_t *child) {
+    char program[] = "gnuplot", plain[] = "-d", expression[] = "-e", script[] = "frontier.gp";
+    char *argv[] = {program, plain, expression, enter, script, NULL};
     posix_spawn_file_actions_t actions;
-    if (!(error = posix_spawn_file_actions_init(&actions))) {
-        char program[] = "gnuplot", plain[] = "-d", expression[] = "-e", script[] = "frontier.gp";
-        char *argv[] = {program, plain, expression, enter.data, script, NULL};
-        pid_t child;
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-        posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-        posix_spawn_file_actions_adddup2(&actions, ends[1], 2);
-        posix_spawn_file_actions_addclose(&actions, ends[0]);
-        posix_spawn_file_actions_addclose(&actions, ends[1]);
-        error = posix_spawnp(&child, program, &actions, NULL, argv, environ);
-        posix_spawn_file_actions_destroy(&actions);
-        close(ends[1]);
-        if (!error) {
-            size_t n = 0;
-            char drain[512];
-            for (;;) { /* to the end, lest gnuplot waits for a reader */
-                ssize_t got = read(ends[0], drain, sizeof drain);
-                if (got < 0 && errno == EINTR) continue;
-                if (got <= 0) break;
-                size_t take = (size_t)got < size - 1 - n ? (size_t)got : size - 1 - n;
-                memcpy(words + n, drain, take);
-                n += take;
-            }
-            words[n] = 0;
-            while (waitpid(child, &code, 0) < 0 && errno == EINTR) {}
-        }
-    } else {
-        close(ends[1]);
-    }
-    close(ends[0]);
-    if (error) snprintf(words, size, "%s", strerror(error));
-    copi_buffer_clear(&enter);
-    return code;
+    int error = posix_spawn_file_actions_init(&actions);
+    if (error) return error;
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 2);
+    posix_spawn_file_actions_addclose(&actions, ends[0]);
+    posix_spawn_file_actions_addclose(&actions, ends[1]);
+    error = posix_spawnp(child, program, &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
 }
 
-/* Give the drawn files their names, or take away what a failure left. */
-static bool settle(cop_ctx *ctx, const char *dir, bool drawn) {
-    static const char *const endings[] = {"svg", "png"};
-    for (size_t i = 0; i < COPI_COUNT(endings); i++) {
-        char *from = copi_format(ctx, "%s/.frontier.tmp.%s", dir, endings[i]);
-        char *to = copi_format(ctx, "%s/frontier.%s", dir, endings[i]);
-        if (from && !drawn) unlink(from);
-        if (!from || !to || (drawn && rename(from, to))) drawn = false;
-        copi_free(ctx, from);
-        copi_free(ctx, to);
+/* Everything the pipe gives, to its end, lest the writer waits; the first size - 1 bytes are kept. */
+static void read_words(int end, char *words, size_t size) {
+    size_t n = 0;
+    char drain[512];
+    for (;;) {
+        ssize_t got = read(end, drain, sizeof drain);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        size_t take = (size_t)got < size - 1 - n ? (size_t)got : size - 1 - n;
+        memcpy(words + n, drain, take);
+        n += take;
     }
-    return drawn;
+    words[n] = 0;
+}
+
+/* Did gnuplot draw? If not, words say why. */
+static bool run_gnuplot(char *enter, char *words, size_t size) {
+    int ends[2], code = -1;
+    pid_t child;
+    if (pipe(ends)) {
+        snprintf(words, size, "%s", strerror(errno));
+        return false;
+    }
+    int error = start_gnuplot(enter, ends, &child);
+    close(ends[1]);
+    if (error) {
+        snprintf(words, size, "%s", strerror(error));
+    } else {
+        read_words(ends[0], words, size);
+        while (waitpid(child, &code, 0) < 0 && errno == EINTR) {}
+    }
+    close(ends[0]);
+    return code == 0;
+}
+
+static cop_status draw(const copi_results *r, const char *dir) {
+    static const char *const endings[] = {"svg", "png"};
+    char *from[2], *to[2], words[400] = {0};
+    copi_buffer enter;
+    copi_buffer_init(&enter, r->ctx);
+    copi_buffer_text(&enter, "cd ");
+    quoted(&enter, dir);
+    copi_buffer_text(&enter, "; out = '" DRAWN "'");
+    bool ready = !enter.failed;
+    for (int i = 0; i < 2; i++) {
+        from[i] = copi_format(r->ctx, "%s/" DRAWN ".%s", dir, endings[i]);
+        to[i] = copi_format(r->ctx, "%s/frontier.%s", dir, endings[i]);
+        ready &= from[i] && to[i];
+    }
+    bool drawn = ready && run_gnuplot(enter.data, words, sizeof words);
+    for (int i = 0; i < 2; i++) {
+        if (drawn && rename(from[i], to[i])) {
+            snprintf(words, sizeof words, "%s", strerror(errno));
+            drawn = false;
+        }
+        if (ready && !drawn) unlink(from[i]); /* what a failure left */
+        copi_free(r->ctx, from[i]);
+        copi_free(r->ctx, to[i]);
+    }
+    copi_buffer_clear(&enter);
+    if (!ready) return COP_E_NOMEM;
+    if (!drawn)
+        copi_log(r->ctx, COP_LOG_WARNING,
+                 "%s: frontier.svg and frontier.png are not drawn: gnuplot: %s; install it and run `coppice study "
+                 "report %s`",
+                 dir, *words ? words : "it stopped without a word", dir);
+    return COP_OK;
 }
 
 cop_status copi_write_plot(const copi_results *r, const copi_figures *f, const char *dir) {
@@ -262,13 +287,5 @@ cop_status copi_write_plot(const copi_results *r, const copi_figures *f, const c
     }
     copi_free(r->ctx, x);
     copi_free(r->ctx, order);
-    if (status || f->settings == 0) return status;
-    char words[400];
-    int code = run_gnuplot(r->ctx, dir, words, sizeof words);
-    if (!settle(r->ctx, dir, code == 0))
-        copi_log(r->ctx, COP_LOG_WARNING,
-                 "%s: frontier.svg and frontier.png are not drawn: gnuplot: %s; install it and run `coppice study "
-                 "report %s`",
-                 dir, *words ? words : "cannot be run", dir);
-    return COP_OK;
+    return status || f->settings == 0 ? status : draw(r, dir);
 }
