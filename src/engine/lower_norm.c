@@ -86,8 +86,8 @@ void back_norm(copi_plan *p, int node) {
     plan_primitive(p, "batch-norm backward", node, pd,
                    PAIRS({DNNL_ARG_SRC, src->mem}, {DNNL_ARG_MEAN, l->mean}, {DNNL_ARG_VARIANCE, l->var},
                          {DNNL_ARG_DIFF_DST, v->diff}, {DNNL_ARG_SCALE, scale->mem_used},
-                         {DNNL_ARG_SHIFT, shift->mem_used}, {DNNL_ARG_WORKSPACE, l->workspace},
-                         {DNNL_ARG_DIFF_SRC, target}, {DNNL_ARG_DIFF_SCALE, scale->mem_g},
-                         {DNNL_ARG_DIFF_SHIFT, shift->mem_g}));
+                         {DNNL_ARG_SHIFT, DN_NORM_BACKWARD_READS_SHIFT ? shift->mem_used : -1},
+                         {DNNL_ARG_WORKSPACE, l->workspace}, {DNNL_ARG_DIFF_SRC, target},
+                         {DNNL_ARG_DIFF_SCALE, scale->mem_g}, {DNNL_ARG_DIFF_SHIFT, shift->mem_g}));
     if (src->needs_grad) plan_contributed(p, node, src, target);
 }

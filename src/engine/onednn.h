@@ -12,6 +12,8 @@ typedef const_dnnl_memory_desc_t dn_desc;      /* borrowed, as oneDNN's function
 #else
 typedef const dnnl_memory_desc_t *dn_desc;
 #endif
+/* 2.x counts the shift among the arguments of batch-norm's backward, 3.x refuses it. */
+enum { DN_NORM_BACKWARD_READS_SHIFT = DNNL_VERSION_MAJOR < 3 };
 typedef struct dn_md { dnnl_memory_desc_t d; bool set; } dn_md; /* owned: free with dn_md_free */
 
 #define DN_DIMS 5 /* grouped kernels [G,O,I,KH,KW] */
