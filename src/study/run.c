@@ -308,6 +308,15 @@ static cop_status run_trial(study_run *run, int t, const char *no_dense) {
     return status;
 }
 
+/* Name the trial at work in progress reports. */
+static void begin_trial(study_run *run, int t) {
+    const copi_trial *trial = &run->trials.trial[t];
+    char label[128];
+    int n = snprintf(label, sizeof label, "%s", trial->label);
+    if (run->spec->seeds.n > 1) snprintf(label + n, sizeof label - (size_t)n, ", seed %" PRIu64, trial->seed);
+    copi_progress_trial(run->ctx, label, t + 1, run->trials.n);
+}
+
 static cop_status run_all(study_run *run) {
     cop_status status = COP_OK;
     char *no_dense = NULL; /* why the dense net of the seed at work is missing */
@@ -328,7 +337,7 @@ static cop_status run_all(study_run *run) {
             copi_free(run->ctx, no_dense);
             no_dense = NULL;
         }
-        copi_progress_trial(run->ctx, trial->label, t + 1, run->trials.n);
+        begin_trial(run, t);
         if (!no_dense) status = need_dense(run, trial->dense, &no_dense);
         if (!status && trial->dense != t) status = run_trial(run, t, no_dense ? no_dense : "");
     }
@@ -337,46 +346,48 @@ static cop_status run_all(study_run *run) {
     return status;
 }
 
+/* Save the net of point number `point` of trial t, by running the trial again: the same seed gives the same net. */
+static cop_status save_point(study_run *run, int t, int point, const char *path) {
+    const copi_trial *trial = &run->trials.trial[t];
+    char *reason = NULL;
+    begin_trial(run, t);
+    copi_log(run->ctx, COP_LOG_INFO, "%s, seed %" PRIu64 ": once more, for best.safetensors", trial->label, trial->seed);
+    cop_status status = need_dense(run, trial->dense, &reason);
+    copi_free(run->ctx, reason); /* it trained before */
+    if (status) return status;
+    if (trial->dense == t) return cop_net_save(run->dense, path);
+    collector c;
+    status = collect_begin(&c, run, trial);
+    c.wanted = point;
+    if (!status) status = run_method(run, trial, &c);
+    if (!status && !c.best)
+        status = copi_fail(run->ctx, COP_E_INTERNAL, "%s: point %d did not come again", trial->label, point);
+    if (!status) status = cop_net_save(c.best, path);
+    collect_end(&c);
+    return status;
+}
+
 /* best.safetensors must be the net of the best point. With several seeds or a new floor that may be one whose net was
- * not kept: then its trial is run once more, which gives the same net. */
+ * not kept. */
 static cop_status keep_best(study_run *run) {
     copi_results r;
     copi_figures f;
     cop_status status = copi_store_load(run->store, &r);
     if (status) return status;
     status = copi_figures_make(&r, &f);
-    char *path = path_in(run, "best.safetensors"), *best = NULL, *reason = NULL;
-    if (!status && !path) status = COP_E_NOMEM;
     if (!status && f.best >= 0) {
         const copi_setting *s = &f.setting[f.best];
-        best = copi_format(run->ctx, "%s/%d", s->best_seed->name, s->index);
-        if (!best) status = COP_E_NOMEM;
+        char *path = path_in(run, "best.safetensors");
+        char *best = copi_format(run->ctx, "%s/%d", s->best_seed->name, s->index);
+        if (!path || !best) status = COP_E_NOMEM;
         if (!status && (strcmp(best, r.meta.best) != 0 || access(path, F_OK))) {
-            int t = (int)(s->best_seed - r.trial); /* results are in the plan's order */
-            const copi_trial *trial = &run->trials.trial[t];
-            copi_progress_trial(run->ctx, trial->label, t + 1, run->trials.n);
-            copi_log(run->ctx, COP_LOG_INFO, "%s, seed %" PRIu64 ": once more, for best.safetensors", trial->label,
-                     trial->seed);
-            collector c = {.run = run};
-            status = need_dense(run, trial->dense, &reason);
-            if (!status && trial->dense == t) {
-                status = cop_net_save(run->dense, path);
-            } else if (!status) {
-                status = collect_begin(&c, run, trial);
-                c.wanted = s->index;
-                if (!status) status = run_method(run, trial, &c);
-                if (!status) status = c.best ? cop_net_save(c.best, path)
-                                             : copi_fail(run->ctx, COP_E_INTERNAL, "%s: point %d did not come again",
-                                                         trial->label, s->index);
-            }
-            collect_end(&c);
+            status = save_point(run, (int)(s->best_seed - r.trial), s->index, path); /* in the plan's order */
             if (!status) status = copi_store_set(run->store, "best", best);
             copi_progress_trial(run->ctx, NULL, 0, 0);
         }
+        copi_free(run->ctx, path);
+        copi_free(run->ctx, best);
     }
-    copi_free(run->ctx, path);
-    copi_free(run->ctx, best);
-    copi_free(run->ctx, reason);
     copi_figures_clear(&f);
     copi_results_clear(&r);
     return status;

@@ -388,31 +388,57 @@ static cop_status fail_parse(copi_yaml *y, const yaml_parser_t *parser) {
                      parser->context ? " " : "", parser->context ? parser->context : "");
 }
 
+#define DEPTH_MAX 16 /* a study file needs 5 */
+
+/* A first pass over the events: libyaml's time for a document grows with the square of its nesting, so a deep one is
+ * refused before it is loaded. */
+static cop_status check_depth(copi_yaml *y, const char *text, size_t n) {
+    yaml_parser_t parser;
+    if (!yaml_parser_initialize(&parser)) return copi_fail(y->ctx, COP_E_NOMEM, "%s: out of memory", y->path);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, n);
+    cop_status status = COP_OK;
+    int depth = 0;
+    for (bool end = false; !status && !end;) {
+        yaml_event_t event;
+        if (!yaml_parser_parse(&parser, &event)) {
+            status = fail_parse(y, &parser);
+            break;
+        }
+        depth += event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT;
+        depth -= event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
+        end = event.type == YAML_STREAM_END_EVENT;
+        if (depth > DEPTH_MAX)
+            status = copi_fail(y->ctx, COP_E_FORMAT, "%s:%zu:%zu: nested more than %d deep", y->path,
+                               event.start_mark.line + 1, event.start_mark.column + 1, DEPTH_MAX);
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&parser);
+    return status;
+}
+
 cop_status copi_yaml_read(cop_ctx *ctx, const char *path, const char *text, size_t n, const copi_schema *schema,
                           void *target) {
     yaml_parser_t parser;
     copi_yaml y = {.ctx = ctx, .path = path};
+    cop_status status = check_depth(&y, text, n);
+    if (status) return status;
     if (!yaml_parser_initialize(&parser)) return copi_fail(ctx, COP_E_NOMEM, "%s: out of memory", path);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, n);
-    cop_status status = COP_OK;
     if (!yaml_parser_load(&parser, &y.document)) {
         status = fail_parse(&y, &parser);
         yaml_parser_delete(&parser);
         return status;
     }
-    if (!yaml_document_get_root_node(&y.document))
-        status = copi_fail(ctx, COP_E_FORMAT, "%s: the file is empty; expected a %s", path, schema->what);
-    else
-        status = read_map(&y, 1, schema, target);
+    const yaml_node_t *root = yaml_document_get_root_node(&y.document);
+    status = root ? read_map(&y, 1, schema, target)
+                  : copi_fail(ctx, COP_E_FORMAT, "%s: the file is empty; expected a %s", path, schema->what);
     yaml_document_delete(&y.document);
-    if (!status) {
-        if (!yaml_parser_load(&parser, &y.document)) {
-            status = fail_parse(&y, &parser);
-        } else {
-            const yaml_node_t *second = yaml_document_get_root_node(&y.document);
-            if (second) status = fail_at(&y, second, "a second document begins; expected one %s", schema->what);
-            yaml_document_delete(&y.document);
-        }
+    if (!status && !yaml_parser_load(&parser, &y.document)) {
+        status = fail_parse(&y, &parser);
+    } else if (!status) {
+        const yaml_node_t *second = yaml_document_get_root_node(&y.document);
+        if (second) status = fail_at(&y, second, "a second document begins; expected one %s", schema->what);
+        yaml_document_delete(&y.document);
     }
     yaml_parser_delete(&parser);
     return status;

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -397,6 +398,30 @@ static void test_model_file(void **state) {
     assert_true(s.done == 2 && s.skipped == 0);
 }
 
+/* No room for the dense net, or for the store: one line with the file, and the next run goes on. */
+static void test_no_room(void **state) {
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN); /* the write fails instead */
+    struct rlimit before, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct { rlim_t bytes; const char *part; } cases[] = {{100000, "dense-1"}, {6000, "room/study.db"}};
+    cop_ctx *ctx = test_ctx();
+    for (size_t i = 0; i < COPI_COUNT(cases); i++) {
+        small = before;
+        small.rlim_cur = cases[i].bytes;
+        char folder[16];
+        snprintf(folder, sizeof folder, i ? "room" : "room%zu", i);
+        const char *file = study(HEAD "trials: [{method: magnitude, sparsity: .5}]\n");
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+        cop_status status = cop_study_run(ctx, file, in(folder, ""), NULL);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        test_fails(ctx, status, COP_E_IO, cases[i].part);
+        cop_study_summary s = run(HEAD "trials: [{method: magnitude, sparsity: .5}]\n", folder);
+        assert_true(s.done == 2 && s.points == 2);
+    }
+    test_ctx_destroy(ctx);
+}
+
 int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "--killed") == 0) return be_killed(argv[2]);
     self = argv[0];
@@ -404,6 +429,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_whole),      cmocka_unit_test(test_repeatable),      cmocka_unit_test(test_interrupt),
         cmocka_unit_test(test_kill),       cmocka_unit_test(test_bad_trials),      cmocka_unit_test(test_refused_at_once),
         cmocka_unit_test(test_two_at_once), cmocka_unit_test(test_model_file),
+        cmocka_unit_test(test_no_room),
     };
     test_dir_make(dir);
     make_data();
