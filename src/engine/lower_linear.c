@@ -8,11 +8,24 @@
 
 typedef struct linear {
     bool conv;
+    bool winograd; /* worth trying */
     dn_window window;
     int rank; /* of the kernel as oneDNN sees it: [O,I], [O,I,KH,KW] or [G,O,I,KH,KW] */
     int64_t dims[DN_DIMS];
     const dn_md *bias; /* NULL: none */
 } linear;
+
+/* Winograd's F(4x4, 3x3) takes a quarter of the multiplications, in f32 alone, and as exact as the plain sum here
+ * (the tests hold both to the same measure). It pays where there are channels enough to be worth the transforms,
+ * tiles enough to make a matrix product of, and tiles not half empty: measured in docs/benchmarks.md. */
+static bool winograd_pays(const copi_plan *p, const copi_node *n, const copi_param *w) {
+    const cop_conv_params *c = &n->u.conv;
+    bool simple = c->kernel[0] == 3 && c->kernel[1] == 3 && c->stride[0] == 1 && c->stride[1] == 1 &&
+                  c->dilation[0] == 1 && c->dilation[1] == 1 && c->groups == 1;
+    int64_t tiles = (n->shape[1] + 3) / 4 * ((n->shape[2] + 3) / 4);
+    return !p->bf16 && simple && w->shape[0] > 16 && w->shape[1] > 16 && tiles * p->options.batch >= 64 &&
+           n->shape[1] * n->shape[2] >= 8 * tiles;
+}
 
 static linear describe(copi_plan *p, int node) {
     const copi_node *n = &p->net->node[node];
@@ -20,6 +33,7 @@ static linear describe(copi_plan *p, int node) {
     linear x = {.conv = n->op == COPI_OP_CONV};
     if (x.conv) {
         bool grouped = n->u.conv.groups > 1;
+        x.winograd = winograd_pays(p, n, w);
         x.rank = 4 + grouped;
         x.dims[0] = n->u.conv.groups;
         x.dims[grouped] = w->shape[0] / n->u.conv.groups;
@@ -71,36 +85,83 @@ static dnnl_primitive_attr_t fused_attr(copi_plan *p, int act) {
     return attr;
 }
 
-static dnnl_primitive_desc_t forward_pd(copi_plan *p, int node, const linear *x, const dn_md *dst) {
-    dnnl_prop_kind_t prop = p->options.training ? dnnl_forward_training : dnnl_forward_inference;
-    const dn_md *src = any_source(p, node), *w = any_kernel(p, x, plan_type(p));
-    dnnl_primitive_attr_t attr = fused_attr(p, p->node[node].act);
+static const char *name_of(const linear *x) {
+    return x->conv ? "convolution" : "inner product";
+}
+
+/* Makes one of the three kinds of primitive descriptor below, by an algorithm. */
+typedef struct request {
+    copi_plan *p;
+    const linear *x;
+    const dn_md *src, *w, *dst; /* or their gradients */
+    dnnl_prop_kind_t prop;
+    dnnl_primitive_desc_t hint;
+    dnnl_primitive_attr_t attr;
+} request;
+
+static dnnl_status_t create(const request *r, dnnl_alg_kind_t alg, dnnl_primitive_desc_t *pd) {
+    const linear *x = r->x;
+    dnnl_engine_t e = r->p->engine;
+    switch (r->prop) {
+    case dnnl_backward_data:
+        return x->conv ? dn_conv_backward_data(pd, e, alg, r->src, r->w, r->dst, &x->window, r->hint, r->attr)
+                       : dn_dense_backward_data(pd, e, r->src, r->w, r->dst, r->hint, r->attr);
+    case dnnl_backward_weights:
+        return x->conv
+                   ? dn_conv_backward_weights(pd, e, alg, r->src, r->w, x->bias, r->dst, &x->window, r->hint, r->attr)
+                   : dn_dense_backward_weights(pd, e, r->src, r->w, x->bias, r->dst, r->hint, r->attr);
+    default:
+        return x->conv ? dn_conv_forward(pd, e, r->prop, alg, r->src, r->w, x->bias, r->dst, &x->window, r->attr)
+                       : dn_dense_forward(pd, e, r->prop, r->src, r->w, x->bias, r->dst, r->attr);
+    }
+}
+
+static dnnl_primitive_desc_t make(const request *r, int node) {
+    if (r->p->status) return NULL;
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t s = x->conv ? dn_conv_forward(&pd, p->engine, prop, src, w, x->bias, dst, &x->window, attr)
-                              : dn_dense_forward(&pd, p->engine, prop, src, w, x->bias, dst, attr);
-    if (attr) dnnl_primitive_attr_destroy(attr);
-    return plan_pd(p, s, pd, x->conv ? "convolution" : "inner product", node);
+    dnnl_status_t s = dnnl_unimplemented;
+    if (r->x->winograd) s = create(r, dnnl_convolution_winograd, &pd);
+    if (s == dnnl_unimplemented) s = create(r, dnnl_convolution_direct, &pd);
+    return plan_pd(r->p, s, pd, name_of(r->x), node);
+}
+
+static dnnl_primitive_desc_t forward_pd(copi_plan *p, int node, const linear *x, const dn_md *dst) {
+    request r = {.p = p,
+                 .x = x,
+                 .src = any_source(p, node),
+                 .w = any_kernel(p, x, plan_type(p)),
+                 .dst = dst,
+                 .prop = p->options.training ? dnnl_forward_training : dnnl_forward_inference,
+                 .attr = fused_attr(p, p->node[node].act)};
+    dnnl_primitive_desc_t pd = make(&r, node);
+    if (r.attr) dnnl_primitive_attr_destroy(r.attr);
+    return pd;
 }
 
 /* Its gradient's layout is the master's: what the optimizer walks is what backward writes. */
 static dnnl_primitive_desc_t weights_pd(copi_plan *p, int node, const linear *x, const dn_md *src,
                                         const dn_md *diff_dst) {
-    const dn_md *w = any_kernel(p, x, dnnl_f32);
-    if (p->status) return NULL;
-    dnnl_primitive_desc_t pd = NULL, hint = p->node[node].forward;
-    dnnl_status_t s =
-        x->conv ? dn_conv_backward_weights(&pd, p->engine, src, w, x->bias, diff_dst, &x->window, hint, p->attr)
-                : dn_dense_backward_weights(&pd, p->engine, src, w, x->bias, diff_dst, hint, p->attr);
-    return plan_pd(p, s, pd, x->conv ? "convolution backward by weights" : "inner product backward by weights", node);
+    request r = {.p = p,
+                 .x = x,
+                 .src = src,
+                 .w = any_kernel(p, x, dnnl_f32),
+                 .dst = diff_dst,
+                 .prop = dnnl_backward_weights,
+                 .hint = p->node[node].forward,
+                 .attr = p->attr};
+    return make(&r, node);
 }
 
 static dnnl_primitive_desc_t data_pd(copi_plan *p, int node, const linear *x, const dn_md *diff_dst) {
-    const dn_md *src = any_source(p, node), *w = any_kernel(p, x, plan_type(p));
-    if (p->status) return NULL;
-    dnnl_primitive_desc_t pd = NULL, hint = p->node[node].forward;
-    dnnl_status_t s = x->conv ? dn_conv_backward_data(&pd, p->engine, src, w, diff_dst, &x->window, hint, p->attr)
-                              : dn_dense_backward_data(&pd, p->engine, src, w, diff_dst, hint, p->attr);
-    return plan_pd(p, s, pd, x->conv ? "convolution backward by data" : "inner product backward by data", node);
+    request r = {.p = p,
+                 .x = x,
+                 .src = any_source(p, node),
+                 .w = any_kernel(p, x, plan_type(p)),
+                 .dst = diff_dst,
+                 .prop = dnnl_backward_data,
+                 .hint = p->node[node].forward,
+                 .attr = p->attr};
+    return make(&r, node);
 }
 
 /* Training: master weights, their gradient, and the copies that forward reads. */

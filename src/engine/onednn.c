@@ -64,28 +64,29 @@ dnnl_status_t dn_reorder(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md
 
 #if NEW_API
 
-dnnl_status_t dn_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, const dn_md *src,
-                              const dn_md *weights, const dn_md *bias, const dn_md *dst, const dn_window *w,
-                              dnnl_primitive_attr_t attr) {
-    return dnnl_convolution_forward_primitive_desc_create(pd, e, prop, dnnl_convolution_direct, dn_view(src),
-                                                          dn_view(weights), dn_view(bias), dn_view(dst), w->stride,
-                                                          w->dilation, w->pad_l, w->pad_r, attr);
+dnnl_status_t dn_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, dnnl_alg_kind_t alg,
+                              const dn_md *src, const dn_md *weights, const dn_md *bias, const dn_md *dst,
+                              const dn_window *w, dnnl_primitive_attr_t attr) {
+    return dnnl_convolution_forward_primitive_desc_create(pd, e, prop, alg, dn_view(src), dn_view(weights),
+                                                          dn_view(bias), dn_view(dst), w->stride, w->dilation,
+                                                          w->pad_l, w->pad_r, attr);
 }
 
-dnnl_status_t dn_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *diff_src,
-                                    const dn_md *weights, const dn_md *diff_dst, const dn_window *w,
-                                    dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
-    return dnnl_convolution_backward_data_primitive_desc_create(pd, e, dnnl_convolution_direct, dn_view(diff_src),
-                                                                dn_view(weights), dn_view(diff_dst), w->stride,
-                                                                w->dilation, w->pad_l, w->pad_r, hint, attr);
+dnnl_status_t dn_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_alg_kind_t alg,
+                                    const dn_md *diff_src, const dn_md *weights, const dn_md *diff_dst,
+                                    const dn_window *w, dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
+    return dnnl_convolution_backward_data_primitive_desc_create(pd, e, alg, dn_view(diff_src), dn_view(weights),
+                                                                dn_view(diff_dst), w->stride, w->dilation, w->pad_l,
+                                                                w->pad_r, hint, attr);
 }
 
-dnnl_status_t dn_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *src,
-                                       const dn_md *diff_weights, const dn_md *diff_bias, const dn_md *diff_dst,
-                                       const dn_window *w, dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
-    return dnnl_convolution_backward_weights_primitive_desc_create(
-        pd, e, dnnl_convolution_direct, dn_view(src), dn_view(diff_weights), dn_view(diff_bias), dn_view(diff_dst),
-        w->stride, w->dilation, w->pad_l, w->pad_r, hint, attr);
+dnnl_status_t dn_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_alg_kind_t alg,
+                                       const dn_md *src, const dn_md *diff_weights, const dn_md *diff_bias,
+                                       const dn_md *diff_dst, const dn_window *w, dnnl_primitive_desc_t hint,
+                                       dnnl_primitive_attr_t attr) {
+    return dnnl_convolution_backward_weights_primitive_desc_create(pd, e, alg, dn_view(src), dn_view(diff_weights),
+                                                                   dn_view(diff_bias), dn_view(diff_dst), w->stride,
+                                                                   w->dilation, w->pad_l, w->pad_r, hint, attr);
 }
 
 dnnl_status_t dn_dense_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, const dn_md *src,
@@ -149,33 +150,34 @@ static dnnl_status_t finish(dnnl_status_t s, dnnl_primitive_desc_t *pd, const vo
     return s == dnnl_success ? dnnl_primitive_desc_create(pd, desc, attr, e, hint) : s;
 }
 
-dnnl_status_t dn_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, const dn_md *src,
-                              const dn_md *weights, const dn_md *bias, const dn_md *dst, const dn_window *w,
-                              dnnl_primitive_attr_t attr) {
+dnnl_status_t dn_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, dnnl_alg_kind_t alg,
+                              const dn_md *src, const dn_md *weights, const dn_md *bias, const dn_md *dst,
+                              const dn_window *w, dnnl_primitive_attr_t attr) {
     dnnl_convolution_desc_t d;
-    return finish(dnnl_dilated_convolution_forward_desc_init(&d, prop, dnnl_convolution_direct, dn_view(src),
-                                                             dn_view(weights), dn_view(bias), dn_view(dst), w->stride,
-                                                             w->dilation, w->pad_l, w->pad_r),
+    return finish(dnnl_dilated_convolution_forward_desc_init(&d, prop, alg, dn_view(src), dn_view(weights),
+                                                             dn_view(bias), dn_view(dst), w->stride, w->dilation,
+                                                             w->pad_l, w->pad_r),
                   pd, &d, e, NULL, attr);
 }
 
-dnnl_status_t dn_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *diff_src,
-                                    const dn_md *weights, const dn_md *diff_dst, const dn_window *w,
-                                    dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
+dnnl_status_t dn_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_alg_kind_t alg,
+                                    const dn_md *diff_src, const dn_md *weights, const dn_md *diff_dst,
+                                    const dn_window *w, dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
     dnnl_convolution_desc_t d;
-    return finish(dnnl_dilated_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, dn_view(diff_src),
-                                                                   dn_view(weights), dn_view(diff_dst), w->stride,
-                                                                   w->dilation, w->pad_l, w->pad_r),
+    return finish(dnnl_dilated_convolution_backward_data_desc_init(&d, alg, dn_view(diff_src), dn_view(weights),
+                                                                   dn_view(diff_dst), w->stride, w->dilation,
+                                                                   w->pad_l, w->pad_r),
                   pd, &d, e, hint, attr);
 }
 
-dnnl_status_t dn_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *src,
-                                       const dn_md *diff_weights, const dn_md *diff_bias, const dn_md *diff_dst,
-                                       const dn_window *w, dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
+dnnl_status_t dn_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_alg_kind_t alg,
+                                       const dn_md *src, const dn_md *diff_weights, const dn_md *diff_bias,
+                                       const dn_md *diff_dst, const dn_window *w, dnnl_primitive_desc_t hint,
+                                       dnnl_primitive_attr_t attr) {
     dnnl_convolution_desc_t d;
-    return finish(dnnl_dilated_convolution_backward_weights_desc_init(
-                      &d, dnnl_convolution_direct, dn_view(src), dn_view(diff_weights), dn_view(diff_bias),
-                      dn_view(diff_dst), w->stride, w->dilation, w->pad_l, w->pad_r),
+    return finish(dnnl_dilated_convolution_backward_weights_desc_init(&d, alg, dn_view(src), dn_view(diff_weights),
+                                                                      dn_view(diff_bias), dn_view(diff_dst),
+                                                                      w->stride, w->dilation, w->pad_l, w->pad_r),
                   pd, &d, e, hint, attr);
 }
 

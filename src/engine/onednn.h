@@ -29,13 +29,13 @@ bool dn_md_equal(const dn_md *a, const dn_md *b);
 typedef struct dn_window { dnnl_dims_t stride, dilation, pad_l, pad_r, kernel; } dn_window; /* H, W; dilation 0: none */
 
 /* Primitive descriptors; every pointer to a dn_md may be NULL where the primitive takes none. */
-dnnl_status_t dn_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, const dn_md *src,
+dnnl_status_t dn_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, dnnl_alg_kind_t alg, const dn_md *src,
                               const dn_md *weights, const dn_md *bias, const dn_md *dst, const dn_window *w,
                               dnnl_primitive_attr_t attr);
-dnnl_status_t dn_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *diff_src,
+dnnl_status_t dn_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_alg_kind_t alg, const dn_md *diff_src,
                                     const dn_md *weights, const dn_md *diff_dst, const dn_window *w,
                                     dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr);
-dnnl_status_t dn_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *src,
+dnnl_status_t dn_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_alg_kind_t alg, const dn_md *src,
                                        const dn_md *diff_weights, const dn_md *diff_bias, const dn_md *diff_dst,
                                        const dn_window *w, dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr);
 dnnl_status_t dn_dense_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, const dn_md *src,

@@ -209,6 +209,40 @@ static void masks_bf16(void **state) {
     for (size_t i = 0; i < COPI_COUNT(rules); i++) stays_zero(&rules[i], COP_PRECISION_BF16);
 }
 
+/* The same with images and channels enough for Winograd's algorithm, whose transforms read the padding too. */
+static void padding_of_wide_layers(void **state) {
+    (void)state;
+    cop_ctx *ctx = ctx_of_threads(1);
+    cop_graph *g;
+    test_ok(ctx, cop_graph_create(ctx, &g));
+    cop_conv_params p = cop_conv_params_default(21, 3), q = cop_conv_params_default(35, 3);
+    int x = cop_graph_relu(g, "relu1", cop_graph_conv(g, "conv1", cop_graph_input(g, "input", 3, 14, 14), &p));
+    x = cop_graph_relu(g, "relu2", cop_graph_conv(g, "conv2", x, &q));
+    x = cop_graph_flatten(g, "flatten", cop_graph_global_pool(g, "pool", x));
+    cop_graph_dense(g, "dense", x, 3, 1);
+    cop_net *net;
+    test_ok(ctx, cop_graph_build(g, 1, &net));
+    test_net_fill(net, 1);
+    test_net_mask(net, 4, 0.6);
+    subject s = subject_make(ctx, net, 9, COP_PRECISION_F32, 3);
+    copi_plan *plan = plan_for(&s, true);
+    copi_plan_set_optimizer(plan, &rules[2]);
+    double loss;
+    int64_t correct;
+    for (int t = 0; t < 30; t++) {
+        copi_step step = {.x = s.x, .label = s.label, .rate = 2e-3};
+        test_ok(ctx, copi_plan_step(plan, &step, &loss, &correct));
+    }
+    test_ok(ctx, copi_plan_pull(plan, net));
+    padding_stays_zero(plan, net);
+    for (int k = 0; k < net->params; k++)
+        if (net->param[k].mask) check_zeros(net->param[k].data, &net->param[k], "value");
+    copi_plan_destroy(plan);
+    subject_free(&s);
+    cop_net_destroy(net);
+    cop_ctx_destroy(ctx);
+}
+
 /* A mask pushed in the middle of training clears value, momentum and moments of what it takes. */
 static void mask_pushed_later(void **state) {
     (void)state;
@@ -238,6 +272,7 @@ static void mask_pushed_later(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(formulas), cmocka_unit_test(masks_f32),
-                                       cmocka_unit_test(masks_bf16), cmocka_unit_test(mask_pushed_later)};
+                                       cmocka_unit_test(masks_bf16), cmocka_unit_test(padding_of_wide_layers),
+                                       cmocka_unit_test(mask_pushed_later)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
