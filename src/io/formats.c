@@ -22,6 +22,16 @@ static cop_status write_safetensors(const cop_net *net, const char *path) {
     return copi_safetensors_save(net, NULL, path);
 }
 
+/* ONNX has no magic number: a ModelProto begins with its IR version, then who made it, opsets or the graph. */
+static bool looks_like_onnx(const uint8_t *bytes, size_t n) {
+    return n > 3 && bytes[0] == 0x08 && bytes[1] >= 3 && bytes[1] < 64 &&
+           strchr("\x12\x1a\x22\x3a\x42", bytes[2]) != NULL && bytes[2];
+}
+
+static cop_status write_onnx(const cop_net *net, const char *path) {
+    return copi_onnx_save(net, COPI_ONNX_DENSE, path);
+}
+
 static const struct {
     const char *ending;
     bool (*looks_like)(const uint8_t *bytes, size_t n); /* by its first bytes */
@@ -29,6 +39,7 @@ static const struct {
     cop_status (*write)(const cop_net *net, const char *path);
 } formats[] = {
     {".safetensors", looks_like_safetensors, read_safetensors, write_safetensors},
+    {".onnx", looks_like_onnx, copi_onnx_parse, write_onnx},
 };
 enum { FORMATS = (int)COPI_COUNT(formats) };
 

@@ -33,4 +33,17 @@ cop_status copi_safetensors_load(cop_ctx *ctx, const char *path, cop_net **net, 
 /** The same from bytes in memory; what the fuzzer drives. */
 cop_status copi_safetensors_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_net **net, copi_extras *extras);
 
+/** ONNX. path is where external data is looked for, NULL: nowhere. Supported ops: docs/onnx.md. Errors: FORMAT,
+ *  UNSUPPORTED (node, op and what would be read), VERSION, NOMEM, IO. */
+cop_status copi_onnx_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net);
+/** Write a net as ONNX: opset 13, IR 8, images [N,C,H,W], N open. SPARSE stores a kernel as a sparse initializer where that
+ *  is smaller. Dropout is left out; a gate becomes a Mul. Classes, normalization, masks and dense totals travel in the
+ *  file's metadata. Errors: IO, NOMEM, RANGE (weights that are not finite), UNSUPPORTED, ARG (names). */
+typedef enum copi_onnx_form { COPI_ONNX_DENSE, COPI_ONNX_SPARSE } copi_onnx_form;
+cop_status copi_onnx_save(const cop_net *net, copi_onnx_form form, const char *path);
+/** The ONNX ops that are read, for listings. */
+int copi_onnx_op_count(void);
+const char *copi_onnx_op_name(int op); /* NULL: no such number */
+const char *copi_onnx_op_help(int op);
+
 #endif

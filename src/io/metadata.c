@@ -226,7 +226,7 @@ static cop_status read_dense(cop_net *net, const json_t *strings) {
     return status;
 }
 
-static cop_status mask_zeros(cop_net *net, copi_param *p) {
+cop_status copi_param_mask_zeros(cop_net *net, copi_param *p) {
     uint8_t *mask = copi_param_mask(net, p);
     if (!mask) return COP_E_NOMEM;
     for (int64_t k = 0; k < p->count; k++) mask[k] = p->data[k] != 0;
@@ -242,7 +242,7 @@ static cop_status read_masks(cop_net *net, const json_t *strings) {
         if (!status && json_object_set_new(all, name, json_true())) status = copi_json_no_memory(net->ctx);
     }
     for (int i = 0; !status && i < net->params; i++) {
-        if (json_object_get(all, net->param[i].name)) status = mask_zeros(net, &net->param[i]);
+        if (json_object_get(all, net->param[i].name)) status = copi_param_mask_zeros(net, &net->param[i]);
     }
     json_decref(names);
     json_decref(all);

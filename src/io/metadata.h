@@ -24,5 +24,7 @@ cop_status copi_metadata_read_marks(cop_net *net, const json_t *strings);
 /** Are a parameter's numbers possible: finite, a variance not negative? Fails with status and names the first that
  *  isn't. */
 cop_status copi_param_check(cop_ctx *ctx, const copi_param *param, cop_status status);
+/** Mask what is 0, as a file means it that does not store zeros. Errors: NOMEM. */
+cop_status copi_param_mask_zeros(cop_net *net, copi_param *param);
 
 #endif

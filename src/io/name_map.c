@@ -51,8 +51,10 @@ cop_status copi_name_map_set(copi_name_map *map, const char *name, int number) {
         if (status) return status;
     }
     size_t at = slot_of(map, name);
-    if (!map->name[at]) map->used++;
-    map->name[at] = name;
+    if (!map->name[at]) {
+        map->name[at] = name;
+        map->used++;
+    }
     map->number[at] = number;
     return COP_OK;
 }

@@ -19,16 +19,19 @@ static bool grow_list(copi_onnx_reader *r) {
     return true;
 }
 
-void *copi_onnx_arena(copi_onnx_reader *r, size_t count, size_t size) {
-    size_t bytes, most;
+cop_status copi_onnx_warranted(copi_onnx_reader *r, size_t bytes) {
+    size_t most;
     if (!copi_mul(r->file_size, MEMORY_PER_BYTE, &most) || !copi_add(most, MEMORY_BASE, &most)) most = SIZE_MAX;
-    if (!copi_mul(count, size, &bytes) || bytes > most - r->memory) {
-        copi_fail(r->ctx, COP_E_NOMEM,
-                  "out of memory: constants of %zu x %zu bytes are more than a file of %zu warrants", count, size,
-                  r->file_size);
-        return NULL;
-    }
-    if (!grow_list(r)) return NULL;
+    if (bytes <= most - r->memory) return COP_OK;
+    return copi_fail(r->ctx, COP_E_NOMEM,
+                     "out of memory: %zu bytes of constants are more than a file of %zu warrants", bytes,
+                     r->file_size);
+}
+
+void *copi_onnx_arena(copi_onnx_reader *r, size_t count, size_t size) {
+    size_t bytes;
+    if (!copi_mul(count, size, &bytes)) bytes = SIZE_MAX;
+    if (copi_onnx_warranted(r, bytes) || !grow_list(r)) return NULL;
     void *block = copi_alloc(r->ctx, count ? count : 1, size);
     if (!block) return NULL;
     r->memory += bytes;

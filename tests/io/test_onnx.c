@@ -1,0 +1,287 @@
+/* ONNX in and out: what PyTorch's two exporters and tf2onnx wrote (fixtures/make/onnx_*.py) gives the frameworks' own
+ * outputs; what is written comes back as the same function; bad files fail with their status and words. */
+#include "check.h"
+#include "expect.h"
+#include "nets.h"
+
+#include "io/io.h"
+
+#include <dirent.h>
+
+#define FIXTURES "io/fixtures/onnx/"
+#define TOLERANCE                                                                                                    \
+    1e-5 /* of the largest output: both sides' float weights, the framework's float sums over < 1,000 terms */
+
+static char dir[256];
+
+static const char *in_dir(const char *name) {
+    static char path[512];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
+
+/* log_softmax of each row, in place of the framework's, which the import leaves out. */
+static void to_log_softmax(double *y, int64_t n, int64_t classes) {
+    for (int64_t i = 0; i < n; i++, y += classes) {
+        double sum = 0;
+        for (int64_t c = 0; c < classes; c++) sum += exp(y[c]);
+        for (int64_t c = 0; c < classes; c++) y[c] -= log(sum);
+    }
+}
+
+static void check_fixture(const char *name, double raw, bool log_softmax) {
+    cop_ctx *ctx = test_ctx();
+    char path[1024];
+    expectation e;
+    cop_net *net;
+    snprintf(path, sizeof path, FIXTURES "%s.expect", name);
+    expectation_read(ctx, path, &e);
+    snprintf(path, sizeof path, FIXTURES "%s.onnx", name);
+    test_ok(ctx, cop_net_load(ctx, path, &net));
+    expectation_meets(&e, net, raw, TOLERANCE, log_softmax ? to_log_softmax : NULL);
+    /* and again after a trip through our own writer, dense and sparse */
+    for (int form = COPI_ONNX_DENSE; form <= COPI_ONNX_SPARSE; form++) {
+        cop_net *back;
+        test_ok(ctx, copi_onnx_save(net, (copi_onnx_form)form, in_dir("again.onnx")));
+        test_ok(ctx, cop_net_load(ctx, in_dir("again.onnx"), &back));
+        expectation_meets(&e, back, raw, TOLERANCE, log_softmax ? to_log_softmax : NULL);
+        cop_net_destroy(back);
+    }
+    cop_net_destroy(net);
+    expectation_clear(&e);
+    test_ctx_destroy(ctx);
+}
+
+static void test_what_frameworks_export_is_computed_alike(void **state) {
+    (void)state;
+    static const char *const folders[] = {"torch1", "torch2", "tf2onnx", "keras3"};
+    int fixtures = 0;
+    for (size_t i = 0; i < COPI_COUNT(folders); i++) {
+        char path[256];
+        snprintf(path, sizeof path, FIXTURES "%s", folders[i]);
+        DIR *d = opendir(path);
+        assert_non_null(d);
+        for (const struct dirent *entry; (entry = readdir(d));) {
+            if (!copi_ends_with(entry->d_name, ".onnx")) continue;
+            char name[512];
+            snprintf(name, sizeof name, "%s/%.*s", folders[i], (int)strlen(entry->d_name) - 5, entry->d_name);
+            bool bytes = strstr(name, "tf2onnx/mobile") || strstr(name, "keras3/mobile");
+            check_fixture(name, bytes ? 255 : 1, strstr(name, "/view") != NULL);
+            fixtures++;
+        }
+        closedir(d);
+    }
+    assert_in_range(fixtures, 24, 100);
+}
+
+static void test_layers_have_the_names_people_know(void **state) {
+    (void)state;
+    static const struct {
+        const char *path, *layer;
+        copi_op op;
+    } known[] = {
+        {"torch1/lenet.onnx", "conv1", COPI_OP_CONV},
+        {"torch1/lenet.onnx", "fc2", COPI_OP_DENSE},
+        {"torch1/preact.onnx", "bn3", COPI_OP_BATCHNORM},
+        {"torch2/resnet.onnx", "layer2.down.0", COPI_OP_CONV},
+        {"torch2/lenet.onnx", "relu_1", COPI_OP_RELU},
+        {"torch1/lenet-dropout.onnx", "drop/Dropout", COPI_OP_DROPOUT},
+        {"tf2onnx/seed_like.onnx", "sequential/conv_a", COPI_OP_CONV},
+        {"tf2onnx/residual.onnx", "model/batch_normalization_2", COPI_OP_BATCHNORM},
+    };
+    for (size_t i = 0; i < COPI_COUNT(known); i++) {
+        cop_ctx *ctx = test_ctx();
+        char path[256];
+        cop_net *net;
+        snprintf(path, sizeof path, FIXTURES "%s", known[i].path);
+        test_ok(ctx, cop_net_load(ctx, path, &net));
+        int node = copi_net_find(net, known[i].layer);
+        assert_true(node > 0);
+        assert_int_equal(net->node[node].op, known[i].op);
+        cop_net_destroy(net);
+        test_ctx_destroy(ctx);
+    }
+}
+
+static void test_what_became_of_the_graph_is_said(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_net *net;
+    test_ok(ctx, cop_net_load(ctx, FIXTURES "torch1/view.onnx", &net));
+    assert_non_null(
+        strstr(net->provenance, "imported from ONNX (pytorch 1.13.0, opset 13): 20 nodes, 11 of them folded"));
+    assert_non_null(strstr(net->provenance, "LogSoftmax"));
+    assert_int_equal(net->normalized, 0);
+    cop_net_destroy(net);
+    test_ok(ctx, cop_net_load(ctx, FIXTURES "torch1/pools.onnx", &net));
+    assert_non_null(strstr(net->provenance, "images of [0,1] became the net's normalization"));
+    test_near(net->mean[1], 0.4, 1e-6, 0);
+    test_near(net->std[2], 0.3, 1e-6, 0);
+    cop_net_destroy(net);
+    test_ok(ctx, cop_net_load(ctx, FIXTURES "tf2onnx/mobile.onnx", &net));
+    assert_non_null(strstr(net->provenance, "images of [0,255]"));
+    test_near(net->mean[0], 0.5, 1e-6, 0);
+    test_near(net->std[0], 0.5, 1e-6, 0);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+/* Outputs of a net for the same images. */
+static double *outputs(const cop_net *net, int64_t n) {
+    int64_t in = ref_count(net, 0) * n, out = ref_count(net, net->nodes - 1) * n;
+    float *x = malloc((size_t)in * sizeof *x);
+    double *wide = malloc((size_t)in * sizeof *wide), *y = malloc((size_t)out * sizeof *y);
+    assert_true(x && wide && y);
+    test_fill_normal(99, x, in);
+    for (int64_t i = 0; i < in; i++) wide[i] = (double)x[i];
+    ref_run *r = ref_create(net, n);
+    ref_forward(r, wide);
+    memcpy(y, r->out[net->nodes - 1], (size_t)out * sizeof *y);
+    ref_destroy(r);
+    free(wide);
+    free(x);
+    return y;
+}
+
+static void same_function(const cop_net *a, const cop_net *b, double tolerance) {
+    int64_t n = 2, count = n * ref_count(a, a->nodes - 1);
+    assert_int_equal(count, n * ref_count(b, b->nodes - 1));
+    double *x = outputs(a, n), *y = outputs(b, n), largest = 0;
+    for (int64_t i = 0; i < count; i++) largest = fmax(largest, fabs(x[i]));
+    for (int64_t i = 0; i < count; i++) test_near(y[i], x[i], 0, tolerance * largest);
+    free(x);
+    free(y);
+}
+
+static void test_random_nets_come_back(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 24; seed++) {
+        cop_ctx *ctx = test_ctx();
+        cop_net *net = test_net_random(ctx, &(test_net_params){.seed = seed, .gates = seed % 4 == 0}), *back;
+        assert_non_null(net);
+        test_net_mask(net, seed, 0.6);
+        const char *names[16] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+        test_ok(ctx, copi_net_set_classes(net, names, net->classes));
+        test_ok(ctx, copi_net_note(net, "trained for %d epochs", (int)seed));
+        net->dense_parameters += 1000;
+        test_ok(ctx, copi_onnx_save(net, seed % 2 ? COPI_ONNX_SPARSE : COPI_ONNX_DENSE, in_dir("net.onnx")));
+        test_ok(ctx, cop_net_load(ctx, in_dir("net.onnx"), &back));
+        /* gates come back as batch-norms, whose arithmetic rounds otherwise; epsilon and slope are floats in the file
+         */
+        same_function(net, back, 1e-6);
+        assert_string_equal(back->class_name[1], "b");
+        assert_int_equal(back->dense_parameters, net->dense_parameters);
+        assert_non_null(strstr(back->provenance, "trained for"));
+        for (int i = 0; i < net->params; i++) {
+            const copi_param *p = &net->param[i];
+            if (p->kind == COPI_PARAM_GATE) continue;
+            int other = copi_net_find_param(back, p->name);
+            assert_true(other >= 0);
+            assert_memory_equal(p->data, back->param[other].data, (size_t)p->count * sizeof *p->data);
+            assert_int_equal(!p->mask, !back->param[other].mask);
+            if (p->mask) assert_memory_equal(p->mask, back->param[other].mask, (size_t)p->count);
+        }
+        cop_net_destroy(back);
+        cop_net_destroy(net);
+        test_ctx_destroy(ctx);
+    }
+}
+
+static void test_sparse_files_are_smaller(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_net *net;
+    uint8_t *bytes;
+    size_t dense, sparse;
+    test_ok(ctx, cop_net_preset(ctx, "lenet-300-100", 1, 28, 28, 10, 1, &net));
+    test_net_mask(net, 1, 0.95);
+    test_ok(ctx, copi_onnx_save(net, COPI_ONNX_DENSE, in_dir("d.onnx")));
+    test_ok(ctx, copi_onnx_save(net, COPI_ONNX_SPARSE, in_dir("s.onnx")));
+    test_ok(ctx, copi_read_file(ctx, in_dir("d.onnx"), 0, &bytes, &dense));
+    copi_free(ctx, bytes);
+    test_ok(ctx, copi_read_file(ctx, in_dir("s.onnx"), 0, &bytes, &sparse));
+    copi_free(ctx, bytes);
+    assert_true(dense > 4 * 266200);  /* every weight */
+    assert_true(sparse < dense / 10); /* one in twenty, at 4 + about 2.6 bytes */
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+static void test_full_disk(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_net *net;
+    test_ok(ctx, cop_net_load(ctx, FIXTURES "torch1/lenet.onnx", &net));
+    test_fails(ctx, copi_onnx_save(net, COPI_ONNX_DENSE, "/dev/full"), COP_E_IO, "/dev/full");
+    net->param[1].data[0] = NAN;
+    test_fails(ctx, cop_net_save(net, in_dir("nan.onnx")), COP_E_RANGE, "conv1.bias[0] is nan");
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+static void test_mangled_files_never_hurt(void **state) {
+    (void)state;
+    static const char *const paths[] = {FIXTURES "torch1/dense.onnx", FIXTURES "tf2onnx/mobile.onnx"};
+    for (size_t k = 0; k < COPI_COUNT(paths); k++) {
+        cop_ctx *ctx = test_ctx();
+        uint8_t *bytes;
+        size_t n;
+        cop_net *net;
+        test_ok(ctx, copi_read_file(ctx, paths[k], 0, &bytes, &n));
+        for (size_t cut = 0; cut < n; cut++) {
+            if (copi_onnx_parse(ctx, NULL, bytes, cut, &net)) assert_true(strlen(cop_error(ctx)) > 0);
+            cop_net_destroy(net); /* a cut between top-level fields may leave a whole model */
+        }
+        copi_rng rng = copi_rng_make(k, COPI_STREAM_TEST, 0);
+        for (int i = 0; i < 3000; i++) {
+            uint64_t at = copi_rng_below(&rng, n);
+            uint8_t old = bytes[at];
+            bytes[at] = (uint8_t)copi_rng_below(&rng, 256);
+            if (copi_onnx_parse(ctx, NULL, bytes, n, &net)) assert_true(strlen(cop_error(ctx)) > 0);
+            cop_net_destroy(net);
+            bytes[at] = old;
+        }
+        copi_free(ctx, bytes);
+        test_ctx_destroy(ctx);
+    }
+}
+
+static cop_status load_and_save(cop_ctx *ctx, void *user) {
+    cop_net *net;
+    cop_status status = cop_net_load(ctx, user, &net);
+    if (!status) status = copi_onnx_save(net, COPI_ONNX_SPARSE, in_dir("memory.onnx"));
+    cop_net_destroy(net);
+    return status;
+}
+
+static void test_memory_that_runs_out(void **state) {
+    (void)state;
+    static char path[] = FIXTURES "tf2onnx/seed_like.onnx";
+    assert_true(test_out_of_memory(load_and_save, path) > 100);
+}
+
+static int make_dir(void **state) {
+    (void)state;
+    test_dir_make(dir);
+    return 0;
+}
+
+static int remove_dir(void **state) {
+    (void)state;
+    test_dir_remove(dir);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_frameworks_export_is_computed_alike),
+        cmocka_unit_test(test_layers_have_the_names_people_know),
+        cmocka_unit_test(test_what_became_of_the_graph_is_said),
+        cmocka_unit_test(test_random_nets_come_back),
+        cmocka_unit_test(test_sparse_files_are_smaller),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_mangled_files_never_hurt),
+        cmocka_unit_test(test_memory_that_runs_out),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
