@@ -10,10 +10,16 @@ typedef enum copi_unit { COPI_UNIT_WEIGHT, COPI_UNIT_FILTER, COPI_UNIT_NEURON, C
 typedef struct copi_criterion {
     const char *name, *help;
     copi_unit unit;
-    /** Score the units of one layer; low scores go first. score [units]: one per weight (logical order), filter or
-     *  neuron. gradient: d loss / d param for criteria that use it, else NULL. */
-    void (*score)(const cop_net *net, const copi_node *node, const float *gradient, uint64_t seed, float *score);
+    unsigned ops;       /* the ops whose nodes it scores: COPI_OP_BIT(CONV) | ... */
+    bool uses_gradient; /* cop_prune must bring gradients */
+    /** Score the units of one layer; low scores go first. score [units]: one per weight (logical order), filter, neuron
+     *  or channel. gradient [count of the node's first parameter]: d loss / d parameter for criteria that use it, else
+     *  NULL. Masked weights are 0; whole units that were masked before are never chosen again, whatever their score.
+     *  Errors: NOMEM. */
+    cop_status (*score)(const cop_net *net, const copi_node *node, const float *gradient, uint64_t seed,
+                        float *score);
 } copi_criterion;
+#define COPI_OP_BIT(NAME) (1u << COPI_OP_##NAME)
 const copi_criterion *copi_criterion_find(const char *name); /* NULL: unknown */
 
 /** What cop_prune does once the gradient is at hand (prune knows no engine; cop_prune, in method, asks it for one where
@@ -21,14 +27,20 @@ const copi_criterion *copi_criterion_find(const char *name); /* NULL: unknown */
 cop_status copi_prune(cop_net *net, const cop_prune_params *params, const float *const *gradient,
                       cop_prune_report *report);
 
-/** Indices of the k lowest of score [n] are set to 0 in keep [n] (others 1); ties go to the lower index. O(n). */
+/** Indices of the k lowest of score [n], which holds no NaN, are set to 0 in keep [n] (others 1); ties go to the lower
+ *  index. O(n). scratch: copi_lowest_scratch(n) floats (n are always enough), or NULL: slower. */
 void copi_lowest(const float *score, int64_t n, int64_t k, uint8_t *keep, float *scratch);
-/** The value of rank k (0-based) of x [n]; x is left unchanged; scratch may be NULL or hold at least n floats. */
+int64_t copi_lowest_scratch(int64_t n);
+/** The value of rank k (0-based, in [0,n)) of x [n]; x is left unchanged. O(n). Without memory for its scratch it is only
+ *  slower. */
 float copi_select(cop_ctx *ctx, const float *x, int64_t n, int64_t k);
 
-/** Mask one output unit (filter o of a conv, neuron o of a dense) whole: weights, bias, following batch-norm. */
+/** Mask one output unit (filter o of a conv, neuron o of a dense) whole: weights, bias, and the scale and shift of every
+ *  batch-norm it reaches before the next add, conv or dense, so that what they read is exactly 0. Errors: ARG (not a unit
+ *  of a conv or dense), NOMEM. */
 cop_status copi_mask_unit(cop_net *net, int node, int64_t unit);
-/** Is output channel c of node exactly 0 for every input, by masks and zeros? What shrink removes. */
+/** Is output channel `unit` of node exactly 0 for every input, by the zeros of its own parameters and of those between it
+ *  and the convs and denses before it? shrink removes these, and more: what follows from dead inputs too. */
 bool copi_unit_dead(const cop_net *net, int node, int64_t unit);
 
 /** Channels that must be kept or removed together: one group lists (node, channel) members. METHODS section 4. */

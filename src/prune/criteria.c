@@ -1,0 +1,31 @@
+/* The list of criteria. */
+#include "prune/criteria.h"
+
+#include <string.h>
+
+static const copi_criterion *const criteria[] = {
+#define X(symbol) &copi_criterion_##symbol,
+#include "prune/criteria.def"
+#undef X
+};
+
+int cop_criterion_count(void) { return (int)COPI_COUNT(criteria); }
+
+const char *cop_criterion_name(int criterion) {
+    return criterion < 0 || criterion >= cop_criterion_count() ? NULL : criteria[criterion]->name;
+}
+
+const char *cop_criterion_help(int criterion) {
+    return criterion < 0 || criterion >= cop_criterion_count() ? NULL : criteria[criterion]->help;
+}
+
+const copi_criterion *copi_criterion_find(const char *name) {
+    for (size_t i = 0; name && i < COPI_COUNT(criteria); i++)
+        if (!strcmp(criteria[i]->name, name)) return criteria[i];
+    return NULL;
+}
+
+copi_rows copi_rows_of(const cop_net *net, const copi_node *node) {
+    const copi_param *weight = copi_node_slot(net, node, COPI_WEIGHT);
+    return (copi_rows){weight->shape[0], weight->count / weight->shape[0], weight->data};
+}

@@ -1,0 +1,49 @@
+#include "prune/criteria.h"
+
+#include <math.h>
+
+static bool all_zero(const float *row, int64_t length) {
+    for (int64_t j = 0; j < length; j++)
+        if (row[j] != 0) return false;
+    return true;
+}
+
+static double distance(const float *a, const float *b, int64_t length) {
+    double sum = 0;
+    for (int64_t j = 0; j < length; j++) {
+        double d = (double)a[j] - b[j];
+        sum += d * d;
+    }
+    return sqrt(sum);
+}
+
+/* s[o] = sum_p ||w[o] - w[p]||: filters near the geometric median of the layer's can be replaced by the others (He et al.
+ * 2019, arXiv:1811.00250). Filters that are gone (all zero) are no longer among the others, and score 0. */
+static cop_status score(const cop_net *net, const copi_node *node, const float *gradient, uint64_t seed,
+                        float *score_of) {
+    (void)gradient;
+    (void)seed;
+    copi_rows r = copi_rows_of(net, node);
+    uint8_t *gone = copi_alloc(net->ctx, (size_t)r.rows, 1);
+    double *sum = copi_alloc(net->ctx, (size_t)r.rows, sizeof *sum);
+    cop_status status = gone && sum ? COP_OK : COP_E_NOMEM;
+    for (int64_t o = 0; !status && o < r.rows; o++) gone[o] = all_zero(r.weight + o * r.length, r.length);
+    for (int64_t o = 0; !status && o < r.rows; o++) {
+        for (int64_t p = o + 1; !gone[o] && p < r.rows; p++) {
+            if (gone[p]) continue;
+            double d = distance(r.weight + o * r.length, r.weight + p * r.length, r.length);
+            sum[o] += d;
+            sum[p] += d;
+        }
+        score_of[o] = (float)sum[o];
+    }
+    copi_free(net->ctx, gone);
+    copi_free(net->ctx, sum);
+    return status;
+}
+
+const copi_criterion copi_criterion_fpgm = {.name = "fpgm",
+                                            .help = "conv filters by their distance to all others (geometric median)",
+                                            .unit = COPI_UNIT_FILTER,
+                                            .ops = COPI_OP_BIT(CONV),
+                                            .score = score};

@@ -1,0 +1,363 @@
+/* Pruning by a criterion: rank the units of every layer, choose the lowest, mask them. A unit is a weight, or a set of
+ * coupled channels (for plain chains: one filter or neuron); layers whose channels are coupled rank as one layer. */
+#include "prune/rules.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct layer {
+    int node;       /* the first of those that rank together */
+    int64_t at, n;  /* its units are [at, at + n) */
+    int64_t masked; /* of them, masked before */
+} layer;
+
+typedef struct ranking {
+    cop_ctx *ctx;
+    cop_net *net;
+    const copi_criterion *criterion;
+    const cop_prune_params *params;
+    layer *layer;      /* [layers] */
+    int layers;
+    int64_t units;
+    float *score;      /* [units]; -infinity: masked before; infinity: must stay */
+    uint8_t *keep;     /* [units] */
+    float *scratch;    /* of copi_lowest */
+    /* structured criteria only: */
+    copi_links links;
+    int64_t *unit;     /* [channels] of the sets' roots: number of its unit + 1; 0: not ranked; FIXED */
+    int *together;     /* [nodes] union-find: nodes that rank together */
+    int64_t *weight;   /* [units] filters or neurons in it */
+} ranking;
+#define FIXED (-1)
+
+cop_prune_params cop_prune_params_default(void) {
+    return (cop_prune_params){.criterion = "magnitude", .scope = "layer", .keep = 1};
+}
+
+static void clear(ranking *r) {
+    copi_links_clear(&r->links);
+    copi_free(r->ctx, r->layer);
+    copi_free(r->ctx, r->score);
+    copi_free(r->ctx, r->keep);
+    copi_free(r->ctx, r->scratch);
+    copi_free(r->ctx, r->unit);
+    copi_free(r->ctx, r->together);
+    copi_free(r->ctx, r->weight);
+}
+
+static const char *unit_word(const ranking *r) {
+    static const char *const words[] = {[COPI_UNIT_WEIGHT] = "weights",
+                                        [COPI_UNIT_FILTER] = "filters",
+                                        [COPI_UNIT_NEURON] = "neurons",
+                                        [COPI_UNIT_CHANNEL] = "channels"};
+    return words[r->criterion->unit];
+}
+
+static bool ranks(const ranking *r, int node) { return r->criterion->ops >> r->net->node[node].op & 1u; }
+
+static const float *gradient_of(const ranking *r, int node, const float *const *gradient) {
+    return r->criterion->uses_gradient ? gradient[r->net->node[node].param[0]] : NULL;
+}
+
+static cop_status allocate(ranking *r, int64_t units) {
+    size_t n = (size_t)units + 1, scratch = (size_t)copi_lowest_scratch(units) + 1;
+    r->units = units;
+    r->score = copi_alloc(r->ctx, n, sizeof *r->score);
+    r->keep = copi_alloc(r->ctx, n, sizeof *r->keep);
+    r->scratch = copi_alloc(r->ctx, scratch, sizeof *r->scratch);
+    return r->score && r->keep && r->scratch ? COP_OK : COP_E_NOMEM;
+}
+
+/* Score one node's units; a score that is no number says that the net has diverged. */
+static cop_status score_node(const ranking *r, int node, const float *const *gradient, float *score, int64_t n) {
+    const copi_node *at = &r->net->node[node];
+    cop_status status = r->criterion->score(r->net, at, gradient_of(r, node, gradient), r->params->seed, score);
+    if (status) return status;
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(score[i]))
+            return copi_fail(r->ctx, COP_E_RANGE, "%s: '%s' scores %g at %lld of its %s; its weights are damaged",
+                             r->criterion->name, at->name, (double)score[i], (long long)i, unit_word(r));
+    return COP_OK;
+}
+
+/* -- weights: each is a unit, each node a layer -- */
+
+static cop_status rank_weights(ranking *r, const float *const *gradient) {
+    int64_t units = 0;
+    for (int n = 0; n < r->net->nodes; n++) {
+        if (!ranks(r, n)) continue;
+        int64_t count = copi_node_slot(r->net, &r->net->node[n], COPI_WEIGHT)->count;
+        r->layer[r->layers++] = (layer){.node = n, .at = units, .n = count};
+        units += count;
+    }
+    cop_status status = allocate(r, units);
+    for (int i = 0; !status && i < r->layers; i++) {
+        layer *l = &r->layer[i];
+        const copi_param *p = copi_node_slot(r->net, &r->net->node[l->node], COPI_WEIGHT);
+        status = score_node(r, l->node, gradient, r->score + l->at, l->n);
+        for (int64_t j = 0; p->mask && j < l->n; j++) {
+            if (p->mask[j]) continue;
+            r->score[l->at + j] = -INFINITY;
+            l->masked++;
+        }
+    }
+    return status;
+}
+
+static cop_status mask_weights(ranking *r) {
+    for (int i = 0; i < r->layers; i++) { /* first all that could fail */
+        const layer *l = &r->layer[i];
+        copi_param *p = copi_node_slot(r->net, &r->net->node[l->node], COPI_WEIGHT);
+        if (memchr(r->keep + l->at, 0, (size_t)l->n) && !copi_param_mask(r->net, p)) return COP_E_NOMEM;
+    }
+    for (int i = 0; i < r->layers; i++) {
+        const layer *l = &r->layer[i];
+        copi_param *p = copi_node_slot(r->net, &r->net->node[l->node], COPI_WEIGHT);
+        if (p->mask) memcpy(p->mask, r->keep + l->at, (size_t)l->n); /* what was masked is not kept either */
+        for (int64_t j = 0; p->mask && j < l->n; j++)
+            if (!p->mask[j]) p->data[j] = 0;
+    }
+    return COP_OK;
+}
+
+/* -- structures: each set of coupled channels is a unit -- */
+
+static int together(const ranking *r, int node) {
+    while (r->together[node] != node) node = r->together[node];
+    return node;
+}
+
+static int64_t *unit_of(ranking *r, int node, int64_t c) {
+    return &r->unit[copi_links_root(&r->links, r->links.first[node] + c)];
+}
+
+/* Sets that reach the input or the output stay. */
+static void find_fixed(ranking *r) {
+    for (int n = 0; n < r->net->nodes; n++)
+        if (copi_rule_get(r->net->node[n].op)->fixed || n == r->net->nodes - 1)
+            for (int64_t c = 0; c < copi_channels(&r->net->node[n]); c++) *unit_of(r, n, c) = FIXED;
+}
+
+/* Nodes that share a set rank together, under the first of them. For the time being, unit holds a set's first node + 1. */
+static void find_layers(ranking *r) {
+    for (int n = 0; n < r->net->nodes; n++)
+        for (int64_t c = 0; ranks(r, n) && c < copi_channels(&r->net->node[n]); c++) {
+            int64_t *first = unit_of(r, n, c);
+            if (*first == FIXED) continue;
+            if (!*first) *first = n + 1;
+            int a = together(r, (int)*first - 1), b = together(r, n);
+            r->together[a < b ? b : a] = a < b ? a : b;
+        }
+}
+
+/* Number the sets layer by layer, in the order in which they are first met. */
+static cop_status number_units(ranking *r) {
+    int64_t units = 0;
+    for (int first = 0; first < r->net->nodes; first++) {
+        if (together(r, first) != first || !ranks(r, first)) continue;
+        layer l = {.node = first, .at = units};
+        for (int n = first; n < r->net->nodes; n++) {
+            if (!ranks(r, n) || together(r, n) != first) continue;
+            for (int64_t c = 0; c < copi_channels(&r->net->node[n]); c++) {
+                int64_t *unit = unit_of(r, n, c);
+                if (*unit == n + 1) *unit = -2 - units++; /* negative: numbered */
+            }
+        }
+        l.n = units - l.at;
+        if (l.n) r->layer[r->layers++] = l;
+    }
+    for (int64_t c = 0; c < r->links.first[r->net->nodes]; c++)
+        if (r->unit[c] < FIXED) r->unit[c] = -1 - r->unit[c];
+    return allocate(r, units);
+}
+
+/* A unit's score is the sum over its members; it counts as masked when all of them are. */
+static cop_status score_units(ranking *r, const float *const *gradient) {
+    int64_t most = 1;
+    for (int n = 0; n < r->net->nodes; n++)
+        if (copi_channels(&r->net->node[n]) > most) most = copi_channels(&r->net->node[n]);
+    float *score = copi_alloc(r->ctx, (size_t)most, sizeof *score);
+    r->weight = copi_alloc(r->ctx, (size_t)r->units + 1, sizeof *r->weight);
+    cop_status status = score && r->weight ? COP_OK : COP_E_NOMEM;
+    memset(r->keep, 0, (size_t)r->units); /* here: 1 when a member is not masked */
+    for (int n = 0; !status && n < r->net->nodes; n++) {
+        if (!ranks(r, n)) continue;
+        const copi_node *node = &r->net->node[n];
+        status = score_node(r, n, gradient, score, copi_channels(node));
+        for (int64_t c = 0; !status && c < copi_channels(node); c++) {
+            int64_t u = *unit_of(r, n, c) - 1;
+            if (u < 0) continue;
+            r->score[u] += score[c];
+            r->weight[u]++;
+            if (!copi_rule_get(node->op)->masked(r->net, node, c)) r->keep[u] = 1;
+        }
+    }
+    for (int i = 0; !status && i < r->layers; i++)
+        for (int64_t u = r->layer[i].at; u < r->layer[i].at + r->layer[i].n; u++) {
+            if (r->keep[u]) continue;
+            r->score[u] = -INFINITY;
+            r->layer[i].masked++;
+        }
+    copi_free(r->ctx, score);
+    return status;
+}
+
+static cop_status rank_structures(ranking *r, const float *const *gradient) {
+    cop_status status = copi_links_make(&r->links, r->net);
+    if (status) return status;
+    copi_links_bundle_all(&r->links);
+    r->unit = copi_alloc(r->ctx, (size_t)r->links.first[r->net->nodes], sizeof *r->unit);
+    r->together = copi_alloc(r->ctx, (size_t)r->net->nodes, sizeof *r->together);
+    if (!r->unit || !r->together) return COP_E_NOMEM;
+    for (int n = 0; n < r->net->nodes; n++) r->together[n] = n;
+    find_fixed(r);
+    find_layers(r);
+    status = number_units(r);
+    return status ? status : score_units(r, gradient);
+}
+
+static bool chosen(ranking *r, int node, int64_t c) {
+    int64_t unit = *unit_of(r, node, c);
+    return unit > 0 && !r->keep[unit - 1];
+}
+
+/* All members of a unit that have parameters are masked: kernels, biases, batch-norms. */
+static cop_status mask_structures(ranking *r) {
+    for (int n = 0; n < r->net->nodes; n++) { /* first all that could fail */
+        const copi_node *node = &r->net->node[n];
+        bool any = false;
+        for (int64_t c = 0; copi_rule_get(node->op)->mask && !any && c < copi_channels(node); c++)
+            any = chosen(r, n, c);
+        for (int slot = 0; any && slot < COPI_SLOTS; slot++) {
+            copi_param *p = copi_node_slot(r->net, node, slot);
+            if (p && copi_param_counts(p->kind) && !copi_param_mask(r->net, p)) return COP_E_NOMEM;
+        }
+    }
+    for (int n = 0; n < r->net->nodes; n++) {
+        const copi_node *node = &r->net->node[n];
+        const copi_rule *rule = copi_rule_get(node->op);
+        for (int64_t c = 0; rule->mask && c < copi_channels(node); c++) {
+            cop_status status = chosen(r, n, c) ? rule->mask(r->net, node, c) : COP_OK;
+            if (status) return status;
+        }
+    }
+    return COP_OK;
+}
+
+/* -- choosing -- */
+
+/* How many of n the asked share is; never more than asked. The small term forgives the rounding of share * n. */
+static int64_t share_of(double share, int64_t n) { return (int64_t)(share * (double)n + 1e-6); }
+
+/* Each layer gives its share. */
+static cop_status choose_by_layer(ranking *r) {
+    int64_t least = r->params->keep;
+    const layer *worst = NULL;
+    for (int i = 0; i < r->layers; i++) {
+        layer *l = &r->layer[i];
+        int64_t k = share_of(r->params->sparsity, l->n);
+        if (k <= l->masked) k = l->masked; /* nothing new goes, whatever is left */
+        else if (l->n - k < least && (!worst || l->n < worst->n)) worst = l;
+        copi_lowest(r->score + l->at, l->n, k, r->keep + l->at, r->scratch);
+    }
+    if (!worst) return COP_OK;
+    int64_t most = worst->n > least ? worst->n - least : 0;
+    return copi_fail(r->ctx, COP_E_REFUSED,
+                     "%s: '%s' has %lld %s, sparsity %g would leave %lld, at least %lld must stay; up to %.9g works",
+                     r->criterion->name, r->net->node[worst->node].name, (long long)worst->n, unit_word(r),
+                     r->params->sparsity, (long long)(worst->n - share_of(r->params->sparsity, worst->n)),
+                     (long long)least, (double)most / (double)worst->n);
+}
+
+/* The lowest of all layers together; but first each layer's best are set apart. */
+static cop_status choose_globally(ranking *r) {
+    int64_t masked = 0, stay = 0;
+    const layer *tightest = NULL;
+    for (int i = 0; i < r->layers; i++) {
+        layer *l = &r->layer[i];
+        int64_t may_go = l->n > r->params->keep ? l->n - r->params->keep : 0;
+        copi_lowest(r->score + l->at, l->n, may_go, r->keep + l->at, r->scratch);
+        for (int64_t u = l->at; u < l->at + l->n; u++) {
+            if (!r->keep[u] || r->score[u] == -INFINITY) continue;
+            r->score[u] = INFINITY;
+            stay++;
+        }
+        masked += l->masked;
+        if (!tightest || l->n < tightest->n) tightest = l;
+    }
+    int64_t k = share_of(r->params->sparsity, r->units);
+    if (k <= masked)
+        k = masked;
+    else if (k > r->units - stay)
+        return copi_fail(r->ctx, COP_E_REFUSED,
+                         "%s: sparsity %g would take %lld of all %lld %s, but each of %d layers keeps %lld ('%s' has "
+                         "%lld); up to %.9g works",
+                         r->criterion->name, r->params->sparsity, (long long)k, (long long)r->units, unit_word(r),
+                         r->layers, (long long)r->params->keep, r->net->node[tightest->node].name,
+                         (long long)tightest->n, (double)(r->units - stay) / (double)r->units);
+    copi_lowest(r->score, r->units, k, r->keep, r->scratch);
+    return COP_OK;
+}
+
+static const char *name_at(int i, const void *user) {
+    (void)user;
+    return cop_criterion_name(i);
+}
+
+static cop_status check(cop_ctx *ctx, const cop_prune_params *p, const copi_criterion **criterion) {
+    *criterion = copi_criterion_find(p->criterion);
+    if (!*criterion) {
+        const char *given = p->criterion ? p->criterion : "";
+        const char *nearest = copi_nearest(given, cop_criterion_count(), name_at, NULL);
+        return copi_fail(ctx, COP_E_NOT_FOUND, "no criterion is named '%s'%s%s%s", given,
+                         nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    }
+    if (!p->scope || (strcmp(p->scope, "layer") && strcmp(p->scope, "global")))
+        return copi_fail(ctx, COP_E_ARG, "scope '%s' is neither 'layer' nor 'global'", p->scope ? p->scope : "");
+    if (!(p->sparsity >= 0 && p->sparsity < 1))
+        return copi_fail(ctx, COP_E_RANGE, "sparsity %g: at least 0, less than 1", p->sparsity);
+    if (p->keep < 1)
+        return copi_fail(ctx, COP_E_RANGE, "keep %lld: at least 1 unit stays in every layer", (long long)p->keep);
+    return COP_OK;
+}
+
+static void fill_report(const ranking *r, cop_prune_report *report) {
+    for (int64_t u = 0; u < r->units; u++) {
+        int64_t weight = r->weight ? r->weight[u] : 1;
+        report->ranked += weight;
+        if (!r->keep[u]) report->removed += weight;
+    }
+    cop_net_info info;
+    cop_net_get_info(r->net, &info);
+    report->asked = r->params->sparsity;
+    report->obtained = info.sparsity;
+}
+
+static cop_status run(ranking *r, const float *const *gradient) {
+    bool weights = r->criterion->unit == COPI_UNIT_WEIGHT;
+    r->layer = copi_alloc(r->ctx, (size_t)r->net->nodes, sizeof *r->layer);
+    if (!r->layer) return COP_E_NOMEM;
+    cop_status status = weights ? rank_weights(r, gradient) : rank_structures(r, gradient);
+    if (status) return status;
+    if (!r->layers && r->params->sparsity > 0)
+        return copi_fail(r->ctx, COP_E_REFUSED,
+                         "%s: the net has no %s that could go: those of the output and those tied to the input stay",
+                         r->criterion->name, unit_word(r));
+    status = strcmp(r->params->scope, "layer") ? choose_globally(r) : choose_by_layer(r);
+    if (status) return status;
+    return weights ? mask_weights(r) : mask_structures(r);
+}
+
+cop_status copi_prune(cop_net *net, const cop_prune_params *params, const float *const *gradient,
+                      cop_prune_report *report) {
+    if (report) *report = (cop_prune_report){0};
+    ranking r = {.ctx = net->ctx, .net = net, .params = params};
+    cop_status status = check(net->ctx, params, &r.criterion);
+    if (status) return status;
+    if (r.criterion->uses_gradient && !gradient)
+        return copi_fail(net->ctx, COP_E_ARG, "%s looks at gradients: it needs data", r.criterion->name);
+    status = run(&r, gradient);
+    if (!status && report) fill_report(&r, report);
+    clear(&r);
+    return status;
+}
