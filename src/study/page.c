@@ -129,6 +129,13 @@ static void part_about(page *p) {
     html(p, " classes");
 }
 
+/* "± 0.003", or nothing where no spread is known. */
+static words plus_minus(copi_spread s) {
+    words w = {{0}};
+    if (!isnan(s.std)) snprintf(w.text, sizeof w.text, "\xc2\xb1 %.3f", s.std);
+    return w;
+}
+
 static void card(const page *p, const char *what, const char *figure, const char *unit) {
     html(p, "<div><p class=\"what\">");
     escape(p, what);
@@ -148,25 +155,25 @@ static void part_cards(page *p) {
     if (f->best >= 0) {
         const copi_setting *s = &f->setting[f->best];
         const cop_point *best = &copi_setting_best(s)->p;
-        card(p, "Best point by score, chosen on validation", spread(s->score, 3).text, "score");
+        card(p, "Best score, chosen on validation", fraction(s->score.mean, 3).text, plus_minus(s->score).text);
         copi_buffer_printf(p->b, "%.2f %% sparse at test accuracy %s: ", 100 * s->sparsity.mean,
                            spread(s->test, 3).text);
         escape(p, copi_setting_label(s, label));
         copi_buffer_printf(p->b, ". %s parameters and %s MACs an image are left.", grouped(best->nonzero).text,
                            scaled((double)best->macs_effective).text);
     } else {
-        card(p, "Best point by score", "\xe2\x80\x93", "");
+        card(p, "Best score", "\xe2\x80\x93", "");
         copi_buffer_printf(p->b, "No point holds the floor of %.2f.", p->r->floor);
     }
     card_end(p);
     if (f->dense >= 0) {
         const copi_setting *s = &f->setting[f->dense];
         const cop_point *dense = &copi_setting_point(s)->p;
-        card(p, "Dense net", spread(s->test, 3).text, "accuracy");
+        card(p, "Accuracy of the dense net", fraction(s->test.mean, 3).text, plus_minus(s->test).text);
         copi_buffer_printf(p->b, "%s parameters, %s MACs, %g epochs", grouped(dense->parameters).text,
                            scaled((double)dense->macs).text, dense->epochs);
     } else {
-        card(p, "Dense net", "\xe2\x80\x93", "");
+        card(p, "Accuracy of the dense net", "\xe2\x80\x93", "");
         html(p, "not trained yet");
     }
     card_end(p);

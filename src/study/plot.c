@@ -43,14 +43,20 @@ const copi_style *copi_style_of(const char *method) {
 
 /* ------------------------------------------------------------------------------------------------- script -- */
 
-/* A gnuplot string in single quotes. */
-static void quoted(copi_buffer *b, const char *text) {
+#define TITLE_MAX 84 /* bytes of a study's name that fit across the picture */
+
+/* A gnuplot string in single quotes; at most so many bytes, cut between letters. */
+static void quoted(copi_buffer *b, const char *text, size_t most) {
+    size_t n = strlen(text);
+    bool cut = n > most;
+    if (cut) n = most;
+    while (cut && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80) n--;
     copi_buffer_text(b, "'");
-    for (; *text; text++) {
-        if (*text == '\'') copi_buffer_text(b, "'");
-        copi_buffer_add(b, (unsigned char)*text < 0x20 ? " " : text, 1);
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] == '\'') copi_buffer_text(b, "'");
+        copi_buffer_add(b, (unsigned char)text[i] < 0x20 ? " " : &text[i], 1);
     }
-    copi_buffer_text(b, "'");
+    copi_buffer_text(b, cut ? "...'" : "'");
 }
 
 copi_range copi_accuracy_range(const copi_figures *f, double least) {
@@ -119,7 +125,7 @@ static void axes(copi_buffer *b, const copi_results *r, const copi_figures *f) {
                        "set key outside bottom center horizontal samplen 1 width 1 height 1 reverse Left noenhanced\n"
                        "set tmargin 4\nset rmargin 3\nset label 1 ",
                        y.low, y.high, y.step);
-    quoted(b, r->meta.name);
+    quoted(b, r->meta.name, TITLE_MAX);
     copi_buffer_text(b, " at graph 0, screen 0.955 left font ',17' noenhanced\n"
                         "set label 2 'hollow: pruned only; filled: trained on after pruning; grey: the frontier, chosen on "
                         "validation' at graph 0, screen 0.905 left textcolor rgb '#666666' noenhanced\n");
@@ -142,7 +148,7 @@ static void plot_method(copi_buffer *b, const copi_figures *f, int m, bool hollo
             copi_buffer_text(b, " notitle"); /* one entry a method */
         } else {
             copi_buffer_text(b, " title ");
-            quoted(b, f->method[m].name);
+            quoted(b, f->method[m].name, SIZE_MAX);
         }
     }
 }
@@ -247,7 +253,7 @@ static cop_status draw(const copi_results *r, const char *dir) {
     copi_buffer enter;
     copi_buffer_init(&enter, r->ctx);
     copi_buffer_text(&enter, "cd ");
-    quoted(&enter, dir);
+    quoted(&enter, dir, SIZE_MAX);
     copi_buffer_text(&enter, "; out = '" DRAWN "'");
     bool ready = !enter.failed;
     for (int i = 0; i < 2; i++) {

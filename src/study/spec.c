@@ -244,24 +244,32 @@ static const copi_key study_keys[] = {
     {NULL}};
 static const copi_schema study_schema = {.what = "study", .keys = study_keys, .check = check_study};
 
-cop_status copi_spec_load(cop_ctx *ctx, const char *path, copi_spec *spec) {
+cop_status copi_spec_parse(cop_ctx *ctx, const char *path, const char *text, size_t n, copi_spec *spec) {
     *spec = (copi_spec){.ctx = ctx, .dense.r = cop_recipe_default(), .score.floor = 0.60};
     spec->data.validation = cop_data_options_default().validation;
     spec->dense.r.distil_share = 0;   /* distilling is asked for by its share */
     spec->dense.r.evaluate_every = 1; /* the page draws validation curves */
+    spec->path = copi_strdup(ctx, path);
+    spec->text = copi_alloc(ctx, n + 1, 1);
+    spec->seeds.v = copi_alloc(ctx, 1, sizeof *spec->seeds.v);
+    cop_status status = spec->path && spec->text && spec->seeds.v ? COP_OK : COP_E_NOMEM;
+    if (!status) {
+        memcpy(spec->text, text, n);
+        spec->seeds.v[0] = 1;
+        spec->seeds.n = 1;
+        status = copi_yaml_read(ctx, path, text, n, &study_schema, spec);
+    }
+    if (status) copi_spec_clear(spec);
+    return status;
+}
+
+cop_status copi_spec_load(cop_ctx *ctx, const char *path, copi_spec *spec) {
+    *spec = (copi_spec){0};
     uint8_t *bytes = NULL;
     size_t n = 0;
     cop_status status = copi_read_file(ctx, path, (size_t)1 << 20, &bytes, &n);
-    if (status) return status;
-    spec->text = (char *)bytes;
-    if (!(spec->path = copi_strdup(ctx, path)) || !(spec->seeds.v = copi_alloc(ctx, 1, sizeof *spec->seeds.v))) {
-        copi_spec_clear(spec);
-        return COP_E_NOMEM;
-    }
-    spec->seeds.v[0] = 1;
-    spec->seeds.n = 1;
-    status = copi_yaml_read(ctx, path, spec->text, n, &study_schema, spec);
-    if (status) copi_spec_clear(spec);
+    if (!status) status = copi_spec_parse(ctx, path, (const char *)bytes, n, spec);
+    copi_free(ctx, bytes);
     return status;
 }
 

@@ -125,6 +125,8 @@ typedef struct copi_spec {
 /** Read and check a study file. Relative paths in it are taken from the file's folder where they exist there, else as
  *  given. Errors: IO, FORMAT, NOMEM. *spec is cleared on failure. */
 cop_status copi_spec_load(cop_ctx *ctx, const char *path, copi_spec *spec);
+/** The same from its text; path is for errors and for resolving paths. What the fuzzer drives. */
+cop_status copi_spec_parse(cop_ctx *ctx, const char *path, const char *text, size_t n, copi_spec *spec);
 void copi_spec_clear(copi_spec *spec);
 bool copi_spec_is_preset(const copi_spec *spec);
 /** Everything that decides the dense net but data and seed, as text. */
