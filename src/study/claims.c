@@ -20,8 +20,8 @@ const char *copi_verdict_name(copi_verdict verdict) {
 typedef struct facts {
     const copi_results *r;
     const copi_figures *f;
-    double dense;           /* test accuracy of the dense net */
-    copi_claim *claim;      /* the one being decided */
+    double dense;      /* test accuracy of the dense net */
+    copi_claim *claim; /* the one being decided */
 } facts;
 
 static bool is(const copi_setting *s, const char *method) {
@@ -117,8 +117,10 @@ static curve one_shot(const facts *x, const char *method, double at) {
         if (!dense && (!is(s, method) || round_of(s) != 0)) continue;
         double sparsity = s->sparsity.mean;
         if (!dense) c.last = fmax(c.last, sparsity);
-        bool same_left = left && sparsity == left->sparsity.mean, same_right = right && sparsity == right->sparsity.mean;
-        if (sparsity <= at && (!left || sparsity > left->sparsity.mean || (same_left && s->val.mean > left->val.mean)))
+        bool same_left = left && sparsity == left->sparsity.mean,
+             same_right = right && sparsity == right->sparsity.mean;
+        if (sparsity <= at &&
+            (!left || sparsity > left->sparsity.mean || (same_left && s->val.mean > left->val.mean)))
             left = s;
         if (sparsity > at &&
             (!right || sparsity < right->sparsity.mean || (same_right && s->val.mean > right->val.mean)))
@@ -213,8 +215,8 @@ static void sss_is_best(const facts *x) {
     }
     say(x->claim, "; best other, %s: %.4f at %.3f, score %.3f; dense %.3f.", other->trial->method, other->test.mean,
         other->sparsity.mean, other->score.mean, x->dense);
-    x->claim->verdict = sss ? weigh(sss->score.mean - other->score.mean, larger(sss->score.std, other->score.std))
-                            : COPI_REFUTED;
+    x->claim->verdict =
+        sss ? weigh(sss->score.mean - other->score.mean, larger(sss->score.std, other->score.std)) : COPI_REFUTED;
 }
 
 /* -- e -- */

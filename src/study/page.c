@@ -17,12 +17,23 @@ typedef struct page {
 void copi_page_escape(copi_buffer *b, const char *text) {
     for (; *text; text++) {
         switch (*text) {
-        case '&': copi_buffer_text(b, "&amp;"); break;
-        case '<': copi_buffer_text(b, "&lt;"); break;
-        case '>': copi_buffer_text(b, "&gt;"); break;
-        case '"': copi_buffer_text(b, "&quot;"); break;
-        case '\'': copi_buffer_text(b, "&#39;"); break;
-        default: copi_buffer_add(b, text, 1);
+        case '&':
+            copi_buffer_text(b, "&amp;");
+            break;
+        case '<':
+            copi_buffer_text(b, "&lt;");
+            break;
+        case '>':
+            copi_buffer_text(b, "&gt;");
+            break;
+        case '"':
+            copi_buffer_text(b, "&quot;");
+            break;
+        case '\'':
+            copi_buffer_text(b, "&#39;");
+            break;
+        default:
+            copi_buffer_add(b, text, 1);
         }
     }
 }
@@ -54,14 +65,19 @@ static words grouped(int64_t n) {
 
 /* 11.2 M */
 static words scaled(double x) {
-    static const struct { double unit; const char *name; } units[] = {
-        {1e15, " P"}, {1e12, " T"}, {1e9, " G"}, {1e6, " M"}, {1e3, " k"}};
+    static const struct {
+        double unit;
+        const char *name;
+    } units[] = {{1e15, " P"}, {1e12, " T"}, {1e9, " G"}, {1e6, " M"}, {1e3, " k"}};
     words w = {{0}};
     for (size_t i = 0; i < COPI_COUNT(units); i++) {
         if (fabs(x) < units[i].unit) continue;
         double in_units = x / units[i].unit;
-        snprintf(w.text, sizeof w.text, "%.*f%s", fabs(in_units) < 10 ? 2 : fabs(in_units) < 100 ? 1 : 0, in_units,
-                 units[i].name);
+        snprintf(w.text, sizeof w.text, "%.*f%s",
+                 fabs(in_units) < 10    ? 2
+                 : fabs(in_units) < 100 ? 1
+                                        : 0,
+                 in_units, units[i].name);
         return w;
     }
     snprintf(w.text, sizeof w.text, isnan(x) ? "\xe2\x80\x93" : "%.0f", x);
@@ -94,12 +110,24 @@ static words spread(copi_spread s, int decimals) {
 
 /* ---------------------------------------------------------------------------------------------------- parts -- */
 
-static void part_title(page *p) { escape(p, p->r->meta.name); }
-static void part_css(page *p) { copi_buffer_add(p->b, copi_embed_page_css, copi_embed_page_css_size); }
-static void part_js(page *p) { copi_buffer_add(p->b, copi_embed_page_js, copi_embed_page_js_size); }
-static void part_chart_js(page *p) { copi_buffer_add(p->b, copi_embed_chart_js, copi_embed_chart_js_size); }
-static void part_svg(page *p) { p->status = copi_page_frontier(p->b, p->r, p->f); }
-static void part_data(page *p) { p->status = copi_page_data(p->b, p->r, p->f); }
+static void part_title(page *p) {
+    escape(p, p->r->meta.name);
+}
+static void part_css(page *p) {
+    copi_buffer_add(p->b, copi_embed_page_css, copi_embed_page_css_size);
+}
+static void part_js(page *p) {
+    copi_buffer_add(p->b, copi_embed_page_js, copi_embed_page_js_size);
+}
+static void part_chart_js(page *p) {
+    copi_buffer_add(p->b, copi_embed_chart_js, copi_embed_chart_js_size);
+}
+static void part_svg(page *p) {
+    p->status = copi_page_frontier(p->b, p->r, p->f);
+}
+static void part_data(page *p) {
+    p->status = copi_page_data(p->b, p->r, p->f);
+}
 
 static void method_colours(const page *p, bool dark) {
     for (int m = 0; m < p->f->methods; m++) {
@@ -184,7 +212,10 @@ static void part_cards(page *p) {
     snprintf(ran, sizeof ran, "%d", f->done);
     card(p, "Trials done", ran, "");
     copi_buffer_printf(p->b, "of %d, %d points, %s", p->r->trials, f->points, duration(f->seconds).text);
-    const struct { int n; const char *word; } ends[] = {
+    const struct {
+        int n;
+        const char *word;
+    } ends[] = {
         {f->diverged, "diverged"}, {f->refused, "refused"}, {f->failed, "failed"}, {f->pending, "not run yet"}};
     for (size_t i = 0; i < COPI_COUNT(ends); i++)
         if (ends[i].n) copi_buffer_printf(p->b, ", <span class=\"bad\">%d %s</span>", ends[i].n, ends[i].word);
@@ -195,10 +226,12 @@ static void part_frontier_note(page *p) {
     copi_range range = copi_accuracy_range(p->f, p->r->floor);
     int below = 0;
     for (int i = 0; i < p->f->settings; i++) below += p->f->setting[i].test.mean < range.low;
-    html(p, "Every mark is measured on the test split. The grey line joins the settings that no other beats, chosen on "
-            "validation. Hollow: pruned only; filled: trained on after pruning.");
-    if (below) copi_buffer_printf(p->b, " %d setting%s under %.2f lie%s below the plot.", below, below > 1 ? "s" : "",
-                                  range.low, below > 1 ? "" : "s");
+    html(p,
+         "Every mark is measured on the test split. The grey line joins the settings that no other beats, chosen on "
+         "validation. Hollow: pruned only; filled: trained on after pruning.");
+    if (below)
+        copi_buffer_printf(p->b, " %d setting%s under %.2f lie%s below the plot.", below, below > 1 ? "s" : "",
+                           range.low, below > 1 ? "" : "s");
 }
 
 static void legend_entry(const page *p, int method, const char *name) {
@@ -223,11 +256,13 @@ static void part_curves_legend(page *p) {
 }
 
 static void head(const page *p, const char *const *titles, bool sortable, const char *caption) {
-    copi_buffer_printf(p->b, "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"%s\">\n<table%s>\n<thead><tr>",
-                       caption, sortable ? " class=\"sortable\"" : "");
+    copi_buffer_printf(
+        p->b, "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"%s\">\n<table%s>\n<thead><tr>",
+        caption, sortable ? " class=\"sortable\"" : "");
     for (int i = 0; titles[i]; i++) {
         bool is_text = *titles[i] == '<'; /* "<name": a column of text */
-        copi_buffer_printf(p->b, "<th scope=\"col\"%s>%s</th>", is_text ? " class=\"text\"" : "", titles[i] + is_text);
+        copi_buffer_printf(p->b, "<th scope=\"col\"%s>%s</th>", is_text ? " class=\"text\"" : "",
+                           titles[i] + is_text);
     }
     html(p, "</tr></thead>\n<tbody>\n");
 }
@@ -241,7 +276,9 @@ static void cell(const page *p, double value, words shown) {
     if (!isnan(value)) copi_buffer_printf(p->b, " data-v=\"%.9g\"", value);
     copi_buffer_printf(p->b, ">%s</td>", isnan(value) ? "" : shown.text);
 }
-static void share_cell(const page *p, double x) { cell(p, x, fraction(x, 4)); }
+static void share_cell(const page *p, double x) {
+    cell(p, x, fraction(x, 4));
+}
 
 static void method_cell(const page *p, int method, const char *text) {
     copi_buffer_printf(p->b, "<th scope=\"row\"><span class=\"dot m%d\"></span>", method);
@@ -250,8 +287,8 @@ static void method_cell(const page *p, int method, const char *text) {
 }
 
 static void part_best_table(page *p) {
-    static const char *const titles[] = {"<setting", "sparsity", "of conv", "of dense", "accuracy", "score",
-                                         "parameters", "MACs", "epochs", "hypervolume", NULL};
+    static const char *const titles[] = {"<setting",   "sparsity", "of conv", "of dense",    "accuracy", "score",
+                                         "parameters", "MACs",     "epochs",  "hypervolume", NULL};
     head(p, titles, false, "The best of each method");
     for (int m = 0; m < p->f->methods; m++) {
         const copi_method_figures *x = &p->f->method[m];
@@ -292,7 +329,8 @@ static void part_layers(page *p) {
         return;
     }
     const copi_stored_point *dense = copi_setting_point(&f->setting[f->dense]);
-    html(p, "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Sparsity by layer\">\n<table class=\"heat\">\n"
+    html(p, "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Sparsity by layer\">\n<table "
+            "class=\"heat\">\n"
             "<thead><tr><th scope=\"col\" class=\"text\">layer</th><th scope=\"col\">parameters</th>");
     for (int m = 0; m < f->methods; m++) {
         if (f->method[m].best < 0 || m == f->setting[f->dense].method_index) continue;
@@ -308,10 +346,14 @@ static void part_layers(page *p) {
                            grouped(dense->layer[i].parameters_dense).text);
         for (int m = 0; m < f->methods; m++) {
             if (f->method[m].best < 0 || m == f->setting[f->dense].method_index) continue;
-            const copi_layer_row *l = find_layer(copi_setting_best(&f->setting[f->method[m].best]), dense->layer[i].name);
+            const copi_layer_row *l =
+                find_layer(copi_setting_best(&f->setting[f->method[m].best]), dense->layer[i].name);
             double v = l ? l->sparsity : 1; /* a layer that is no longer there is gone whole */
             copi_buffer_printf(p->b, "<td style=\"--v:%.3f\"%s>%.3f</td>", v < 0 ? 0 : v,
-                               v > 0.7 ? " class=\"full\"" : v < 0.0005 ? " class=\"none\"" : "", v);
+                               v > 0.7      ? " class=\"full\""
+                               : v < 0.0005 ? " class=\"none\""
+                                            : "",
+                               v);
         }
         html(p, "</tr>\n");
     }
@@ -338,12 +380,13 @@ static void part_claims(page *p) {
 }
 
 static void part_trials_note(page *p) {
-    copi_buffer_printf(p->b, "Asked is the share a method was told to remove, sparsity what the whole net lost, then its conv and "
-                             "its dense layers. <code>trials.csv</code> has these columns and more.");
+    copi_buffer_printf(
+        p->b, "Asked is the share a method was told to remove, sparsity what the whole net lost, then its conv and "
+              "its dense layers. <code>trials.csv</code> has these columns and more.");
 }
 
-static void trial_row(const page *p, int method, const copi_stored_trial *t, const copi_stored_point *point, int index,
-                      bool best) {
+static void trial_row(const page *p, int method, const copi_stored_trial *t, const copi_stored_point *point,
+                      int index, bool best) {
     char label[160];
     copi_setting named = {.trial = t, .index = index};
     copi_buffer_printf(p->b, "<tr%s>", best ? " class=\"best\"" : "");
@@ -357,8 +400,9 @@ static void trial_row(const page *p, int method, const copi_stored_trial *t, con
     cell(p, asked, share);
     if (point) {
         const cop_point *x = &point->p;
-        const double shares[] = {x->sparsity, x->sparsity_conv, x->sparsity_dense, x->accuracy_val, x->accuracy_test,
-                                 cop_score(x->accuracy_test, x->sparsity, p->r->floor)};
+        const double shares[] = {x->sparsity,       x->sparsity_conv,
+                                 x->sparsity_dense, x->accuracy_val,
+                                 x->accuracy_test,  cop_score(x->accuracy_test, x->sparsity, p->r->floor)};
         for (size_t i = 0; i < COPI_COUNT(shares); i++) share_cell(p, shares[i]);
         cell(p, (double)x->macs_effective, scaled((double)x->macs_effective));
         cell(p, x->epochs, fraction(x->epochs, 1));
@@ -378,8 +422,8 @@ static void trial_row(const page *p, int method, const copi_stored_trial *t, con
 }
 
 static void part_trials(page *p) {
-    static const char *const titles[] = {"<trial", "seed", "asked", "sparsity", "conv", "dense", "val.", "test",
-                                         "score", "MACs", "epochs", "seconds", "<status", NULL};
+    static const char *const titles[] = {"<trial", "seed",  "asked", "sparsity", "conv",    "dense",   "val.",
+                                         "test",   "score", "MACs",  "epochs",   "seconds", "<status", NULL};
     const copi_setting *best = p->f->best < 0 ? NULL : &p->f->setting[p->f->best];
     head(p, titles, true, "All trials");
     for (int i = 0; i < p->r->trials; i++) {
@@ -420,7 +464,8 @@ static void part_reproduce(page *p) {
 static void part_footer(page *p) {
     html(p, "Made by ");
     escape(p, p->r->meta.program);
-    html(p, ". The same figures are in <code>summary.json</code>, <code>trials.csv</code> and <code>frontier.csv</code>.");
+    html(p, ". The same figures are in <code>summary.json</code>, <code>trials.csv</code> and "
+            "<code>frontier.csv</code>.");
 }
 
 /* ------------------------------------------------------------------------------------------------- template -- */

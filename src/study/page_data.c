@@ -9,9 +9,9 @@ static json_t *methods(const copi_figures *f) {
     json_t *list = json_array();
     for (int m = 0; m < f->methods; m++) {
         const copi_style *s = copi_style_of(f->method[m].name);
-        json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:s, s:i}", "name", copi_json_text(f->ctx, f->method[m].name),
-                                              "light", s->light, "dark", s->dark, "shape", s->chart_point, "turn",
-                                              s->turn));
+        json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:s, s:i}", "name",
+                                              copi_json_text(f->ctx, f->method[m].name), "light", s->light, "dark",
+                                              s->dark, "shape", s->chart_point, "turn", s->turn));
     }
     return list;
 }
@@ -22,14 +22,15 @@ static json_t *settings(const copi_figures *f) {
         const copi_setting *s = &f->setting[i];
         char label[160];
         json_array_append_new(
-            list, json_pack("{s:i, s:o, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "method",
-                            s->method_index, "label", copi_json_text(f->ctx, copi_setting_label(s, label)), "tuned",
-                            (int)copi_setting_tuned(s), "frontier", (int)s->on_frontier, "line", (int)s->on_method_frontier, "dense",
-                            (int)(strcmp(s->trial->method, COPI_METHOD_DENSE) == 0), "sparsity",
-                            copi_json_number(s->sparsity.mean), "test", copi_json_number(s->test.mean), "std",
-                            copi_json_number(s->test.std), "val", copi_json_number(s->val.mean), "score",
-                            copi_json_number(s->score.mean), "epochs", copi_json_number(s->epochs.mean), "seconds",
-                            copi_json_number(s->seconds.mean), "macs", copi_json_number(s->train_macs.mean)));
+            list,
+            json_pack("{s:i, s:o, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "method",
+                      s->method_index, "label", copi_json_text(f->ctx, copi_setting_label(s, label)), "tuned",
+                      (int)copi_setting_tuned(s), "frontier", (int)s->on_frontier, "line", (int)s->on_method_frontier,
+                      "dense", (int)(strcmp(s->trial->method, COPI_METHOD_DENSE) == 0), "sparsity",
+                      copi_json_number(s->sparsity.mean), "test", copi_json_number(s->test.mean), "std",
+                      copi_json_number(s->test.std), "val", copi_json_number(s->val.mean), "score",
+                      copi_json_number(s->score.mean), "epochs", copi_json_number(s->epochs.mean), "seconds",
+                      copi_json_number(s->seconds.mean), "macs", copi_json_number(s->train_macs.mean)));
     }
     return list;
 }

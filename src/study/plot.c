@@ -11,8 +11,8 @@
 
 extern char **environ; /* handed on to gnuplot, never read here */
 
-/* Colours keep their distance for all common kinds of colour blindness (after Okabe & Ito, and Tol); every method has a
- * shape of its own too. */
+/* Colours keep their distance for all common kinds of colour blindness (after Okabe & Ito, and Tol); every method has
+ * a shape of its own too. */
 static const struct {
     const char *method;
     copi_style style;
@@ -95,8 +95,12 @@ static int block(copi_buffer *b, const copi_figures *f, const int *order, int me
     return n;
 }
 
-static bool pick_hollow(const copi_setting *s) { return !copi_setting_tuned(s); }
-static bool pick_line(const copi_setting *s) { return s->on_method_frontier; }
+static bool pick_hollow(const copi_setting *s) {
+    return !copi_setting_tuned(s);
+}
+static bool pick_line(const copi_setting *s) {
+    return s->on_method_frontier;
+}
 
 static void frontier_block(copi_buffer *b, const copi_figures *f, const int *order) {
     copi_buffer_text(b, "$frontier << EOD\n");
@@ -107,8 +111,9 @@ static void frontier_block(copi_buffer *b, const copi_figures *f, const int *ord
 
 /* Words on the floor stand at the left, where little lies that low; those on the dense net's line at the right. */
 static void level_line(copi_buffer *b, double accuracy, const char *words, int decimals, int dash, bool left) {
-    copi_buffer_printf(b, "set arrow from 0, %.6f to 1, %.6f nohead dt %d lc rgb '#999999'\n"
-                          "set label '%s %.*f' at %s, %.6f offset 0, 0.6 %s textcolor rgb '#777777' font ',11'\n",
+    copi_buffer_printf(b,
+                       "set arrow from 0, %.6f to 1, %.6f nohead dt %d lc rgb '#999999'\n"
+                       "set label '%s %.*f' at %s, %.6f offset 0, 0.6 %s textcolor rgb '#777777' font ',11'\n",
                        accuracy, accuracy, dash, words, decimals, accuracy, left ? "0.01" : "0.995", accuracy,
                        left ? "left" : "right");
 }
@@ -126,9 +131,10 @@ static void axes(copi_buffer *b, const copi_results *r, const copi_figures *f) {
                        "set tmargin 4\nset rmargin 3\nset label 1 ",
                        y.low, y.high, y.step);
     quoted(b, r->meta.name, TITLE_MAX);
-    copi_buffer_text(b, " at graph 0, screen 0.955 left font ',17' noenhanced\n"
-                        "set label 2 'hollow: pruned only; filled: trained on after pruning; grey: the frontier, chosen on "
-                        "validation' at graph 0, screen 0.905 left textcolor rgb '#666666' noenhanced\n");
+    copi_buffer_text(
+        b, " at graph 0, screen 0.955 left font ',17' noenhanced\n"
+           "set label 2 'hollow: pruned only; filled: trained on after pruning; grey: the frontier, chosen on "
+           "validation' at graph 0, screen 0.905 left textcolor rgb '#666666' noenhanced\n");
     level_line(b, r->floor, "floor", 2, 3, true);
     if (f->dense >= 0) level_line(b, f->setting[f->dense].test.mean, "dense", 3, 2, false);
 }
@@ -140,8 +146,8 @@ static void plot_method(copi_buffer *b, const copi_figures *f, int m, bool hollo
     for (int k = 0; k < 2; k++) {
         if (k ? !tuned : !hollow) continue;
         if (bars)
-            copi_buffer_printf(b, ", \\\n     $m%d%s using 1:2:3 with yerrorbars pt -1 lc rgb '%s' notitle", m, kinds[k],
-                               style->light);
+            copi_buffer_printf(b, ", \\\n     $m%d%s using 1:2:3 with yerrorbars pt -1 lc rgb '%s' notitle", m,
+                               kinds[k], style->light);
         copi_buffer_printf(b, ", \\\n     $m%d%s using 1:2 with points pt %d ps 1.5 lw 1.6 lc rgb '%s'", m, kinds[k],
                            style->gnuplot_point + k, style->light);
         if (k == 0 && tuned) {
@@ -162,7 +168,8 @@ static void drawing(copi_buffer *b, const copi_results *r, const copi_figures *f
     copi_buffer_text(&plot, "plot $frontier using 1:2 with lines lw 6 lc rgb '#dcdcdc' notitle");
     for (int m = 0; m < f->methods; m++) {
         if (is_dense(f, m)) continue;
-        int hollow = block(b, f, order, m, "hollow", pick_hollow), tuned = block(b, f, order, m, "tuned", copi_setting_tuned);
+        int hollow = block(b, f, order, m, "hollow", pick_hollow),
+            tuned = block(b, f, order, m, "tuned", copi_setting_tuned);
         if (hollow + tuned == 0) continue;
         block(b, f, order, m, "line", pick_line);
         plot_method(&plot, f, m, hollow > 0, tuned > 0, bars);
@@ -171,8 +178,9 @@ static void drawing(copi_buffer *b, const copi_results *r, const copi_figures *f
     copi_buffer_text(b, "set terminal svg size 1080,660 dynamic background rgb 'white' font 'DejaVu Sans,13'\n"
                         "set output out.'.svg'\n");
     copi_buffer_add(b, plot.data, plot.len);
-    copi_buffer_text(b, "\nset terminal pngcairo size 1620,990 background rgb 'white' font 'DejaVu Sans,13' fontscale "
-                        "1.45 linewidth 1.5 pointscale 1.4\nset output out.'.png'\nreplot\nset output\n");
+    copi_buffer_text(b,
+                     "\nset terminal pngcairo size 1620,990 background rgb 'white' font 'DejaVu Sans,13' fontscale "
+                     "1.45 linewidth 1.5 pointscale 1.4\nset output out.'.png'\nreplot\nset output\n");
     b->failed |= plot.failed;
     copi_buffer_clear(&plot);
 }
@@ -241,7 +249,8 @@ static bool run_gnuplot(char *enter, char *words, size_t size) {
         snprintf(words, size, "%s", strerror(error));
     } else {
         read_words(ends[0], words, size);
-        while (waitpid(child, &code, 0) < 0 && errno == EINTR) {}
+        while (waitpid(child, &code, 0) < 0 && errno == EINTR) {
+        }
     }
     close(ends[0]);
     return code == 0;

@@ -18,9 +18,9 @@ typedef struct study_run {
     const cop_data *data;
     copi_trials trials;
     copi_store *store;
-    cop_net *dense;        /* of trial number dense_of; NULL: none at hand */
+    cop_net *dense; /* of trial number dense_of; NULL: none at hand */
     int dense_of;
-    double best_score;     /* on validation, of all points in the store's plan */
+    double best_score; /* on validation, of all points in the store's plan */
     cop_study_summary sum;
 } study_run;
 
@@ -30,7 +30,7 @@ typedef struct study_run {
 typedef struct collector {
     study_run *run;
     copi_stored_trial t;
-    cop_net *best;         /* of the point that beats all before it, in this trial and the store; NULL: none */
+    cop_net *best;          /* of the point that beats all before it, in this trial and the store; NULL: none */
     int best_point, wanted; /* wanted >= 0: keep the net of this point instead */
     double best_score;
     cop_status status;
@@ -109,12 +109,16 @@ static void collect_end(collector *c) {
 /* Which word a trial's end is recorded under. */
 static const char *status_word(cop_status status) {
     switch (status) {
-    case COP_OK: return COPI_DONE;
-    case COP_E_DIVERGED: return COPI_DIVERGED;
+    case COP_OK:
+        return COPI_DONE;
+    case COP_E_DIVERGED:
+        return COPI_DIVERGED;
     case COP_E_NOMEM:
     case COP_E_IO:
-    case COP_E_INTERNAL: return COPI_FAILED;
-    default: return COPI_REFUSED;
+    case COP_E_INTERNAL:
+        return COPI_FAILED;
+    default:
+        return COPI_REFUSED;
     }
 }
 
@@ -148,7 +152,8 @@ static cop_status commit(study_run *run, collector *c, cop_status ended, const c
         run->sum.diverged++;
     else
         run->sum.failed++;
-    if (ended) copi_log(ctx, COP_LOG_WARNING, "%s, seed %" PRIu64 ": %s: %s", c->t.label, c->t.seed, c->t.status,
+    if (ended)
+        copi_log(ctx, COP_LOG_WARNING, "%s, seed %" PRIu64 ": %s: %s", c->t.label, c->t.seed, c->t.status,
                  c->t.message);
     for (int i = 0; i < c->t.points; i++) {
         const cop_point *p = &c->t.point[i].p;
@@ -258,7 +263,8 @@ static cop_status need_dense(study_run *run, int t, char **reason) {
         return *reason ? COP_OK : COP_E_NOMEM;
     }
     char *path = copi_format(run->ctx, "%s/dense-%" PRIu64 ".safetensors", run->dir, trial->seed);
-    char *checkpoint = copi_format(run->ctx, "%s/dense-%" PRIu64 "-%s.checkpoint", run->dir, trial->seed, trial->name);
+    char *checkpoint =
+        copi_format(run->ctx, "%s/dense-%" PRIu64 "-%s.checkpoint", run->dir, trial->seed, trial->name);
     collector c = {.run = run};
     status = path && checkpoint ? collect_begin(&c, run, trial) : COP_E_NOMEM;
     bool recorded = strcmp(was, COPI_DONE) == 0;
@@ -268,13 +274,15 @@ static cop_status need_dense(study_run *run, int t, char **reason) {
         status = train_dense(run, trial, path, checkpoint, &c, &net);
         c.t.seconds = copi_now() - start;
         bool stop = status == COP_E_CANCELLED || status == COP_E_IO;
-        if (!stop && status && !(*reason = copi_format(run->ctx, "its dense net: %s", cop_error(run->ctx)))) stop = true;
+        if (!stop && status && !(*reason = copi_format(run->ctx, "its dense net: %s", cop_error(run->ctx))))
+            stop = true;
         if (status) {
             cop_net_destroy(net);
             net = NULL;
         }
         /* a net trained again because its file was lost is in the store already */
-        if (!stop) status = recorded && !status ? COP_OK : commit(run, &c, status, *reason ? cop_error(run->ctx) : "");
+        if (!stop)
+            status = recorded && !status ? COP_OK : commit(run, &c, status, *reason ? cop_error(run->ctx) : "");
     }
     run->dense = net;
     copi_free(run->ctx, path);
@@ -351,7 +359,8 @@ static cop_status save_point(study_run *run, int t, int point, const char *path)
     const copi_trial *trial = &run->trials.trial[t];
     char *reason = NULL;
     begin_trial(run, t);
-    copi_log(run->ctx, COP_LOG_INFO, "%s, seed %" PRIu64 ": once more, for best.safetensors", trial->label, trial->seed);
+    copi_log(run->ctx, COP_LOG_INFO, "%s, seed %" PRIu64 ": once more, for best.safetensors", trial->label,
+             trial->seed);
     cop_status status = need_dense(run, trial->dense, &reason);
     copi_free(run->ctx, reason); /* it trained before */
     if (status) return status;
@@ -420,7 +429,10 @@ static cop_status record_facts(study_run *run) {
     cop_ctx *ctx = run->ctx;
     const copi_spec *spec = run->spec;
     const cop_data_info *d = cop_data_get_info(run->data);
-    const struct { const char *key; char *text; } facts[] = {
+    const struct {
+        const char *key;
+        char *text;
+    } facts[] = {
         {"name", copi_strdup(ctx, spec->name)},
         {"floor", copi_format(ctx, "%.17g", spec->score.floor)},
         {"spec_path", copi_strdup(ctx, spec->path)},
@@ -435,9 +447,9 @@ static cop_status record_facts(study_run *run) {
         {"data_format", copi_strdup(ctx, d->format)},
         {"data_shape", copi_format(ctx, "%" PRId64 " x %" PRId64 " x %" PRId64, d->channels, d->height, d->width)},
         {"data_classes", copi_format(ctx, "%d", d->classes)},
-        {"data_images", copi_format(ctx, "%" PRId64 " train, %" PRId64 " validation, %" PRId64 " test",
-                                    d->images[COP_SPLIT_TRAIN], d->images[COP_SPLIT_VALIDATION],
-                                    d->images[COP_SPLIT_TEST])},
+        {"data_images",
+         copi_format(ctx, "%" PRId64 " train, %" PRId64 " validation, %" PRId64 " test", d->images[COP_SPLIT_TRAIN],
+                     d->images[COP_SPLIT_VALIDATION], d->images[COP_SPLIT_TEST])},
         {"data_digest", copi_strdup(ctx, d->digest)},
     };
     cop_status status = COP_OK;
@@ -487,8 +499,7 @@ static cop_status prepare(study_run *run) {
     char digest[20];
     cop_net *net = NULL;
     cop_status status = digest_model(run->ctx, run->spec, digest);
-    if (!status)
-        status = copi_trials_expand(run->spec, cop_data_get_info(run->data)->digest, digest, &run->trials);
+    if (!status) status = copi_trials_expand(run->spec, cop_data_get_info(run->data)->digest, digest, &run->trials);
     if (!status) status = starting_net(run, run->spec->seeds.v[0], &net);
     if (!status) status = copi_check_fit(net, run->data);
     cop_net_destroy(net);
@@ -537,7 +548,8 @@ static cop_status study(cop_ctx *ctx, const copi_spec *spec, const char *dir, co
         told.seconds = copi_now() - start;
         if (summary && !written) *summary = told;
         if (status == COP_E_CANCELLED)
-            copi_fail(ctx, status, "interrupted: %d of %d trials are done and kept; the same command goes on from here",
+            copi_fail(ctx, status,
+                      "interrupted: %d of %d trials are done and kept; the same command goes on from here",
                       run.sum.done + run.sum.skipped, run.trials.n);
     }
     cop_net_destroy(run.dense);

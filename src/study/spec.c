@@ -8,8 +8,8 @@
 enum { FAMILY_CRITERION = 1, FAMILY_SSS = 2, FAMILY_LONGER = 4 };
 
 #define NAMES(function, list)                                                                                        \
-    static const char *function(int i) {                                                                            \
-        static const char *const text[] = {list};                                                                   \
+    static const char *function(int i) {                                                                             \
+        static const char *const text[] = {list};                                                                    \
         return i >= 0 && (size_t)i < COPI_COUNT(text) ? text[i] : NULL;                                              \
     }
 #define X(name, text) text,
@@ -43,6 +43,7 @@ static const char *method_name(int i) {
 
 /* One table of recipe keys: base is the recipe's place in the struct, who the family that may use it. A time limit
  * and checkpoints are left out on purpose: the first would make results depend on the machine. */
+/* clang-format off */
 #define RECIPE_KEYS(base, who)                                                                                       \
     {"augment", COPI_KEY_WORDS, base + offsetof(copi_spec_recipe, augment), .names = augment_name, .family = who,    \
      .each = true},                                                                                                  \
@@ -75,6 +76,7 @@ static const char *method_name(int i) {
      .family = who},                                                                                                 \
     {"evaluate_every", COPI_KEY_SMALL, base + offsetof(copi_spec_recipe, r.evaluate_every), "[0,1000000]",           \
      .family = who}
+/* clang-format on */
 
 /* `augment` is a short way to write flip and shift, which win where they are given as well. */
 static cop_status apply_recipe(copi_yaml *y, int node, copi_spec_recipe *recipe) {
@@ -82,8 +84,7 @@ static cop_status apply_recipe(copi_yaml *y, int node, copi_spec_recipe *recipe)
         if ((recipe->augment & AUGMENT_NONE) && recipe->augment != AUGMENT_NONE)
             return copi_yaml_fail(y, node, "augment", "augment is \"none\" and something else; choose one");
         if (!copi_yaml_has(y, node, "flip")) recipe->r.flip = (recipe->augment & AUGMENT_FLIP) != 0;
-        if (!copi_yaml_has(y, node, "shift"))
-            recipe->r.shift = recipe->augment & AUGMENT_SHIFT ? SHIFT_DEFAULT : 0;
+        if (!copi_yaml_has(y, node, "shift")) recipe->r.shift = recipe->augment & AUGMENT_SHIFT ? SHIFT_DEFAULT : 0;
     }
     cop_status status = copi_recipe_check(copi_yaml_ctx(y), &recipe->r);
     return status ? copi_yaml_fail(y, node, NULL, "%s", cop_error(copi_yaml_ctx(y))) : COP_OK;

@@ -14,9 +14,9 @@
 
 struct copi_store {
     cop_ctx *ctx;
-    char *path;  /* of study.db */
+    char *path; /* of study.db */
     sqlite3 *db;
-    int lock;    /* file descriptor, -1: none */
+    int lock; /* file descriptor, -1: none */
 };
 
 /* `plan` is what the study file asks for now; `trial` is all that was ever measured in this directory. */
@@ -40,11 +40,13 @@ static const char schema[] =
 static cop_status fail(copi_store *s, int code) {
     const char *words = s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(code);
     switch (code & 0xff) {
-    case SQLITE_NOMEM: return copi_fail(s->ctx, COP_E_NOMEM, "%s: out of memory", s->path);
+    case SQLITE_NOMEM:
+        return copi_fail(s->ctx, COP_E_NOMEM, "%s: out of memory", s->path);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return copi_fail(s->ctx, COP_E_FORMAT, "%s: not a study's store, or damaged: %s", s->path, words);
-    default: return copi_fail(s->ctx, COP_E_IO, "%s: %s", s->path, words);
+    default:
+        return copi_fail(s->ctx, COP_E_IO, "%s: %s", s->path, words);
     }
 }
 
@@ -55,9 +57,15 @@ static cop_status prepare(copi_store *s, sqlite3_stmt **st, const char *sql, con
     int code = sqlite3_prepare_v2(s->db, sql, -1, st, NULL);
     for (int i = 0; code == SQLITE_OK && types[i]; i++) {
         switch (types[i]) {
-        case 't': code = sqlite3_bind_text(*st, i + 1, va_arg(args, const char *), -1, SQLITE_TRANSIENT); break;
-        case 'i': code = sqlite3_bind_int64(*st, i + 1, va_arg(args, int64_t)); break;
-        default: code = sqlite3_bind_double(*st, i + 1, va_arg(args, double)); break;
+        case 't':
+            code = sqlite3_bind_text(*st, i + 1, va_arg(args, const char *), -1, SQLITE_TRANSIENT);
+            break;
+        case 'i':
+            code = sqlite3_bind_int64(*st, i + 1, va_arg(args, int64_t));
+            break;
+        default:
+            code = sqlite3_bind_double(*st, i + 1, va_arg(args, double));
+            break;
         }
     }
     return code == SQLITE_OK ? COP_OK : fail(s, code);
@@ -135,11 +143,12 @@ static cop_status take_lock(copi_store *s, const char *dir) {
     } else if (flock(s->lock, LOCK_EX | LOCK_NB)) {
         char holder[24] = {0};
         ssize_t n = errno == EWOULDBLOCK ? read(s->lock, holder, sizeof holder - 1) : -1;
-        status = n < 0 ? copi_fail(s->ctx, COP_E_IO, "%s: cannot lock: %s", path, strerror(errno))
-                       : copi_fail(s->ctx, COP_E_REFUSED,
-                                   "%s: another process (%.*s) is running a study here; wait for it or choose another "
-                                   "directory",
-                                   dir, (int)strspn(holder, "0123456789"), holder);
+        status = n < 0
+                     ? copi_fail(s->ctx, COP_E_IO, "%s: cannot lock: %s", path, strerror(errno))
+                     : copi_fail(s->ctx, COP_E_REFUSED,
+                                 "%s: another process (%.*s) is running a study here; wait for it or choose another "
+                                 "directory",
+                                 dir, (int)strspn(holder, "0123456789"), holder);
     } else {
         char holder[24];
         int n = snprintf(holder, sizeof holder, "%ld\n", (long)getpid());
@@ -153,8 +162,10 @@ static cop_status take_lock(copi_store *s, const char *dir) {
 static cop_status check_version(copi_store *s, bool may_create) {
     sqlite3_stmt *st;
     int version = -1, tables = 0;
-    cop_status status = query(s, &st, "SELECT (SELECT user_version FROM pragma_user_version),"
-                                      " (SELECT count(*) FROM sqlite_master)", "");
+    cop_status status = query(s, &st,
+                              "SELECT (SELECT user_version FROM pragma_user_version),"
+                              " (SELECT count(*) FROM sqlite_master)",
+                              "");
     if (status) return status;
     while (next(s, st, &status)) {
         version = sqlite3_column_int(st, 0);
@@ -226,8 +237,10 @@ cop_status copi_store_plan(copi_store *s, const copi_trials *trials) {
     status = run(s, "DELETE FROM plan", "");
     for (int i = 0; !status && i < trials->n; i++) {
         const copi_trial *t = &trials->trial[i];
-        status = run(s, "INSERT INTO plan VALUES(?,?,?,?,?,?,?,?)", "itttt" "idd", (int64_t)i, t->name, t->setting,
-                     t->label, t->method, (int64_t)t->seed, t->level, t->asked);
+        status = run(s, "INSERT INTO plan VALUES(?,?,?,?,?,?,?,?)",
+                     "itttt"
+                     "idd",
+                     (int64_t)i, t->name, t->setting, t->label, t->method, (int64_t)t->seed, t->level, t->asked);
     }
     return end(s, status);
 }
@@ -244,20 +257,33 @@ cop_status copi_store_status(copi_store *s, const char *trial, char status_text[
 static cop_status put_point(copi_store *s, const char *trial, int64_t number_, const copi_stored_point *point) {
     const cop_point *p = &point->p;
     cop_status status =
-        run(s, "INSERT INTO point VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", "tii" "ddd" "ddd" "ddd" "iiii" "ddd",
+        run(s, "INSERT INTO point VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "tii"
+            "ddd"
+            "ddd"
+            "ddd"
+            "iiii"
+            "ddd",
             trial, number_, (int64_t)p->round, p->level, p->asked, p->threshold, p->sparsity, p->sparsity_conv,
             p->sparsity_dense, p->accuracy_val, p->accuracy_test, p->accuracy_pruned, p->parameters, p->nonzero,
             p->macs, p->macs_effective, p->epochs, p->seconds, p->train_macs);
     for (int i = 0; !status && i < p->history.count; i++) {
         const cop_epoch *e = &p->history.epoch[i];
-        status = run(s, "INSERT INTO epoch VALUES(?,?,?,?,?,?,?,?,?,?)", "tiii" "dddddd", trial, number_, (int64_t)i,
-                     (int64_t)e->epoch, e->rate, e->loss, e->accuracy, e->loss_validation, e->accuracy_validation,
-                     e->seconds);
+        status = run(s, "INSERT INTO epoch VALUES(?,?,?,?,?,?,?,?,?,?)",
+                     "tiii"
+                     "dddddd",
+                     trial, number_, (int64_t)i, (int64_t)e->epoch, e->rate, e->loss, e->accuracy, e->loss_validation,
+                     e->accuracy_validation, e->seconds);
     }
     for (int i = 0; !status && i < point->layers; i++) {
         const copi_layer_row *l = &point->layer[i];
-        status = run(s, "INSERT INTO layer VALUES(?,?,?,?,?,?,?,?,?)", "tii" "tt" "iii" "d", trial, number_,
-                     (int64_t)i, l->name, l->op, l->parameters_dense, l->nonzero, l->macs_effective, l->sparsity);
+        status = run(s, "INSERT INTO layer VALUES(?,?,?,?,?,?,?,?,?)",
+                     "tii"
+                     "tt"
+                     "iii"
+                     "d",
+                     trial, number_, (int64_t)i, l->name, l->op, l->parameters_dense, l->nonzero, l->macs_effective,
+                     l->sparsity);
     }
     return status;
 }
@@ -299,8 +325,10 @@ static cop_status load_meta(copi_store *s, copi_meta *meta) {
 static cop_status load_epochs(copi_store *s, const char *trial, int point, cop_history *history) {
     sqlite3_stmt *st;
     history->ctx = s->ctx;
-    cop_status status = query(s, &st, "SELECT epoch, rate, loss, accuracy, loss_val, accuracy_val, seconds FROM epoch"
-                                      " WHERE trial=? AND number=? ORDER BY position", "ti", trial, (int64_t)point);
+    cop_status status = query(s, &st,
+                              "SELECT epoch, rate, loss, accuracy, loss_val, accuracy_val, seconds FROM epoch"
+                              " WHERE trial=? AND number=? ORDER BY position",
+                              "ti", trial, (int64_t)point);
     if (status) return status;
     while (next(s, st, &status)) {
         void *list = history->epoch;
@@ -321,8 +349,10 @@ static cop_status load_epochs(copi_store *s, const char *trial, int point, cop_h
 
 static cop_status load_layers(copi_store *s, const char *trial, int point, copi_stored_point *p) {
     sqlite3_stmt *st;
-    cop_status status = query(s, &st, "SELECT name, op, parameters_dense, nonzero, macs_effective, sparsity FROM layer"
-                                      " WHERE trial=? AND number=? ORDER BY position", "ti", trial, (int64_t)point);
+    cop_status status = query(s, &st,
+                              "SELECT name, op, parameters_dense, nonzero, macs_effective, sparsity FROM layer"
+                              " WHERE trial=? AND number=? ORDER BY position",
+                              "ti", trial, (int64_t)point);
     if (status) return status;
     while (next(s, st, &status)) {
         void *list = p->layer;
@@ -343,9 +373,11 @@ static cop_status load_layers(copi_store *s, const char *trial, int point, copi_
 static cop_status load_points(copi_store *s, copi_stored_trial *t) {
     sqlite3_stmt *st;
     cop_status status =
-        query(s, &st, "SELECT round, level, asked, threshold, sparsity, sparsity_conv, sparsity_dense, accuracy_val,"
-                      " accuracy_test, accuracy_pruned, parameters, nonzero, macs, macs_effective, epochs, seconds,"
-                      " train_macs FROM point WHERE trial=? ORDER BY number", "t", t->name);
+        query(s, &st,
+              "SELECT round, level, asked, threshold, sparsity, sparsity_conv, sparsity_dense, accuracy_val,"
+              " accuracy_test, accuracy_pruned, parameters, nonzero, macs, macs_effective, epochs, seconds,"
+              " train_macs FROM point WHERE trial=? ORDER BY number",
+              "t", t->name);
     if (status) return status;
     while (next(s, st, &status)) {
         void *list = t->point;
@@ -381,9 +413,11 @@ static cop_status load_points(copi_store *s, copi_stored_trial *t) {
 static cop_status load_trials(copi_store *s, copi_results *r) {
     sqlite3_stmt *st;
     cop_status status =
-        query(s, &st, "SELECT plan.trial, plan.setting, plan.label, plan.method, plan.seed, plan.level, plan.asked,"
-                      " coalesce(trial.status, 'pending'), coalesce(trial.message, ''), trial.seconds"
-                      " FROM plan LEFT JOIN trial ON trial.trial=plan.trial ORDER BY plan.position", "");
+        query(s, &st,
+              "SELECT plan.trial, plan.setting, plan.label, plan.method, plan.seed, plan.level, plan.asked,"
+              " coalesce(trial.status, 'pending'), coalesce(trial.message, ''), trial.seconds"
+              " FROM plan LEFT JOIN trial ON trial.trial=plan.trial ORDER BY plan.position",
+              "");
     if (status) return status;
     while (next(s, st, &status)) {
         void *list = r->trial;

@@ -197,7 +197,7 @@ typedef struct copi_stored_trial {
 
 /* Facts about a study that its report tells; the names are those of the store's `meta` table. */
 #define COPI_META_LIST(X)                                                                                            \
-    X(name) X(floor) X(spec_path) X(spec_text) X(command) X(program) X(build) X(machine) X(threads) X(model)          \
+    X(name) X(floor) X(spec_path) X(spec_text) X(command) X(program) X(build) X(machine) X(threads) X(model)         \
     X(data_path) X(data_format) X(data_shape) X(data_classes) X(data_images) X(data_digest) X(best)
 typedef struct copi_meta {
 #define X(field) char *field;
@@ -296,7 +296,7 @@ typedef struct copi_claim {
     const char *rule;          /* how it is decided */
     copi_verdict verdict;
     char figures[400];         /* one sentence with the numbers */
-    int seeds;                 /* the fewest behind any figure used; under COPI_ENOUGH_SEEDS a verdict is provisional */
+    int seeds;                 /* the fewest behind any figure; under COPI_ENOUGH_SEEDS a verdict is provisional */
 } copi_claim;
 #define COPI_CLAIMS 6
 #define COPI_ENOUGH_SEEDS 3

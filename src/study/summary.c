@@ -18,14 +18,23 @@ static json_t *setting(const copi_setting *s) {
     if (!s) return json_null();
     const cop_point *p = &copi_setting_best(s)->p;
     char label[160];
-    json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "method", s->trial->method, "label",
-                          copi_setting_label(s, label), "trial", s->best_seed->name, "point", s->index, "round",
-                          p->round, "seeds", s->seeds, "level", copi_json_number(isnan(p->level) ? s->trial->level : p->level),
-                          "threshold", copi_json_number(p->threshold));
-    const struct { const char *key; copi_spread value; } measures[] = {
-        {"sparsity", s->sparsity},     {"sparsity_conv", s->sparsity_conv}, {"sparsity_dense", s->sparsity_dense},
-        {"accuracy_val", s->val},      {"accuracy_test", s->test},          {"score_val", s->score_val},
-        {"score", s->score},           {"epochs", s->epochs},               {"seconds", s->seconds},
+    json_t *o = json_pack(
+        "{s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}", "method", s->trial->method, "label", copi_setting_label(s, label),
+        "trial", s->best_seed->name, "point", s->index, "round", p->round, "seeds", s->seeds, "level",
+        copi_json_number(isnan(p->level) ? s->trial->level : p->level), "threshold", copi_json_number(p->threshold));
+    const struct {
+        const char *key;
+        copi_spread value;
+    } measures[] = {
+        {"sparsity", s->sparsity},
+        {"sparsity_conv", s->sparsity_conv},
+        {"sparsity_dense", s->sparsity_dense},
+        {"accuracy_val", s->val},
+        {"accuracy_test", s->test},
+        {"score_val", s->score_val},
+        {"score", s->score},
+        {"epochs", s->epochs},
+        {"seconds", s->seconds},
         {"train_macs", s->train_macs},
     };
     for (size_t i = 0; i < COPI_COUNT(measures); i++)
@@ -45,9 +54,10 @@ static json_t *methods(const copi_figures *f) {
     json_t *list = json_array();
     for (int m = 0; m < f->methods; m++) {
         const copi_method_figures *x = &f->method[m];
-        json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o}", "method", x->name, "best",
-                                              setting(at(f, x->best)), "hypervolume", copi_json_number(x->hypervolume),
-                                              "hypervolume_val", copi_json_number(x->hypervolume_val)));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:o, s:o, s:o}", "method", x->name, "best", setting(at(f, x->best)),
+                                        "hypervolume", copi_json_number(x->hypervolume), "hypervolume_val",
+                                        copi_json_number(x->hypervolume_val)));
     }
     return list;
 }
@@ -76,20 +86,22 @@ cop_status copi_write_summary(const copi_results *r, const copi_figures *f, cons
                               const char *dir) {
     const copi_meta *m = &r->meta;
     json_t *root = json_object();
-    const struct { const char *key, *value; } about[] = {
-        {"name", m->name},   {"program", m->program}, {"build", m->build}, {"machine", m->machine},
-        {"threads", m->threads}, {"command", m->command}, {"model", m->model}};
-    for (size_t i = 0; i < COPI_COUNT(about); i++) json_object_set_new(root, about[i].key, copi_json_text(r->ctx, about[i].value));
-    json_object_set_new(root, "data", json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "path", copi_json_text(r->ctx, m->data_path),
-                                                "format", copi_json_text(r->ctx, m->data_format), "shape",
-                                                copi_json_text(r->ctx, m->data_shape), "classes",
-                                                copi_json_text(r->ctx, m->data_classes), "images",
-                                                copi_json_text(r->ctx, m->data_images), "digest",
-                                                copi_json_text(r->ctx, m->data_digest)));
+    const struct {
+        const char *key, *value;
+    } about[] = {{"name", m->name},       {"program", m->program}, {"build", m->build}, {"machine", m->machine},
+                 {"threads", m->threads}, {"command", m->command}, {"model", m->model}};
+    for (size_t i = 0; i < COPI_COUNT(about); i++)
+        json_object_set_new(root, about[i].key, copi_json_text(r->ctx, about[i].value));
+    json_object_set_new(
+        root, "data",
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "path", copi_json_text(r->ctx, m->data_path), "format",
+                  copi_json_text(r->ctx, m->data_format), "shape", copi_json_text(r->ctx, m->data_shape), "classes",
+                  copi_json_text(r->ctx, m->data_classes), "images", copi_json_text(r->ctx, m->data_images), "digest",
+                  copi_json_text(r->ctx, m->data_digest)));
     json_object_set_new(root, "floor", copi_json_number(r->floor));
-    json_object_set_new(root, "trials", json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "all", r->trials, "done", f->done,
-                                                  "diverged", f->diverged, "refused", f->refused, "failed", f->failed,
-                                                  "pending", f->pending));
+    json_object_set_new(root, "trials",
+                        json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "all", r->trials, "done", f->done, "diverged",
+                                  f->diverged, "refused", f->refused, "failed", f->failed, "pending", f->pending));
     json_object_set_new(root, "points", json_integer(f->points));
     json_object_set_new(root, "seconds", copi_json_number(f->seconds));
     json_object_set_new(root, "dense", setting(at(f, f->dense)));

@@ -31,30 +31,35 @@ void copi_page_shape(copi_buffer *b, int method, const copi_style *style, bool t
 static void grid(copi_buffer *b, const frame *f) {
     for (int i = 0; i <= 10; i++) {
         double x = across(i / 10.0);
-        copi_buffer_printf(b, "<path class=\"grid\" d=\"M%.1f %dV%d\"/><text x=\"%.1f\" y=\"%d\" "
-                              "text-anchor=\"middle\">%.1f</text>\n",
+        copi_buffer_printf(b,
+                           "<path class=\"grid\" d=\"M%.1f %dV%d\"/><text x=\"%.1f\" y=\"%d\" "
+                           "text-anchor=\"middle\">%.1f</text>\n",
                            x, TOP, HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 18, i / 10.0);
     }
     for (int i = (int)ceil(f->y.low / f->y.step - 1e-9); i * f->y.step <= f->y.high + 1e-9; i++) {
         double y = down(f, i * f->y.step);
-        copi_buffer_printf(b, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" "
-                              "text-anchor=\"end\">%.2f</text>\n",
+        copi_buffer_printf(b,
+                           "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" "
+                           "text-anchor=\"end\">%.2f</text>\n",
                            LEFT, y, WIDTH - RIGHT, LEFT - 8, y + 4, i * f->y.step);
     }
-    copi_buffer_printf(b, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">sparsity: share of all parameters that are "
-                          "zero</text>\n",
+    copi_buffer_printf(b,
+                       "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">sparsity: share of all parameters that are "
+                       "zero</text>\n",
                        across(0.5), HEIGHT - 8);
-    copi_buffer_printf(b, "<text transform=\"translate(13 %d) rotate(-90)\" text-anchor=\"middle\">test accuracy</text>\n",
-                       (TOP + HEIGHT - BOTTOM) / 2);
+    copi_buffer_printf(
+        b, "<text transform=\"translate(13 %d) rotate(-90)\" text-anchor=\"middle\">test accuracy</text>\n",
+        (TOP + HEIGHT - BOTTOM) / 2);
 }
 
 /* Words on the floor stand at the left, where little lies that low; those on the dense net's line at the right. */
 static void mark(copi_buffer *b, const frame *f, double accuracy, const char *words, int decimals, bool left) {
     double y = down(f, accuracy);
-    copi_buffer_printf(b, "<path class=\"mark\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"%s\">%s "
-                          "%.*f</text>\n",
-                       LEFT, y, WIDTH - RIGHT, left ? LEFT + 12 : WIDTH - RIGHT - 6, y - 5, left ? "start" : "end", words,
-                       decimals, accuracy);
+    copi_buffer_printf(b,
+                       "<path class=\"mark\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"%s\">%s "
+                       "%.*f</text>\n",
+                       LEFT, y, WIDTH - RIGHT, left ? LEFT + 12 : WIDTH - RIGHT - 6, y - 5, left ? "start" : "end",
+                       words, decimals, accuracy);
 }
 
 /* The line through the settings on a frontier: of a method, or (-1) of all. */
@@ -100,13 +105,16 @@ cop_status copi_page_frontier(copi_buffer *b, const copi_results *r, const copi_
         frame fr = {copi_accuracy_range(f, r->floor)};
         for (int i = 0; i < f->settings; i++) x[i] = f->setting[i].sparsity.mean;
         copi_order(x, f->settings, order);
-        copi_buffer_printf(b, "<svg class=\"chart\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"Test accuracy against "
-                              "sparsity, with the frontier\">\n<clipPath id=\"inside\"><path d=\"M%d %dH%dV%dH%dZ\"/>"
-                              "</clipPath>\n",
-                           WIDTH, HEIGHT, LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM, LEFT);
+        copi_buffer_printf(
+            b,
+            "<svg class=\"chart\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"Test accuracy against "
+            "sparsity, with the frontier\">\n<clipPath id=\"inside\"><path d=\"M%d %dH%dV%dH%dZ\"/>"
+            "</clipPath>\n",
+            WIDTH, HEIGHT, LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM, LEFT);
         grid(b, &fr);
         mark(b, &fr, r->floor, "floor", 2, true);
-        if (f->dense >= 0 && shown(&fr, &f->setting[f->dense])) mark(b, &fr, f->setting[f->dense].test.mean, "dense", 3, false);
+        if (f->dense >= 0 && shown(&fr, &f->setting[f->dense]))
+            mark(b, &fr, f->setting[f->dense].test.mean, "dense", 3, false);
         line(b, &fr, f, order, -1);
         for (int m = 0; m < f->methods; m++) line(b, &fr, f, order, m);
         points(b, &fr, f);

@@ -35,8 +35,12 @@ static void cell(row *r, const char *text) {
     for (; *text; text++) copi_atomic_write(r->file, *text == '"' ? "\"\"" : text, *text == '"' ? 2 : 1);
     copi_atomic_write(r->file, "\"", 1);
 }
-static void number(row *r, double x, int decimals) { cell(r, copi_plain_number(x, decimals).text); }
-static void share(row *r, double x) { number(r, x, 6); }
+static void number(row *r, double x, int decimals) {
+    cell(r, copi_plain_number(x, decimals).text);
+}
+static void share(row *r, double x) {
+    number(r, x, 6);
+}
 static void whole(row *r, int64_t n) {
     char text[24];
     snprintf(text, sizeof text, "%" PRId64, n);
@@ -142,9 +146,9 @@ static void frontier_row(row *r, const copi_setting *s) {
 }
 
 cop_status copi_write_frontier_csv(const copi_results *results, const copi_figures *f, const char *dir) {
-    static const char head[] =
-        "method,overall,setting,label,level,round,threshold,seeds,sparsity,sparsity_std,accuracy_val,accuracy_val_std,"
-        "accuracy_test,accuracy_test_std,score,score_std,epochs,train_macs\n";
+    static const char head[] = "method,overall,setting,label,level,round,threshold,seeds,sparsity,sparsity_std,"
+                               "accuracy_val,accuracy_val_std,"
+                               "accuracy_test,accuracy_test_std,score,score_std,epochs,train_macs\n";
     size_t n = (size_t)f->settings + 1;
     double *x = copi_alloc(results->ctx, n, sizeof *x);
     int *order = copi_alloc(results->ctx, n, sizeof *order);

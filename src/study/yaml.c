@@ -1,5 +1,5 @@
-/* A YAML mapping read into a struct by a table of keys. libcyaml checks types too, but knows neither ranges of numbers
- * nor "did you mean", and says the line only in its log; libyaml below it gives every node's place. */
+/* A YAML mapping read into a struct by a table of keys. libcyaml checks types too, but knows neither ranges of
+ * numbers nor "did you mean", and says the line only in its log; libyaml below it gives every node's place. */
 #include "study/study.h"
 
 #include <errno.h>
@@ -37,9 +37,12 @@ static shown show_bytes(const char *bytes, size_t n) {
 
 static shown show(const yaml_node_t *node) {
     switch (node->type) {
-    case YAML_SCALAR_NODE: return show_bytes((const char *)node->data.scalar.value, node->data.scalar.length);
-    case YAML_SEQUENCE_NODE: return show_bytes("a list", 6);
-    default: return show_bytes("a mapping", 9);
+    case YAML_SCALAR_NODE:
+        return show_bytes((const char *)node->data.scalar.value, node->data.scalar.length);
+    case YAML_SEQUENCE_NODE:
+        return show_bytes("a list", 6);
+    default:
+        return show_bytes("a mapping", 9);
     }
 }
 
@@ -306,26 +309,34 @@ static cop_status read_value(copi_yaml *y, int number, const copi_key *key, void
         *(char **)at = copy;
         return COP_OK;
     }
-    case COPI_KEY_NUMBER: return read_number(y, node, key, at);
+    case COPI_KEY_NUMBER:
+        return read_number(y, node, key, at);
     case COPI_KEY_COUNT:
         if (!(status = read_whole(y, node, key, &whole))) *(int64_t *)at = (int64_t)whole;
         return status;
     case COPI_KEY_SMALL:
         if (!(status = read_whole(y, node, key, &whole))) *(int *)at = (int)whole;
         return status;
-    case COPI_KEY_FLAG: return read_flag(y, node, key, at);
+    case COPI_KEY_FLAG:
+        return read_flag(y, node, key, at);
     case COPI_KEY_CHOICE:
         if (!(status = read_choice(y, node, key, &index))) *(int *)at = index;
         return status;
     case COPI_KEY_NAME:
         if (!(status = read_choice(y, node, key, &index))) *(const char **)at = key->names(index);
         return status;
-    case COPI_KEY_WORDS: return read_words(y, node, key, at);
-    case COPI_KEY_NUMBERS: return read_numbers(y, node, key, at);
-    case COPI_KEY_STEPS: return read_steps(y, node, key, at);
-    case COPI_KEY_SEEDS: return read_seeds(y, node, key, at);
-    case COPI_KEY_MAP: return read_map(y, number, key->map, at);
-    case COPI_KEY_MAPS: return read_maps(y, node, key, target, at);
+    case COPI_KEY_WORDS:
+        return read_words(y, node, key, at);
+    case COPI_KEY_NUMBERS:
+        return read_numbers(y, node, key, at);
+    case COPI_KEY_STEPS:
+        return read_steps(y, node, key, at);
+    case COPI_KEY_SEEDS:
+        return read_seeds(y, node, key, at);
+    case COPI_KEY_MAP:
+        return read_map(y, number, key->map, at);
+    case COPI_KEY_MAPS:
+        return read_maps(y, node, key, target, at);
     }
     return COP_OK;
 }
@@ -460,7 +471,9 @@ void copi_yaml_clear(cop_ctx *ctx, const copi_schema *schema, void *target) {
             copi_free(ctx, ((copi_seeds *)at)->v);
             *(copi_seeds *)at = (copi_seeds){0};
             break;
-        case COPI_KEY_MAP: copi_yaml_clear(ctx, key->map, at); break;
+        case COPI_KEY_MAP:
+            copi_yaml_clear(ctx, key->map, at);
+            break;
         case COPI_KEY_MAPS: {
             copi_list *list = at;
             for (int i = 0; i < list->n; i++)
@@ -469,7 +482,8 @@ void copi_yaml_clear(cop_ctx *ctx, const copi_schema *schema, void *target) {
             *list = (copi_list){0};
             break;
         }
-        default: break;
+        default:
+            break;
         }
     }
 }
@@ -486,12 +500,20 @@ void copi_yaml_print(copi_buffer *b, const copi_schema *schema, const void *targ
             copi_buffer_text(b, text ? text : "");
             break;
         }
-        case COPI_KEY_NUMBER: copi_buffer_printf(b, "%.17g", *(const double *)at); break;
-        case COPI_KEY_COUNT: copi_buffer_printf(b, "%lld", (long long)*(const int64_t *)at); break;
+        case COPI_KEY_NUMBER:
+            copi_buffer_printf(b, "%.17g", *(const double *)at);
+            break;
+        case COPI_KEY_COUNT:
+            copi_buffer_printf(b, "%lld", (long long)*(const int64_t *)at);
+            break;
         case COPI_KEY_SMALL:
         case COPI_KEY_FLAG:
-        case COPI_KEY_CHOICE: copi_buffer_printf(b, "%d", *(const int *)at); break;
-        case COPI_KEY_WORDS: copi_buffer_printf(b, "%u", *(const unsigned *)at); break;
+        case COPI_KEY_CHOICE:
+            copi_buffer_printf(b, "%d", *(const int *)at);
+            break;
+        case COPI_KEY_WORDS:
+            copi_buffer_printf(b, "%u", *(const unsigned *)at);
+            break;
         case COPI_KEY_NUMBERS: {
             const copi_numbers *list = at;
             for (int i = 0; i < list->n; i++) copi_buffer_printf(b, "%.17g ", list->v[i]);

@@ -29,7 +29,8 @@ int main(int argc, char **argv) {
     cop_status status = copi_store_open(ctx, argv[1], COPI_STORE_WRITE, &store);
     if (!status)
         status = made_fill(ctx, store, made, (int)COPI_COUNT(made), 0.6,
-                           "</script><script>document.title = 'broken'</script> & a rather long name of a study, averyverylongwordwithoutanyspace");
+                           "</script><script>document.title = 'broken'</script> & a rather long name of a study, "
+                           "averyverylongwordwithoutanyspace");
     if (!status) status = copi_write_report(store, argv[1], NULL);
     if (status) fprintf(stderr, "make_page: %s\n", cop_error(ctx));
     copi_store_close(store);

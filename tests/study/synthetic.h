@@ -1,5 +1,5 @@
-/* Made-up studies, for what must be told apart from what a real training gives: exact figures, texts that would break a
- * page, endings that are hard to reach. They go through the store like real ones. */
+/* Made-up studies, for what must be told apart from what a real training gives: exact figures, texts that would break
+ * a page, endings that are hard to reach. They go through the store like real ones. */
 #ifndef COPPICE_TEST_SYNTHETIC_H
 #define COPPICE_TEST_SYNTHETIC_H
 
@@ -15,7 +15,7 @@ typedef struct made_point {
 } made_point;
 typedef struct made_trial {
     const char *method;
-    double level;        /* share, or sss's gamma */
+    double level; /* share, or sss's gamma */
     int seed;
     const char *status;
     const char *message;
@@ -45,9 +45,10 @@ static inline void made_stored_point(const made_trial *t, int i, double conv_sha
     double all = MADE_CONV + MADE_DENSE, gone = m->sparsity * all;
     double dense_gone = gone / (1 + conv_share * MADE_CONV / MADE_DENSE);
     double conv_gone = gone - dense_gone;
-    layer[0] = (copi_layer_row){conv, conv_op, MADE_CONV, MADE_CONV - made_whole(conv_gone), 50000, conv_gone / MADE_CONV};
-    layer[1] = (copi_layer_row){dense, dense_op, MADE_DENSE, MADE_DENSE - made_whole(dense_gone), 9000,
-                                dense_gone / MADE_DENSE};
+    layer[0] =
+        (copi_layer_row){conv, conv_op, MADE_CONV, MADE_CONV - made_whole(conv_gone), 50000, conv_gone / MADE_CONV};
+    layer[1] = (copi_layer_row){
+        dense, dense_op, MADE_DENSE, MADE_DENSE - made_whole(dense_gone), 9000, dense_gone / MADE_DENSE};
     *out = (copi_stored_point){.layer = layer, .layers = 2};
     out->p = (cop_point){.round = m->round,
                          .level = t->level,
@@ -85,30 +86,34 @@ static inline cop_status made_fill(cop_ctx *ctx, copi_store *store, const made_t
     if (!plan.trial) return COP_E_NOMEM;
     char floor_text[32];
     snprintf(floor_text, sizeof floor_text, "%.17g", floor_);
-    const struct { const char *key, *value; } meta[] = {
-        {"name", name},
-        {"floor", floor_text},
-        {"spec_path", "made & up.yaml"},
-        {"spec_text", "name: \"<script>alert(1)</script>\"\ndata: {path: d}\n"},
-        {"command", "coppice study run made.yaml -o dir"},
-        {"program", "Coppice"},
-        {"build", "a build"},
-        {"machine", "a machine"},
-        {"threads", "2"},
-        {"model", "lenet-5"},
-        {"data_path", "/data/<set>"},
-        {"data_format", "idx"},
-        {"data_shape", "1 x 28 x 28"},
-        {"data_classes", "10"},
-        {"data_images", "100 train, 20 validation, 30 test"},
-        {"data_digest", "0123"}};
+    const struct {
+        const char *key, *value;
+    } meta[] = {{"name", name},
+                {"floor", floor_text},
+                {"spec_path", "made & up.yaml"},
+                {"spec_text", "name: \"<script>alert(1)</script>\"\ndata: {path: d}\n"},
+                {"command", "coppice study run made.yaml -o dir"},
+                {"program", "Coppice"},
+                {"build", "a build"},
+                {"machine", "a machine"},
+                {"threads", "2"},
+                {"model", "lenet-5"},
+                {"data_path", "/data/<set>"},
+                {"data_format", "idx"},
+                {"data_shape", "1 x 28 x 28"},
+                {"data_classes", "10"},
+                {"data_images", "100 train, 20 validation, 30 test"},
+                {"data_digest", "0123"}};
     cop_status status = COP_OK;
-    for (size_t i = 0; !status && i < COPI_COUNT(meta); i++) status = copi_store_set(store, meta[i].key, meta[i].value);
+    for (size_t i = 0; !status && i < COPI_COUNT(meta); i++)
+        status = copi_store_set(store, meta[i].key, meta[i].value);
     for (int i = 0; !status && i < n; i++) {
         const made_trial *m = &made[i];
         copi_trial *t = &plan.trial[i];
         bool sss = strcmp(m->method, "sss") == 0, dense = strcmp(m->method, COPI_METHOD_DENSE) == 0;
-        *t = (copi_trial){.method = m->method, .seed = (uint64_t)m->seed, .level = dense ? NAN : m->level,
+        *t = (copi_trial){.method = m->method,
+                          .seed = (uint64_t)m->seed,
+                          .level = dense ? NAN : m->level,
                           .asked = sss ? NAN : m->level};
         /* the number of points and the rounds tell settings of one method and level apart */
         char setting[64];
@@ -121,8 +126,7 @@ static inline cop_status made_fill(cop_ctx *ctx, copi_store *store, const made_t
         copi_layer_row layer[4][2];
         cop_epoch epoch[4][16];
         bool filters = strstr(m->method, "filter") != NULL;
-        for (int k = 0; k < m->points; k++)
-            made_stored_point(m, k, filters ? 4 : 0.5, &point[k], layer[k], epoch[k]);
+        for (int k = 0; k < m->points; k++) made_stored_point(m, k, filters ? 4 : 0.5, &point[k], layer[k], epoch[k]);
         copi_stored_trial stored = {.name = t->name,
                                     .label = t->label,
                                     .method = made_text(m->method),

@@ -171,12 +171,14 @@ static void test_claims_confirmed(void **state) {
     load(&x, made, (int)COPI_COUNT(made));
     verdicts(&x, "cccccc");
     for (int i = 0; i < COPI_CLAIMS; i++) assert_int_equal(x.claim[i].seeds, 1); /* all provisional */
-    assert_string_equal(x.claim[3].figures,
-                        "sss: accuracy 0.7264 at sparsity 0.985, score 0.856; best other, magnitude: 0.7400 at 0.900, "
-                        "score 0.820; dense 0.767.");
+    assert_string_equal(
+        x.claim[3].figures,
+        "sss: accuracy 0.7264 at sparsity 0.985, score 0.856; best other, magnitude: 0.7400 at 0.900, "
+        "score 0.820; dense 0.767.");
     /* conv share: gone .02 of 10000 = 200, dense gets 200/(1+4/9), conv the rest: 61.5 of 1000 */
-    assert_string_equal(x.claim[0].figures,
-                        "The floor 0.60 holds up to conv sparsity 0.062 (accuracy 0.690) and is lost at 0.123 (0.490).");
+    assert_string_equal(
+        x.claim[0].figures,
+        "The floor 0.60 holds up to conv sparsity 0.062 (accuracy 0.690) and is lost at 0.123 (0.490).");
     assert_string_equal(x.claim[5].figures, "Over 2 pairs, tuning gains +0.270 accuracy for 0.50 of the dense net's "
                                             "training MACs.");
     assert_non_null(strstr(x.claim[4].figures, "of 9000 dense-layer parameters"));
@@ -224,7 +226,8 @@ static void test_claims_noise(void **state) {
     made_trial made[9] = {{0}};
     for (int seed = 0; seed < 3; seed++) {
         made[3 * seed] = (made_trial){"dense", 0, seed, "done", NULL, {{0, .9, .9, 8, 0}}, 1};
-        made[3 * seed + 1] = (made_trial){"magnitude", .9, seed, "done", NULL, {{.9, .80, .80 + .01 * seed, 2, 1}}, 1};
+        made[3 * seed + 1] =
+            (made_trial){"magnitude", .9, seed, "done", NULL, {{.9, .80, .80 + .01 * seed, 2, 1}}, 1};
         made[3 * seed + 2] = (made_trial){"sss", 1e-3, seed, "done", NULL, {{.9, .81, .804 + .01 * seed, 2, 1}}, 1};
     }
     loaded x;
@@ -256,11 +259,16 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spread),           cmocka_unit_test(test_frontier),
-        cmocka_unit_test(test_hypervolume),      cmocka_unit_test(test_score),
-        cmocka_unit_test(test_order),            cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_claims_confirmed), cmocka_unit_test(test_claims_refuted),
-        cmocka_unit_test(test_claims_undecided), cmocka_unit_test(test_claims_noise),
+        cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_frontier),
+        cmocka_unit_test(test_hypervolume),
+        cmocka_unit_test(test_score),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_claims_confirmed),
+        cmocka_unit_test(test_claims_refuted),
+        cmocka_unit_test(test_claims_undecided),
+        cmocka_unit_test(test_claims_noise),
         cmocka_unit_test(test_no_memory),
     };
     test_dir_make(dir);

@@ -100,8 +100,10 @@ static void test_one_process(void **state) {
     snprintf(path, sizeof path, "%s/locked", dir);
     copi_store *store, *second;
     test_ok(ctx, copi_store_open(ctx, path, COPI_STORE_WRITE, &store));
-    snprintf(holder, sizeof holder, "locked: another process (%ld) is running a study here; wait for it or choose another "
-                                    "directory", (long)getpid());
+    snprintf(holder, sizeof holder,
+             "locked: another process (%ld) is running a study here; wait for it or choose another "
+             "directory",
+             (long)getpid());
     test_fails(ctx, copi_store_open(ctx, path, COPI_STORE_WRITE, &second), COP_E_REFUSED, holder);
     assert_null(second);
     test_ok(ctx, copi_store_open(ctx, path, COPI_STORE_READ, &second)); /* looking on is fine */
@@ -123,7 +125,8 @@ static void test_bad_directories(void **state) {
     cop_ctx *ctx = test_ctx();
     int rows = 0;
     test_fails(ctx, cop_study_report(ctx, in("nothing", "here"), NULL), COP_E_NOT_FOUND, "no study here");
-    test_fails(ctx, cop_study_list(ctx, in("nothing", "here"), stop_at_once, &rows), COP_E_NOT_FOUND, "no study here");
+    test_fails(ctx, cop_study_list(ctx, in("nothing", "here"), stop_at_once, &rows), COP_E_NOT_FOUND,
+               "no study here");
     test_fails(ctx, cop_study_report(ctx, NULL, NULL), COP_E_ARG, NULL);
     test_fails(ctx, cop_study_list(ctx, dir, NULL, NULL), COP_E_ARG, NULL);
     test_fails(ctx, cop_study_run(ctx, NULL, dir, NULL), COP_E_ARG, NULL);
@@ -134,8 +137,10 @@ static void test_bad_directories(void **state) {
     test_ok(ctx, copi_make_dir(ctx, path));
     static const char garbage[8192] = "this is no database";
     test_ok(ctx, copi_write_file(ctx, in("garbage", "study.db"), garbage, sizeof garbage));
-    test_fails(ctx, copi_store_open(ctx, path, COPI_STORE_WRITE, &store), COP_E_FORMAT, "study.db: not a study's store");
-    test_fails(ctx, copi_store_open(ctx, path, COPI_STORE_READ, &store), COP_E_FORMAT, "study.db: not a study's store");
+    test_fails(ctx, copi_store_open(ctx, path, COPI_STORE_WRITE, &store), COP_E_FORMAT,
+               "study.db: not a study's store");
+    test_fails(ctx, copi_store_open(ctx, path, COPI_STORE_READ, &store), COP_E_FORMAT,
+               "study.db: not a study's store");
     fill(ctx, "newer", "t");
     sqlite3 *db;
     assert_int_equal(sqlite3_open(in("newer", "study.db"), &db), SQLITE_OK);
@@ -172,24 +177,29 @@ static void test_no_memory(void **state) {
 /* -- files -- */
 
 static const char trials_csv[] =
-    "trial,method,level,round,seed,asked,sparsity,sparsity_conv,sparsity_dense,accuracy_val,accuracy_test,score,params,"
+    "trial,method,level,round,seed,asked,sparsity,sparsity_conv,sparsity_dense,accuracy_val,accuracy_test,score,"
+    "params,"
     "nonzero,macs,epochs,seconds,status,threshold,accuracy_pruned,macs_effective,train_macs,score_val,setting,label,"
     "message\n"
     "dense-0-0-1,dense,0,0,1,0,0,0,0,0.91,0.9,0.45,10000,10000,100000,6,60,done,,,100000,6000000000,0.455,dense-0-0,"
     "dense net,\n"
-    "magnitud-0.5-0-1,magnitude,0.5,0,1,0.5,0.5,0.263158,0.526316,0.89,0.88,0.69,10000,5000,100000,0,0,done,,,50000,0,"
+    "magnitud-0.5-0-1,magnitude,0.5,0,1,0.5,0.5,0.263158,0.526316,0.89,0.88,0.69,10000,5000,100000,0,0,done,,,50000,"
+    "0,"
     "0.695,magnitud-0.5-0,magnitude 0.5,\n"
     "magnitud-0.9-1-1,magnitude,0.9,1,1,0.9,0.9,0.473684,0.947368,0.85,0.84,0.87,10000,1000,100000,2,20,done,,0.425,"
     "10000,2000000000,0.875,magnitud-0.9-1,magnitude 0.9,\n"
     "l1-filte-0.5-0-1,l1-filter,0.5,0,1,0.5,0.3,0.923077,0.230769,0.7,0.69,0.495,10000,7000,100000,1,10,done,,,70000,"
     "1000000000,0.5,l1-filte-0.5-0,l1-filter 0.5,\n"
-    "l1-filte-0.5-0-1,l1-filter,0.5,,1,0.5,,,,,,,,,,,10.5,diverged,,,,,,l1-filte-0.5-0,l1-filter 0.5,\"loss is nan at "
+    "l1-filte-0.5-0-1,l1-filter,0.5,,1,0.5,,,,,,,,,,,10.5,diverged,,,,,,l1-filte-0.5-0,l1-filter 0.5,\"loss is nan "
+    "at "
     "step 3, \"\"epoch\"\" 1, <b>\"\n"
-    "l2-filte-0.99-0-1,l2-filter,0.99,,1,0.99,,,,,,,,,,,0.5,refused,,,,,,l2-filte-0.99-0,l2-filter 0.99,conv1 would keep "
+    "l2-filte-0.99-0-1,l2-filter,0.99,,1,0.99,,,,,,,,,,,0.5,refused,,,,,,l2-filte-0.99-0,l2-filter 0.99,conv1 would "
+    "keep "
     "0 of 6 filters\n"
     "sss-1e-05-1-1,sss,0.00001,1,1,,0.6,0.315789,0.631579,0.9,0.89,0.745,10000,4000,100000,4,40,done,0,0.45,40000,"
     "4000000000,0.75,sss-1e-05-1,sss 1e-05,\n"
-    "sss-1e-05-1-1,sss,0.00001,1,1,,0.95,0.5,1,0.8,0.79,0.87,10000,500,100000,4,40,done,0.001,0.4,5000,4000000000,0.875,"
+    "sss-1e-05-1-1,sss,0.00001,1,1,,0.95,0.5,1,0.8,0.79,0.87,10000,500,100000,4,40,done,0.001,0.4,5000,4000000000,0."
+    "875,"
     "sss-1e-05-1,sss 1e-05,\n";
 
 static const char frontier_csv[] =
@@ -293,10 +303,11 @@ static void test_page(void **state) {
     assert_int_equal(count(page, "<script"), 3);
     assert_int_equal(count(page, "</script"), 3);
     assert_null(strstr(page, "alert(1)</script>"));
-    assert_non_null(strstr(page, "<title>&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;co&quot;</title>"));
-    assert_non_null(strstr(page, "&quot;epoch&quot; 1, &lt;b&gt;"));  /* a trial's error */
-    assert_non_null(strstr(page, "dense &lt;1&gt;"));                 /* a layer's name */
-    assert_non_null(strstr(page, "/data/&lt;set&gt;"));               /* the data's path */
+    assert_non_null(
+        strstr(page, "<title>&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;co&quot;</title>"));
+    assert_non_null(strstr(page, "&quot;epoch&quot; 1, &lt;b&gt;")); /* a trial's error */
+    assert_non_null(strstr(page, "dense &lt;1&gt;"));                /* a layer's name */
+    assert_non_null(strstr(page, "/data/&lt;set&gt;"));              /* the data's path */
     assert_non_null(strstr(page, "made &amp; up.yaml"));
     assert_non_null(strstr(page, "name: &quot;&lt;script&gt;alert(1)&lt;/script&gt;&quot;"));
     assert_null(strstr(page, "src=")); /* nothing is fetched */
@@ -384,7 +395,8 @@ static void test_plot(void **state) {
     if (path) setenv("PATH", path, 1);
     free(path);
     assert_int_equal(log.warnings, 1);
-    assert_non_null(strstr(log.last, "gnuplot: No such file or directory; install it and run `coppice study report "));
+    assert_non_null(
+        strstr(log.last, "gnuplot: No such file or directory; install it and run `coppice study report "));
     assert_int_not_equal(access(in("none", "frontier.png"), F_OK), 0);
     assert_int_equal(access(in("none", "frontier.gp"), F_OK), 0);
     assert_int_equal(access(in("none", "report.html"), F_OK), 0);
@@ -466,7 +478,8 @@ static void test_full_disk(void **state) {
     cop_ctx *ctx = test_ctx();
     fill(ctx, "full", "t");
     assert_int_equal(symlink("/dev/full", in("full", "summary.json")), 0);
-    test_fails(ctx, cop_study_report(ctx, in("full", "."), NULL), COP_E_IO, "summary.json: cannot write: No space left");
+    test_fails(ctx, cop_study_report(ctx, in("full", "."), NULL), COP_E_IO,
+               "summary.json: cannot write: No space left");
     test_ctx_destroy(ctx);
 }
 

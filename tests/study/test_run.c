@@ -67,7 +67,7 @@ static void make_data(void) {
 /* -- studies -- */
 
 #define HEAD                                                                                                         \
-    "name: little study\ndata: {path: data, validation: 0.2}\nmodel: seed-cnn\nthreads: 1\nprecision: f32\n"          \
+    "name: little study\ndata: {path: data, validation: 0.2}\nmodel: seed-cnn\nthreads: 1\nprecision: f32\n"         \
     "dense: {epochs: 3, batch: 32, rate: 3e-3}\nscore: {floor: 0.5}\n"
 #define TRIALS                                                                                                       \
     "trials:\n  - {method: magnitude, sparsity: [.5, .9]}\n"                                                         \
@@ -170,8 +170,8 @@ static void test_whole(void **state) {
     assert_true(s.dense_accuracy_test > 0.8 && s.best_score > 0.6 && s.hypervolume > 0.1);
     check_best("whole");
     assert_int_equal(access(in("whole", "dense-1.safetensors"), F_OK), 0);
-    static const char *const files[] = {"study.db", "trials.csv", "frontier.csv", "summary.json", "report.html",
-                                        "frontier.gp"};
+    static const char *const files[] = {"study.db",     "trials.csv",  "frontier.csv",
+                                        "summary.json", "report.html", "frontier.gp"};
     for (size_t i = 0; i < COPI_COUNT(files); i++) assert_int_equal(access(in("whole", files[i]), F_OK), 0);
 
     /* again: nothing is done, nothing changes, to the byte */
@@ -200,9 +200,11 @@ static void test_whole(void **state) {
     assert_string_equal(again.best_method, "l1-filter");
     check_best("whole");
     /* a floor that nothing holds is no error */
-    again = run("name: little study\ndata: {path: data, validation: 0.2}\nmodel: seed-cnn\nthreads: 1\nprecision: f32\n"
-                "dense: {epochs: 3, batch: 32, rate: 3e-3}\nscore: {floor: 0.9999}\n"
-                "trials: [{method: magnitude, sparsity: .9}]\n", "whole");
+    again =
+        run("name: little study\ndata: {path: data, validation: 0.2}\nmodel: seed-cnn\nthreads: 1\nprecision: f32\n"
+            "dense: {epochs: 3, batch: 32, rate: 3e-3}\nscore: {floor: 0.9999}\n"
+            "trials: [{method: magnitude, sparsity: .9}]\n",
+            "whole");
     assert_true(again.skipped == 2 && again.best_score == 0 && again.best_method[0] == 0);
 }
 
@@ -316,11 +318,11 @@ static int be_killed(const char *where) {
 
 static void test_bad_trials(void **state) {
     (void)state;
-    static const char text[] =
-        HEAD "trials:\n  - {method: magnitude, sparsity: .5}\n"
-             "  - {method: magnitude, sparsity: .5, rounds: 1, tune: {optimizer: sgd, rate: 1e3, schedule: constant}}\n"
-             "  - {method: l2-neuron, sparsity: .5, keep: 1000}\n"
-             "  - {method: l2-neuron, sparsity: .5}\n";
+    static const char text[] = HEAD
+        "trials:\n  - {method: magnitude, sparsity: .5}\n"
+        "  - {method: magnitude, sparsity: .5, rounds: 1, tune: {optimizer: sgd, rate: 1e3, schedule: constant}}\n"
+        "  - {method: l2-neuron, sparsity: .5, keep: 1000}\n"
+        "  - {method: l2-neuron, sparsity: .5}\n";
     cop_study_summary s = run(text, "wrong");
     assert_true(s.trials == 5 && s.done == 3 && s.diverged == 1 && s.failed == 1);
     char *csv = read_text("wrong", "trials.csv");
@@ -337,7 +339,8 @@ static void test_bad_trials(void **state) {
     /* a dense net that diverges takes its own trials with it, no more */
     s = run("name: t\ndata: {path: data}\nmodel: lenet-300-100\nthreads: 1\n"
             "dense: {epochs: 2, batch: 32, optimizer: sgd, rate: 1e3, schedule: constant}\n"
-            "trials: [{method: magnitude, sparsity: [.5, .9]}]\n", "hopeless");
+            "trials: [{method: magnitude, sparsity: [.5, .9]}]\n",
+            "hopeless");
     assert_true(s.trials == 3 && s.done == 0 && s.diverged == 1 && s.failed == 2 && s.points == 0);
     csv = read_text("hopeless", "trials.csv");
     assert_non_null(strstr(csv, ",refused,"));
@@ -349,14 +352,19 @@ static void test_bad_trials(void **state) {
 static void test_refused_at_once(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
-    static const struct { const char *text; cop_status status; const char *part; } bad[] = {
+    static const struct {
+        const char *text;
+        cop_status status;
+        const char *part;
+    } bad[] = {
         {"name: t\ndata: {path: nowhere}\nmodel: lenet-5\ntrials: [{method: sss}]\n", COP_E_NOT_FOUND, "nowhere"},
         {"name: t\ndata: {path: data, validation: 0}\nmodel: seed-cnn\ntrials: [{method: sss}]\n", COP_E_NOT_FOUND,
          "the validation split is empty; a study trains, chooses and tests: set data.validation, e.g. 0.1"},
         {"name: t\ndata: {path: data}\nmodel: keras-cifar\ntrials: [{method: sss}]\n", COP_E_SHAPE, "12x12"},
-        {"name: t\ndata: {path: data}\nmodel: data/t10k-labels-idx1-ubyte\ntrials: [{method: sss}]\n", COP_E_UNSUPPORTED,
-         "t10k-labels-idx1-ubyte"},
-        {HEAD "trials: [{method: sss, gama: 1}]\n", COP_E_FORMAT, ":8:24: trial: unknown key \"gama\"; did you mean \"gamma\"?"},
+        {"name: t\ndata: {path: data}\nmodel: data/t10k-labels-idx1-ubyte\ntrials: [{method: sss}]\n",
+         COP_E_UNSUPPORTED, "t10k-labels-idx1-ubyte"},
+        {HEAD "trials: [{method: sss, gama: 1}]\n", COP_E_FORMAT,
+         ":8:24: trial: unknown key \"gama\"; did you mean \"gamma\"?"},
     };
     for (size_t i = 0; i < COPI_COUNT(bad); i++) {
         cop_study_summary s = {.trials = 9};
@@ -382,8 +390,9 @@ static void test_two_at_once(void **state) {
 static void test_model_file(void **state) {
     (void)state;
     static char text[600];
-    snprintf(text, sizeof text, "name: t\ndata: {path: data, validation: 0.2}\nmodel: whole/dense-1.safetensors\n"
-                                "threads: 1\ntrials: [{method: magnitude, sparsity: .5}]\n");
+    snprintf(text, sizeof text,
+             "name: t\ndata: {path: data, validation: 0.2}\nmodel: whole/dense-1.safetensors\n"
+             "threads: 1\ntrials: [{method: magnitude, sparsity: .5}]\n");
     cop_study_summary s = run(text, "file");
     assert_true(s.done == 2);
     char *rows = read_text("file", "trials.csv"), *original = read_text("whole", "trials.csv");
@@ -392,8 +401,9 @@ static void test_model_file(void **state) {
     test_near(s.dense_accuracy_test, atof(strstr(rows, ",dense,,0,1,0,0,0,0,") + 29), 1, 0);
     free(rows);
     free(original);
-    snprintf(text, sizeof text, "name: t\ndata: {path: data, validation: 0.2}\nmodel: whole/dense-1.safetensors\n"
-                                "threads: 1\ndense: {epochs: 1}\ntrials: [{method: magnitude, sparsity: .5}]\n");
+    snprintf(text, sizeof text,
+             "name: t\ndata: {path: data, validation: 0.2}\nmodel: whole/dense-1.safetensors\n"
+             "threads: 1\ndense: {epochs: 1}\ntrials: [{method: magnitude, sparsity: .5}]\n");
     s = run(text, "file");
     assert_true(s.done == 2 && s.skipped == 0);
 }
@@ -404,7 +414,10 @@ static void test_no_room(void **state) {
     signal(SIGXFSZ, SIG_IGN); /* the write fails instead */
     struct rlimit before, small;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    const struct { rlim_t bytes; const char *part; } cases[] = {{100000, "dense-1"}, {6000, "room/study.db"}};
+    const struct {
+        rlim_t bytes;
+        const char *part;
+    } cases[] = {{100000, "dense-1"}, {6000, "room/study.db"}};
     cop_ctx *ctx = test_ctx();
     for (size_t i = 0; i < COPI_COUNT(cases); i++) {
         small = before;
@@ -426,10 +439,9 @@ int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "--killed") == 0) return be_killed(argv[2]);
     self = argv[0];
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),      cmocka_unit_test(test_repeatable),      cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_kill),       cmocka_unit_test(test_bad_trials),      cmocka_unit_test(test_refused_at_once),
-        cmocka_unit_test(test_two_at_once), cmocka_unit_test(test_model_file),
-        cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_whole),       cmocka_unit_test(test_repeatable), cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_kill),        cmocka_unit_test(test_bad_trials), cmocka_unit_test(test_refused_at_once),
+        cmocka_unit_test(test_two_at_once), cmocka_unit_test(test_model_file), cmocka_unit_test(test_no_room),
     };
     test_dir_make(dir);
     make_data();

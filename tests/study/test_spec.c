@@ -42,7 +42,8 @@ static void test_complete(void **state) {
         "name: five methods\n"
         "data:   {format: idx, path: /usr/share/x, validation: 0.2, limit: 5000}\n"
         "model:  seed-cnn                       # a preset\n"
-        "dense:  {epochs: 6, optimizer: sgd, rate: 2e-3, schedule: step, step_epochs: [2, 4], batch: 64, augment: flip}\n"
+        "dense:  {epochs: 6, optimizer: sgd, rate: 2e-3, schedule: step, step_epochs: [2, 4], batch: 64, augment: "
+        "flip}\n"
         "score:  {floor: 0.70}\n"
         "seeds:  [1, 2, 9223372036854775807]\n"
         "threads: 2\n"
@@ -137,9 +138,10 @@ static void test_paths(void **state) {
 static void test_names(void **state) {
     (void)state;
     refuse(HEAD "trails: []\n", ":4:1: study: unknown key \"trails\"; did you mean \"trials\"?");
-    refuse(HEAD "zzz: 1\ntrials: [{method: sss}]\n",
-           ":4:1: study: unknown key \"zzz\"; choose from name, data, model, precision, dense, score, seeds, threads, "
-           "trials");
+    refuse(
+        HEAD "zzz: 1\ntrials: [{method: sss}]\n",
+        ":4:1: study: unknown key \"zzz\"; choose from name, data, model, precision, dense, score, seeds, threads, "
+        "trials");
     refuse(HEAD "trials:\n  - {method: magnitude, sparsty: .5}\n",
            ":5:25: trial: unknown key \"sparsty\"; did you mean \"sparsity\"?");
     refuse(HEAD "dense: {epoch: 3}\ntrials: [{method: sss}]\n",
@@ -211,14 +213,17 @@ static void test_structure(void **state) {
     refuse("name: t\ndata: {path: d}\ntrials: [{method: sss}]\n", ":1:1: study: \"model\" is missing");
     refuse(HEAD "trials: [{sparsity: .5}]\n", ":4:10: trial: \"method\" is missing");
     refuse(HEAD "trials: [{method: magnitude}]\n", ":4:10: trial: \"sparsity\" is missing");
-    refuse(HEAD "trials: {method: sss}\n", ":4:9: trials is a mapping; expected a list, each entry beginning with \"- \"");
+    refuse(HEAD "trials: {method: sss}\n",
+           ":4:9: trials is a mapping; expected a list, each entry beginning with \"- \"");
     refuse(HEAD "trials: []\n", ":4:9: trials is an empty list; give at least one");
     refuse(HEAD "name: u\ntrials: [{method: sss}]\n", ":4:1: study: \"name\" is given twice, first in line 1");
     refuse(HEAD "trials: [{method: magnitude, sparsity: .5, gamma: 1}]\n", ":4:44: trial: \"gamma\" belongs to sss");
     refuse(HEAD "trials: [{method: sss, sparsity: .5}]\n",
            ":4:24: trial: \"sparsity\" belongs to methods that prune by a criterion");
-    refuse(HEAD "trials: [{method: sss, tune: {epochs: 1}}]\n", ":4:24: trial: \"tune\" belongs to methods other than sss");
-    refuse(HEAD "trials: [{method: magnitude, sparsity: .5, epochs: 2}]\n", ":4:44: trial: \"epochs\" belongs to sss");
+    refuse(HEAD "trials: [{method: sss, tune: {epochs: 1}}]\n",
+           ":4:24: trial: \"tune\" belongs to methods other than sss");
+    refuse(HEAD "trials: [{method: magnitude, sparsity: .5, epochs: 2}]\n",
+           ":4:44: trial: \"epochs\" belongs to sss");
     refuse(HEAD "trials: [{method: magnitude, sparsity: .5, tune: {epochs: 2}}]\n",
            ":4:50: tune has no effect without rounds; add `rounds: 1` or more");
     refuse(HEAD "dense: {distil_share: .5}\ntrials: [{method: sss}]\n",
@@ -228,7 +233,8 @@ static void test_structure(void **state) {
            ":5:1: not YAML: did not find expected ',' or ']' while parsing a flow sequence");
     refuse("name: &a [*a]\n", ":1:7: name is a list; expected a text");
     refuse(HEAD "trials: [&t {method: magnitude, sparsity: .5, rounds: 1, tune: *t}]\n",
-           ":4:14: recipe: unknown key \"method\"; choose from augment, epochs, batch, optimizer, rate, momentum, beta1, "
+           ":4:14: recipe: unknown key \"method\"; choose from augment, epochs, batch, optimizer, rate, momentum, "
+           "beta1, "
            "beta2, epsilon, decay, l1, l2, l2_conv, schedule, warmup, step_epochs, step_factor, flip, shift, "
            "label_smoothing, distil_share, distil_temperature, precision, evaluate_every");
 }
@@ -238,9 +244,10 @@ static void test_hostile(void **state) {
     refuse("name: \xff\xfe\n", ": byte 6: not UTF-8 text: invalid leading UTF-8 octet");
     refuse_bytes("na\0me: t\n", 9, ": byte 2: not UTF-8 text: control characters are not allowed");
     refuse("name: \"a\\0b\"\n", ":1:7: name holds a zero byte; expected a text");
-    refuse(HEAD "\"a\\nb\\tc\": 1\n",
-           ":4:1: study: unknown key \"a?b?c\"; choose from name, data, model, precision, dense, score, seeds, threads, "
-           "trials");
+    refuse(
+        HEAD "\"a\\nb\\tc\": 1\n",
+        ":4:1: study: unknown key \"a?b?c\"; choose from name, data, model, precision, dense, score, seeds, threads, "
+        "trials");
     /* a very long name is cut at the end of a letter */
     char text[4096] = HEAD, wanted[600];
     size_t n = strlen(text);
@@ -248,7 +255,8 @@ static void test_hostile(void **state) {
     snprintf(text + n, sizeof text - n, ": 1\n");
     n = (size_t)snprintf(wanted, sizeof wanted, ":4:1: study: unknown key \"");
     for (int i = 0; i < 26; i++) n += (size_t)snprintf(wanted + n, sizeof wanted - n, "\xc3\xa4");
-    snprintf(wanted + n, sizeof wanted - n, "...\"; choose from name, data, model, precision, dense, score, seeds, threads, trials");
+    snprintf(wanted + n, sizeof wanted - n,
+             "...\"; choose from name, data, model, precision, dense, score, seeds, threads, trials");
     refuse(text, wanted);
     cop_ctx *ctx = test_ctx();
     copi_spec spec;
@@ -300,15 +308,17 @@ static void test_expand(void **state) {
     cop_ctx *ctx = test_ctx();
     copi_spec spec, reworded;
     copi_trials t, u;
-    expand(ctx, HEAD "seeds: [7, 8]\ntrials:\n"
-                     "  - {method: magnitude, sparsity: [.5, .9], rounds: 2, pace: cubic}\n"
-                     "  - {method: magnitude, sparsity: .5, rounds: 2, pace: cubic}\n" /* the same again */
-                     "  - {method: sss, gamma: 1e-3}\n"
-                     "  - {method: dense-longer, tune: {epochs: 3}}\n",
+    expand(ctx,
+           HEAD "seeds: [7, 8]\ntrials:\n"
+                "  - {method: magnitude, sparsity: [.5, .9], rounds: 2, pace: cubic}\n"
+                "  - {method: magnitude, sparsity: .5, rounds: 2, pace: cubic}\n" /* the same again */
+                "  - {method: sss, gamma: 1e-3}\n"
+                "  - {method: dense-longer, tune: {epochs: 3}}\n",
            "abc", &t, &spec);
     assert_int_equal(t.n, 10); /* per seed: dense, .5, .9, sss, dense-longer */
-    static const char *const labels[] = {"dense net", "magnitude 0.5, 2 rounds cubic", "magnitude 0.9, 2 rounds cubic",
-                                         "sss gamma 0.001", "dense-longer, 3 epochs"};
+    static const char *const labels[] = {"dense net", "magnitude 0.5, 2 rounds cubic",
+                                         "magnitude 0.9, 2 rounds cubic", "sss gamma 0.001",
+                                         "dense-longer, 3 epochs"};
     for (int i = 0; i < 10; i++) {
         assert_string_equal(t.trial[i].label, labels[i % 5]);
         assert_true(t.trial[i].seed == (i < 5 ? 7u : 8u));
@@ -325,8 +335,9 @@ static void test_expand(void **state) {
     assert_true(p.sparsity == 0.9 && p.seed == 8 && p.tune.seed == 8 && p.rounds == 2 && p.tune.teacher == NULL);
 
     /* wording, order of keys, a level more, name, floor: the trials that stay keep their names */
-    expand(ctx, "model: lenet-5\nname: another name\ndata:\n  path: d\nscore: {floor: .3}\nseeds: 7\ntrials:\n"
-                "- pace: cubic\n  rounds: 2\n  sparsity: [0.90, 0.99, 5e-1]\n  method: magnitude\n",
+    expand(ctx,
+           "model: lenet-5\nname: another name\ndata:\n  path: d\nscore: {floor: .3}\nseeds: 7\ntrials:\n"
+           "- pace: cubic\n  rounds: 2\n  sparsity: [0.90, 0.99, 5e-1]\n  method: magnitude\n",
            "abc", &u, &reworded);
     assert_int_equal(u.n, 4);
     assert_string_equal(u.trial[0].name, t.trial[0].name);
@@ -343,15 +354,16 @@ static void test_expand(void **state) {
         HEAD "seeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: 2, pace: cubic, tune: {epochs: 1}}]\n",
         HEAD "seeds: 7\ntrials: [{method: lamp, sparsity: .5, rounds: 2, pace: cubic}]\n",
         HEAD "seeds: 7\ndense: {epochs: 9}\ntrials: [{method: magnitude, sparsity: .5, rounds: 2, pace: cubic}]\n",
-        "name: t\ndata: {path: d}\nmodel: seed-cnn\nseeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: 2}]\n"};
+        "name: t\ndata: {path: d}\nmodel: seed-cnn\nseeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: "
+        "2}]\n"};
     for (size_t i = 0; i < COPI_COUNT(changed); i++) {
         expand(ctx, changed[i], "abc", &u, &reworded);
         assert_string_not_equal(u.trial[1].name, t.trial[1].name);
         copi_trials_clear(&u);
         copi_spec_clear(&reworded);
     }
-    expand(ctx, HEAD "seeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: 2, pace: cubic}]\n", "other data", &u,
-           &reworded);
+    expand(ctx, HEAD "seeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: 2, pace: cubic}]\n", "other data",
+           &u, &reworded);
     assert_string_not_equal(u.trial[0].name, t.trial[0].name);
     assert_string_not_equal(u.trial[1].name, t.trial[1].name);
     copi_trials_clear(&u);
@@ -363,9 +375,9 @@ static void test_expand(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_complete), cmocka_unit_test(test_defaults),  cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_names),    cmocka_unit_test(test_values),    cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_hostile),  cmocka_unit_test(test_deep),      cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_complete), cmocka_unit_test(test_defaults), cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_values),   cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_hostile),  cmocka_unit_test(test_deep),     cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_expand),
     };
     test_dir_make(dir);
