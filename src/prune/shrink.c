@@ -192,34 +192,74 @@ void copi_shrink_map_clear(copi_shrink_map *map) {
     *map = (copi_shrink_map){0};
 }
 
-cop_status copi_shrink(const cop_net *net, cop_net **shrunk, copi_shrink_map *map, int64_t *units_removed) {
-    copi_shrink_map own = {0};
-    cop_net *small = NULL;
+/* One shrinking of net: small and map, both the caller's, also on failure. */
+static cop_status shrink_once(const cop_net *net, cop_net **small, copi_shrink_map *map) {
     copi_shrinker s;
-    *shrunk = NULL;
-    if (map) *map = own;
-    if (units_removed) *units_removed = 0;
     cop_status status = make(&s, net);
     if (!status) {
         find_constants(&s);
         couple_live(&s);
         find_kept(&s);
-        status = build(&s, &small);
+        status = build(&s, small);
     }
-    if (!status) status = map_make(&own, small);
-    if (!status) status = fill(&s, small, &own);
-    if (!status) status = note(small, net, units(net) - units(small));
+    if (!status) status = map_make(map, *small);
+    if (!status) status = fill(&s, *small, map);
     clear(&s);
-    if (status) {
-        copi_shrink_map_clear(&own);
-        cop_net_destroy(small);
+    return status;
+}
+
+/* Replace the places in a net between by those in the net before it. */
+static void map_through(copi_shrink_map *map, const copi_shrink_map *before, const cop_net *small) {
+    for (int p = 0; p < map->params; p++) {
+        const int64_t *index = before->index[map->old_param[p]];
+        for (int64_t i = 0; i < small->param[p].count; i++) map->index[p][i] = index[map->index[p][i]];
+        map->old_param[p] = before->old_param[map->old_param[p]];
+    }
+}
+
+static bool smaller(const cop_net *a, const cop_net *b) {
+    return a->nodes < b->nodes || parameters(a) < parameters(b);
+}
+
+/* Shrink *small once more; *places then leads to where places led before. */
+static cop_status shrink_again(cop_net **small, copi_shrink_map *places, bool *changed) {
+    cop_net *next = NULL;
+    copi_shrink_map step = {0};
+    cop_status status = shrink_once(*small, &next, &step);
+    *changed = !status && smaller(next, *small);
+    if (!*changed) {
+        copi_shrink_map_clear(&step);
+        cop_net_destroy(next);
         return status;
     }
-    if (units_removed) *units_removed = units(net) - units(small);
-    if (map)
-        *map = own;
-    else
-        copi_shrink_map_clear(&own);
-    *shrunk = small;
+    map_through(&step, places, next);
+    copi_shrink_map_clear(places);
+    cop_net_destroy(*small);
+    *small = next;
+    *places = step;
     return COP_OK;
+}
+
+/* Until nothing changes: a branch may give nothing in just those channels that the first time left. */
+cop_status copi_shrink(const cop_net *net, cop_net **shrunk, copi_shrink_map *map, int64_t *units_removed) {
+    copi_shrink_map places = {0};
+    cop_net *small = NULL;
+    *shrunk = NULL;
+    if (map) *map = places;
+    if (units_removed) *units_removed = 0;
+    cop_status status = shrink_once(net, &small, &places);
+    bool changed = !status && smaller(small, net);
+    while (!status && changed) status = shrink_again(&small, &places, &changed);
+    if (!status) status = note(small, net, units(net) - units(small));
+    if (!status && units_removed) *units_removed = units(net) - units(small);
+    if (!status && map) {
+        *map = places;
+        places = (copi_shrink_map){0};
+    }
+    copi_shrink_map_clear(&places);
+    if (status)
+        cop_net_destroy(small);
+    else
+        *shrunk = small;
+    return status;
 }
