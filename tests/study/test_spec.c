@@ -35,6 +35,7 @@ static void refuse(const char *text, const char *wanted) {
 }
 
 #define HEAD "name: t\ndata: {path: d}\nmodel: lenet-5\n"
+#define OTHER "name: t\ndata: {path: d}\nmodel: seed-cnn\n"
 
 static void test_complete(void **state) {
     (void)state;
@@ -347,15 +348,16 @@ static void test_expand(void **state) {
     copi_spec_clear(&reworded);
 
     /* what decides a trial changes its name */
+    /* CUBIC with one thing different: the trial above is magnitude .5 in 2 cubic rounds, by the dense net's recipe */
+#define CUBIC "sparsity: .5, pace: cubic"
     static const char *const changed[] = {
-        HEAD "seeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: 3, pace: cubic}]\n",
-        HEAD "seeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: 2, pace: linear}]\n",
-        HEAD "seeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: 2, pace: cubic, scope: global}]\n",
-        HEAD "seeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: 2, pace: cubic, tune: {epochs: 1}}]\n",
-        HEAD "seeds: 7\ntrials: [{method: lamp, sparsity: .5, rounds: 2, pace: cubic}]\n",
-        HEAD "seeds: 7\ndense: {epochs: 9}\ntrials: [{method: magnitude, sparsity: .5, rounds: 2, pace: cubic}]\n",
-        "name: t\ndata: {path: d}\nmodel: seed-cnn\nseeds: 7\ntrials: [{method: magnitude, sparsity: .5, rounds: "
-        "2}]\n"};
+        HEAD "seeds: 7\ntrials: [{method: magnitude, rounds: 3, " CUBIC "}]\n",
+        HEAD "seeds: 7\ntrials: [{method: magnitude, rounds: 2, sparsity: .5, pace: linear}]\n",
+        HEAD "seeds: 7\ntrials: [{method: magnitude, rounds: 2, scope: global, " CUBIC "}]\n",
+        HEAD "seeds: 7\ntrials: [{method: magnitude, rounds: 2, tune: {epochs: 1}, " CUBIC "}]\n",
+        HEAD "seeds: 7\ntrials: [{method: lamp, rounds: 2, " CUBIC "}]\n",
+        HEAD "seeds: 7\ndense: {epochs: 9}\ntrials: [{method: magnitude, rounds: 2, " CUBIC "}]\n",
+        OTHER "seeds: 7\ntrials: [{method: magnitude, rounds: 2, " CUBIC "}]\n"};
     for (size_t i = 0; i < COPI_COUNT(changed); i++) {
         expand(ctx, changed[i], "abc", &u, &reworded);
         assert_string_not_equal(u.trial[1].name, t.trial[1].name);
