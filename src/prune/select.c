@@ -110,7 +110,7 @@ static int64_t gather(const float *x, int64_t n, float lo, float hi, float *into
         if (m > cap - BLOCK) return -1;
         for (int32_t j = 0; j < len; j++) {
             into[m] = x[i + j];
-            m += x[i + j] > lo && x[i + j] < hi;
+            m += (x[i + j] > lo) & (x[i + j] < hi);
         }
     }
     *up_to_lo = low;
@@ -173,8 +173,11 @@ void copi_lowest(const float *score, int64_t n, int64_t k, uint8_t *keep, float 
     rank r = select_rank(score, n, k - 1, scratch);
     for (int64_t i = 0; i < n; i++) keep[i] = !(score[i] < r.value);
     int64_t ties = k - r.below; /* at least 1: the value of rank k - 1 is one of them */
-    for (int64_t i = 0; ties > 0 && i < n; i++) {
-        if (score[i] == r.value) {
+    for (int64_t at = 0; ties > 0 && at < n; at += BLOCK) {
+        int64_t end = n - at < BLOCK ? n : at + BLOCK;
+        if (!equal(score + at, end - at, r.value)) continue;
+        for (int64_t i = at; ties > 0 && i < end; i++) {
+            if (score[i] != r.value) continue;
             keep[i] = 0;
             ties--;
         }
