@@ -1,6 +1,5 @@
 #include "net/graph.h"
 
-#include <limits.h>
 #include <string.h>
 
 /* -- words and shapes -- */

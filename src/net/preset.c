@@ -1,6 +1,5 @@
 #include "net/preset.h"
 
-#include <limits.h>
 #include <string.h>
 
 static const struct {

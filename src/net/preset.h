@@ -15,7 +15,7 @@ typedef struct preset_input {
 #include "net/presets.def"
 #undef X
 
-/* "<base><n>": short names for the layers of a family; valid until the next use of the same buffer. */
+/* A short name for a layer, by value: .text is good for the expression it stands in. */
 typedef struct preset_name {
     char text[64];
 } preset_name;

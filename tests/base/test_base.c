@@ -1,8 +1,10 @@
 /* Context, errors, memory, buffer, reader, names. */
+#if defined(__linux__)
+#define _GNU_SOURCE /* sched_setaffinity */
+#include <sched.h>
+#endif
 #include "check.h"
 
-#include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -56,6 +58,28 @@ static void context_options(void **state) {
     assert_true(copi_threads(ctx) >= 1);
     cop_ctx_destroy(ctx);
 }
+
+#if defined(__linux__)
+static void threads_follow_the_affinity_mask(void **state) {
+    (void)state;
+    cpu_set_t was, one;
+    if (sched_getaffinity(0, sizeof was, &was)) skip();
+    CPU_ZERO(&one);
+    int cpu = 0;
+    while (!CPU_ISSET(cpu, &was)) cpu++;
+    CPU_SET(cpu, &one);
+    cop_ctx *all, *single;
+    assert_int_equal(cop_ctx_create(NULL, &all), COP_OK);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    cop_status status = cop_ctx_create(NULL, &single);
+    sched_setaffinity(0, sizeof was, &was);
+    assert_int_equal(status, COP_OK);
+    assert_int_equal(copi_threads(all), CPU_COUNT(&was));
+    assert_int_equal(copi_threads(single), 1);
+    cop_ctx_destroy(all);
+    cop_ctx_destroy(single);
+}
+#endif
 
 static void statuses(void **state) {
     (void)state;
@@ -269,9 +293,9 @@ static void reader(void **state) {
     (void)state;
     static const uint8_t bytes[] = {1, 0x12, 0x34, 0x56, 0x78, 0x78, 0x56, 0x34, 0x12, 8, 7, 6, 5, 4, 3, 2, 1, 9, 9};
     copi_reader r = copi_reader_make(bytes, sizeof bytes);
-    uint8_t a;
-    uint32_t b, c;
-    uint64_t d;
+    uint8_t a = 0;
+    uint32_t b = 0, c = 0;
+    uint64_t d = 0;
     const uint8_t *view;
     assert_true(copi_read_u8(&r, &a) && copi_read_u32be(&r, &b) && copi_read_u32le(&r, &c) &&
                 copi_read_u64le(&r, &d));
@@ -335,6 +359,9 @@ static void names(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(context_options),
+#if defined(__linux__)
+        cmocka_unit_test(threads_follow_the_affinity_mask),
+#endif
         cmocka_unit_test(statuses),
         cmocka_unit_test_setup_teardown(error_is_one_bounded_line, setup, teardown),
         cmocka_unit_test(callbacks),

@@ -74,18 +74,19 @@ static void seed_cnn_layers(void **state) {
 }
 
 /* resnext-20: 1 + 2 * 3 * 3 + 1 = 20 layers with weights on the way, six grouped convolutions. */
+static const struct {
+    const char *name;
+    int layers, grouped, adds;
+} structures[] = {
+    {"resnet-20", 20 + 2, 0, 9},        {"resnet-56", 56 + 2, 0, 27},        {"resnet-110", 110 + 2, 0, 54},
+    {"resnet-20-preact", 20 + 2, 0, 9}, {"resnet-56-preact", 56 + 2, 0, 27}, {"resnet-110-preact", 112, 0, 54},
+    {"resnext-20", 20 + 3, 6, 6},
+};
+
 static void depths(void **state) {
-    static const struct {
-        const char *name;
-        int layers, grouped, adds;
-    } cases[] = {
-        {"vgg-16", 13 + 2, 0, 0},          {"resnet-20", 20 + 2, 0, 9},        {"resnet-56", 56 + 2, 0, 27},
-        {"resnet-110", 110 + 2, 0, 54},    {"resnet-20-preact", 20 + 2, 0, 9}, {"resnet-56-preact", 56 + 2, 0, 27},
-        {"resnet-110-preact", 112, 0, 54}, {"resnext-20", 20 + 3, 6, 6},
-    };
-    for (size_t i = 0; i < COPI_COUNT(cases); i++) {
+    for (size_t i = 0; i < COPI_COUNT(structures); i++) {
         cop_net *net;
-        test_ok(*state, cop_net_preset(*state, cases[i].name, 3, 32, 32, 10, 1, &net));
+        test_ok(*state, cop_net_preset(*state, structures[i].name, 3, 32, 32, 10, 1, &net));
         int layers = 0, grouped = 0, adds = 0;
         for (int n = 0; n < net->nodes; n++) {
             const copi_node *node = &net->node[n];
@@ -93,21 +94,22 @@ static void depths(void **state) {
             grouped += node->op == COPI_OP_CONV && node->u.conv.groups > 1;
             adds += node->op == COPI_OP_ADD;
         }
-        assert_int_equal(layers, cases[i].layers); /* projections of the shortcuts included */
-        assert_int_equal(grouped, cases[i].grouped);
-        assert_int_equal(adds, cases[i].adds);
+        assert_int_equal(layers, structures[i].layers); /* projections of the shortcuts included */
+        assert_int_equal(grouped, structures[i].grouped);
+        assert_int_equal(adds, structures[i].adds);
         cop_net_destroy(net);
     }
 }
 
-static void every_preset_builds(void **state) {
+static void the_list(void **state) {
+    (void)state;
     assert_true(cop_preset_count() >= 12);
     for (int i = 0; i < cop_preset_count(); i++) {
-        cop_net *net;
-        test_ok(*state, cop_net_preset(*state, cop_preset_name(i), 3, 32, 32, 7, 2, &net));
-        assert_int_equal(net->classes, 7);
         assert_true(strlen(cop_preset_help(i)) > 10);
-        cop_net_destroy(net);
+        bool tested = false; /* each is built by one of the tables above */
+        for (size_t k = 0; k < COPI_COUNT(figures); k++) tested |= !strcmp(figures[k].name, cop_preset_name(i));
+        for (size_t k = 0; k < COPI_COUNT(structures); k++) tested |= !strcmp(structures[k].name, cop_preset_name(i));
+        if (!tested) fail_msg("no test builds the preset %s", cop_preset_name(i));
     }
     assert_null(cop_preset_name(-1));
     assert_null(cop_preset_help(cop_preset_count()));
@@ -156,7 +158,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(figures_are_right, setup, teardown),
         cmocka_unit_test_setup_teardown(seed_cnn_layers, setup, teardown),
         cmocka_unit_test_setup_teardown(depths, setup, teardown),
-        cmocka_unit_test_setup_teardown(every_preset_builds, setup, teardown),
+        cmocka_unit_test(the_list),
         cmocka_unit_test_setup_teardown(refusals, setup, teardown),
         cmocka_unit_test(out_of_memory),
     };

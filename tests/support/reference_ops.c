@@ -38,40 +38,43 @@ static void nothing(ref_run *r, int node) {
     (void)r, (void)node;
 }
 
-/* -- conv: one walk over (image, group, output, input, tap) serves forward and backward -- */
+/* -- conv: one walk over (image, output, input, tap) serves forward and backward -- */
 
-typedef void (*tap_fn)(ref_run *r, int node, int64_t y, int64_t x, int64_t w);
+typedef struct conv_data {
+    const double *x, *w;
+    double *y, *dx, *dw;
+    const double *dy;
+} conv_data; /* forward: dy NULL */
 
-static void conv_walk(ref_run *r, int node, tap_fn tap) {
+static void conv_tap(const conv_data *d, int64_t y, int64_t x, int64_t w) {
+    if (!d->dy) {
+        d->y[y] += d->w[w] * d->x[x];
+    } else {
+        d->dw[w] += d->dy[y] * d->x[x];
+        d->dx[x] += d->dy[y] * d->w[w];
+    }
+}
+
+static void conv_walk(const ref_run *r, int node, const conv_data *d) {
     const copi_node *to = node_of(r, node), *from = source(r, node, 0);
     const cop_conv_params *p = &to->u.conv;
     int64_t O = to->shape[0], OH = to->shape[1], OW = to->shape[2], C = from->shape[0], H = from->shape[1],
             W = from->shape[2];
-    int64_t I = C / p->groups, per_group = O / p->groups;
+    int64_t I = C / p->groups, per_group = O / p->groups, KH = p->kernel[0], KW = p->kernel[1];
     for (int64_t n = 0; n < r->n; n++)
         for (int64_t o = 0; o < O; o++)
             for (int64_t oh = 0; oh < OH; oh++)
                 for (int64_t ow = 0; ow < OW; ow++)
                     for (int64_t i = 0; i < I; i++)
-                        for (int64_t kh = 0; kh < p->kernel[0]; kh++)
-                            for (int64_t kw = 0; kw < p->kernel[1]; kw++) {
+                        for (int64_t kh = 0; kh < KH; kh++)
+                            for (int64_t kw = 0; kw < KW; kw++) {
                                 int64_t h = oh * p->stride[0] + kh * p->dilation[0] - p->pad[0];
                                 int64_t w = ow * p->stride[1] + kw * p->dilation[1] - p->pad[1];
                                 if (h < 0 || h >= H || w < 0 || w >= W) continue;
                                 int64_t c = o / per_group * I + i;
-                                tap(r, node, ((n * O + o) * OH + oh) * OW + ow, ((n * C + c) * H + h) * W + w,
-                                    ((o * I + i) * p->kernel[0] + kh) * p->kernel[1] + kw);
+                                conv_tap(d, ((n * O + o) * OH + oh) * OW + ow, ((n * C + c) * H + h) * W + w,
+                                         ((o * I + i) * KH + kh) * KW + kw);
                             }
-}
-
-static void conv_tap(ref_run *r, int node, int64_t y, int64_t x, int64_t w) {
-    r->out[node][y] += param(r, node, COPI_WEIGHT)[w] * in(r, node, 0)[x];
-}
-
-static void conv_tap_back(ref_run *r, int node, int64_t y, int64_t x, int64_t w) {
-    double d = r->grad[node][y];
-    dparam(r, node, COPI_WEIGHT)[w] += d * in(r, node, 0)[x];
-    din(r, node, 0)[x] += d * param(r, node, COPI_WEIGHT)[w];
 }
 
 /* y starts as the bias of its channel; shared with dense, whose output has one pixel */
@@ -89,12 +92,17 @@ static void bias_backward(ref_run *r, int node) {
 
 static void conv(ref_run *r, int node) {
     bias_forward(r, node);
-    conv_walk(r, node, conv_tap);
+    conv_walk(r, node, &(conv_data){.x = in(r, node, 0), .w = param(r, node, COPI_WEIGHT), .y = r->out[node]});
 }
 
 static void conv_back(ref_run *r, int node) {
     bias_backward(r, node);
-    conv_walk(r, node, conv_tap_back);
+    conv_walk(r, node,
+              &(conv_data){.x = in(r, node, 0),
+                           .w = param(r, node, COPI_WEIGHT),
+                           .dx = din(r, node, 0),
+                           .dw = dparam(r, node, COPI_WEIGHT),
+                           .dy = r->grad[node]});
 }
 
 /* -- dense -- */
