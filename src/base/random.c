@@ -64,20 +64,26 @@ void copi_shuffle(copi_rng *rng, int64_t *index, int64_t n) {
     }
 }
 
-/* Eight bytes a step, each step a bijection of the state; splitmix64's finisher at the end. Bytes are read
- * little-endian whatever the machine: digests of specs and data stand in stores that outlive it. */
+/* Bytes make little-endian words whatever the machine: digests of specs and data stand in stores that outlive it.
+ * Written out, compilers make one load of it. */
+static uint64_t little_word(const uint8_t b[8]) {
+    return (uint64_t)b[0] | (uint64_t)b[1] << 8 | (uint64_t)b[2] << 16 | (uint64_t)b[3] << 24 | (uint64_t)b[4] << 32 |
+           (uint64_t)b[5] << 40 | (uint64_t)b[6] << 48 | (uint64_t)b[7] << 56;
+}
+
+static uint64_t hash_step(uint64_t h, uint64_t word) {
+    h ^= word * 0xC2B2AE3D27D4EB4Fu;
+    return (h << 31 | h >> 33) * 0x9FB21C651E98DF25u;
+}
+
+/* Eight bytes a step, each step a bijection of the state; splitmix64's finisher at the end. */
 uint64_t copi_hash(uint64_t seed, const void *bytes, size_t n) {
     const uint8_t *at = bytes;
     uint64_t h = seed ^ (uint64_t)n * 0x9E3779B97F4A7C15u;
-    while (n) {
-        size_t take = n < 8 ? n : 8;
-        uint64_t word = 0;
-        for (size_t i = 0; i < take; i++) word |= (uint64_t)at[i] << 8 * i;
-        at += take;
-        n -= take;
-        h ^= word * 0xC2B2AE3D27D4EB4Fu;
-        h = (h << 31 | h >> 33) * 0x9FB21C651E98DF25u;
-    }
+    for (; n >= 8; n -= 8, at += 8) h = hash_step(h, little_word(at));
+    uint8_t rest[8] = {0};
+    for (size_t i = 0; i < n; i++) rest[i] = at[i];
+    if (n) h = hash_step(h, little_word(rest));
     h = (h ^ h >> 30) * 0xBF58476D1CE4E5B9u;
     h = (h ^ h >> 27) * 0x94D049BB133111EBu;
     return h ^ h >> 31;
