@@ -46,4 +46,12 @@ int copi_onnx_op_count(void);
 const char *copi_onnx_op_name(int op); /* NULL: no such number */
 const char *copi_onnx_op_help(int op);
 
+/** Keras: a whole model in .h5 (Keras 2's layout and Keras 3's), or in .keras. path is not used. Errors: FORMAT,
+ *  UNSUPPORTED (layer, class and what would be read; weights alone), NOMEM. */
+cop_status copi_keras_h5_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net);
+cop_status copi_keras_zip_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net);
+/** Keras weights alone (.h5 of either layout) into a net of the same layers, matched by order and shape. On failure the
+ *  net is as it was, unless a number in the file is impossible or damaged. Errors: FORMAT, UNSUPPORTED, NOMEM. */
+cop_status copi_keras_weights_parse(cop_net *net, const uint8_t *bytes, size_t n);
+
 #endif

@@ -253,3 +253,22 @@ cop_status copi_metadata_read_marks(cop_net *net, const json_t *strings) {
     cop_status status = read_dense(net, strings);
     return status ? status : read_masks(net, strings);
 }
+
+cop_status copi_metadata_normalize(cop_net *net, const double *scale, const double *shift) {
+    double mean[COP_MAX_CHANNELS], std[COP_MAX_CHANNELS], largest = 0;
+    int64_t channels = net->node[0].shape[0];
+    for (int64_t c = 0; c < channels; c++) {
+        std[c] = 1 / scale[c];
+        mean[c] = -shift[c] / scale[c];
+        largest = fmax(largest, std[c]);
+    }
+    bool bytes = largest > 2; /* a deviation that pixels in [0,1] can't have: the model takes 0 to 255 */
+    for (int64_t c = 0; bytes && c < channels; c++) {
+        std[c] /= 255;
+        mean[c] /= 255;
+    }
+    cop_status status = copi_net_set_normalization(net, mean, std);
+    if (status) return copi_fail_in(net->ctx, COP_E_UNSUPPORTED, "what the model does to its images first");
+    return copi_net_note(net, "the model's own scaling of images of [0,%d] became the net's normalization",
+                         bytes ? 255 : 1);
+}

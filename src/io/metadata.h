@@ -21,6 +21,11 @@ cop_status copi_metadata_read(cop_net *net, const json_t *strings);
 cop_status copi_metadata_write_marks(const cop_net *net, json_t *strings);
 cop_status copi_metadata_read_marks(cop_net *net, const json_t *strings);
 
+/** The net's normalization from what a foreign model does to its images first, y = scale x + shift per channel: a net has
+ *  it for pixels in [0,1], so where the model takes 0 to 255 that is divided out. Noted in the provenance. Errors:
+ *  UNSUPPORTED (impossible numbers), NOMEM. */
+cop_status copi_metadata_normalize(cop_net *net, const double *scale, const double *shift);
+
 /** Are a parameter's numbers possible: finite, a variance not negative? Fails with status and names the first that
  *  isn't. */
 cop_status copi_param_check(cop_ctx *ctx, const copi_param *param, cop_status status);

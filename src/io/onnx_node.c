@@ -1,6 +1,8 @@
 /* What handlers of ops use: attributes, inputs, outputs, names of layers. */
 #include "io/onnx.h"
 
+#include "io/window.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -210,15 +212,9 @@ cop_status copi_onnx_order(copi_onnx_reader *r, const copi_onnx_value *v, const 
     bool ascending = true;
     for (int d = 1; d < reals; d++) ascending &= real[d - 1] < real[d];
     if (ascending) return COP_OK;
-    const int64_t *s = v->shape, stride[3] = {s[1] * s[2], s[2], 1};
-    int64_t *list = copi_onnx_arena(r, (size_t)(s[0] * s[1] * s[2]), sizeof *list), k = 0;
+    int64_t *list = copi_onnx_arena(r, (size_t)(v->shape[0] * v->shape[1] * v->shape[2]), sizeof *list);
     if (!list) return COP_E_NOMEM;
-    const int *a = v->axis;
-    for (int64_t i = 0; i < s[a[0]]; i++) {
-        for (int64_t j = 0; j < s[a[1]]; j++) {
-            for (int64_t l = 0; l < s[a[2]]; l++) list[k++] = i * stride[a[0]] + j * stride[a[1]] + l * stride[a[2]];
-        }
-    }
+    copi_flat_places(v->shape, v->axis, list);
     *order = list;
     return COP_OK;
 }

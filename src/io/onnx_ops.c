@@ -1,6 +1,8 @@
 /* Ops that compute: convolution, pooling, normalization, dense layers, activations, sums. */
 #include "io/onnx_ops.h"
 
+#include "io/window.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -53,13 +55,9 @@ static int64_t overhang(const window *w, int d, int64_t extent) {
     return room + more >= extent + w->pad[d] ? 0 : more;
 }
 
-/* auto_pad SAME: so many windows as strides fit, what is missing before and after the image. */
 static void same_padding(window *w, int d, int64_t extent, bool upper) {
     int64_t span = (w->kernel[d] - 1) * w->dilation[d] + 1;
-    int64_t missing = ((extent + w->stride[d] - 1) / w->stride[d] - 1) * w->stride[d] + span - extent;
-    if (missing < 0) missing = 0;
-    w->pad[d] = upper ? missing / 2 : missing - missing / 2;
-    w->pad[d + 2] = missing - w->pad[d];
+    copi_window_same(span, w->stride[d], extent, upper, &w->pad[d], &w->pad[d + 2]);
 }
 
 static cop_status check_window(const copi_onnx_node *n, const window *w) {

@@ -343,27 +343,6 @@ static cop_status check_fills(copi_onnx_reader *r) {
     return copi_onnx_warranted(r, asked);
 }
 
-/* Images may be scaled in the graph; a net holds that as the normalization it was trained with, for pixels in [0,1].
- */
-static cop_status set_normalization(copi_onnx_reader *r, cop_net *net) {
-    double mean[COP_MAX_CHANNELS], std[COP_MAX_CHANNELS], largest = 0;
-    int64_t channels = net->node[0].shape[0];
-    for (int64_t c = 0; c < channels; c++) {
-        std[c] = 1 / r->input_scale[c];
-        mean[c] = -r->input_shift[c] / r->input_scale[c];
-        largest = fmax(largest, std[c]);
-    }
-    bool bytes = largest > 2; /* a deviation that pixels in [0,1] can't have: the graph takes 0 to 255 */
-    for (int64_t c = 0; bytes && c < channels; c++) {
-        std[c] /= 255;
-        mean[c] /= 255;
-    }
-    cop_status status = copi_net_set_normalization(net, mean, std);
-    if (status) return copi_fail_in(r->ctx, COP_E_UNSUPPORTED, "what the graph does to its images first");
-    return copi_net_note(net, "the graph's own scaling of images of [0,%d] became the net's normalization",
-                         bytes ? 255 : 1);
-}
-
 static cop_status read_metadata(copi_onnx_reader *r, cop_net *net) {
     json_t *strings = json_object();
     cop_status status = strings ? COP_OK : copi_json_no_memory(r->ctx);
@@ -407,7 +386,7 @@ static cop_status build(copi_onnx_reader *r, cop_net **net) {
     if (!status) status = read_metadata(r, *net);
     if (!status) copi_net_apply_masks(*net);
     if (!status) status = note_import(r, *net);
-    if (!status && r->input_scaled) status = set_normalization(r, *net);
+    if (!status && r->input_scaled) status = copi_metadata_normalize(*net, r->input_scale, r->input_shift);
     return status;
 }
 

@@ -1,0 +1,258 @@
+#include "io/h5.h"
+
+#include <string.h>
+
+enum {
+    MEMORY_BASE = 256 << 20, /* what a file may make the reader hold, besides so many bytes for each of its own */
+    MEMORY_PER_BYTE = 64,
+    TEXT_MAX = 64 << 20 /* bytes of one attribute */
+};
+
+static cop_status fail(const copi_h5 *h5, const char *path, const char *what) {
+    return copi_fail(h5->ctx, COP_E_FORMAT, "HDF5 '/%s': %s", path, what);
+}
+
+cop_status copi_h5_open(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_h5 *h5) {
+    *h5 = (copi_h5){.ctx = ctx, .file = H5I_INVALID_HID, .size = n};
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* a library prints nothing */
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    /* in memory, changes (there are none) not written back */
+    if (access >= 0 && H5Pset_fapl_core(access, (size_t)1 << 20, 0) >= 0 &&
+        H5Pset_file_image(access, (void *)(uintptr_t)bytes, n) >= 0) {
+        h5->file = H5Fopen("coppice-memory.h5", H5F_ACC_RDONLY, access);
+    }
+    if (access >= 0) H5Pclose(access);
+    return h5->file >= 0 ? COP_OK : copi_fail(ctx, COP_E_FORMAT, "not an HDF5 file, or a damaged one");
+}
+
+void copi_h5_close(copi_h5 *h5) {
+    if (h5->file >= 0) H5Fclose(h5->file);
+    h5->file = H5I_INVALID_HID;
+}
+
+/* Is every step of the path a hard link? Soft and external links may lead out of the file. */
+static bool is_hard(const copi_h5 *h5, const char *path) {
+    char part[1024];
+    size_t n = strlen(path);
+    if (n >= sizeof part) return false;
+    for (size_t end = 1; end <= n; end++) {
+        if (end < n && path[end] != '/') continue;
+        memcpy(part, path, end);
+        part[end] = '\0';
+        H5L_info_t info;
+        if (H5Lget_info(h5->file, part, &info, H5P_DEFAULT) < 0 || info.type != H5L_TYPE_HARD) return false;
+    }
+    return true;
+}
+
+bool copi_h5_has(const copi_h5 *h5, const char *path) {
+    return is_hard(h5, path);
+}
+
+static hid_t open_object(const copi_h5 *h5, const char *path) {
+    if (!*path) return H5Oopen(h5->file, "/", H5P_DEFAULT);
+    return is_hard(h5, path) ? H5Oopen(h5->file, path, H5P_DEFAULT) : H5I_INVALID_HID;
+}
+
+/* -- strings -- */
+
+/* All strings of an attribute, one after another, each NUL-terminated, into text. */
+static cop_status read_strings(const copi_h5 *h5, const char *path, hid_t attribute, copi_buffer *text, int *count) {
+    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
+    cop_status status = COP_OK;
+    hssize_t points = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
+    size_t size = type >= 0 ? H5Tget_size(type) : 0, bytes;
+    bool strings = type >= 0 && H5Tget_class(type) == H5T_STRING, variable = strings && H5Tis_variable_str(type) > 0;
+    *count = 0;
+    if (points == 0) { /* an empty list, which h5py writes as one of floats */
+    } else if (!strings || points < 0 || points > COPI_H5_NAMES_MAX || !size ||
+               !copi_mul((size_t)points, variable ? sizeof(char *) : size, &bytes) || bytes > TEXT_MAX) {
+        status = fail(h5, path, "an attribute that should hold names does not");
+    } else {
+        char *block = copi_alloc(h5->ctx, bytes + 1, 1), **pointer = (char **)(void *)block;
+        hid_t memory = variable ? H5Tcopy(H5T_C_S1) : H5Tcopy(type);
+        if (variable && memory >= 0 &&
+            (H5Tset_size(memory, H5T_VARIABLE) < 0 || H5Tset_cset(memory, H5Tget_cset(type)) < 0)) {
+            status = fail(h5, path, "an attribute can't be read");
+        }
+        if (!block) status = COP_E_NOMEM;
+        bool read = !status && memory >= 0 && H5Aread(attribute, memory, block) >= 0;
+        if (!status && !read) status = fail(h5, path, "an attribute can't be read");
+        for (hssize_t i = 0; read && i < points; i++) {
+            const char *one = variable ? pointer[i] : block + (size_t)i * size;
+            size_t n = !one ? 0 : variable ? strlen(one) : strnlen(one, size);
+            if (n) copi_buffer_add(text, one, n);
+            copi_buffer_add(text, "", 1);
+        }
+        if (read && variable) H5Dvlen_reclaim(memory, space, H5P_DEFAULT, block);
+        if (memory >= 0) H5Tclose(memory);
+        copi_free(h5->ctx, block);
+        *count = (int)points;
+    }
+    if (type >= 0) H5Tclose(type);
+    if (space >= 0) H5Sclose(space);
+    if (!status && text->failed) status = COP_E_NOMEM;
+    return status;
+}
+
+/* Adds the attribute's strings to text; *found tells whether it is there. */
+static cop_status add_attribute(const copi_h5 *h5, const char *path, const char *name, copi_buffer *text, int *count,
+                                bool *found) {
+    hid_t object = open_object(h5, path);
+    cop_status status = COP_OK;
+    *found = object >= 0 && H5Aexists(object, name) > 0;
+    *count = 0;
+    if (*found) {
+        hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
+        status = attribute < 0 ? fail(h5, path, "an attribute can't be opened")
+                               : read_strings(h5, path, attribute, text, count);
+        if (attribute >= 0) H5Aclose(attribute);
+    }
+    if (object >= 0) H5Oclose(object);
+    return status;
+}
+
+cop_status copi_h5_text(copi_h5 *h5, const char *path, const char *attribute, char **text) {
+    copi_buffer buffer;
+    int count;
+    bool found;
+    *text = NULL;
+    copi_buffer_init(&buffer, h5->ctx);
+    cop_status status = add_attribute(h5, path, attribute, &buffer, &count, &found);
+    if (!status && found && count == 1) {
+        *text = copi_strdup(h5->ctx, buffer.data);
+        if (!*text) status = COP_E_NOMEM;
+    }
+    copi_buffer_clear(&buffer);
+    return status;
+}
+
+/* One block: count + 1 pointers, then the strings they point to. */
+static char **make_names(cop_ctx *ctx, const copi_buffer *text, int count) {
+    size_t pointers = ((size_t)count + 1) * sizeof(char *);
+    char *block = copi_alloc(ctx, pointers + text->len + 1, 1), **names = (char **)(void *)block;
+    if (!block) return NULL;
+    char *at = block + pointers;
+    if (text->len) memcpy(at, text->data, text->len);
+    for (int i = 0; i < count; i++) {
+        names[i] = at;
+        at += strlen(at) + 1;
+    }
+    return names;
+}
+
+cop_status copi_h5_names(copi_h5 *h5, const char *path, const char *attribute, char ***names, int *count) {
+    copi_buffer text;
+    bool found;
+    int more;
+    *names = NULL;
+    copi_buffer_init(&text, h5->ctx);
+    cop_status status = add_attribute(h5, path, attribute, &text, count, &found);
+    bool any = found;
+    for (int part = 0; !status && !any && part < COPI_H5_NAMES_MAX; part++) { /* a long list, in pieces */
+        char name[64];
+        snprintf(name, sizeof name, "%.40s%d", attribute, part);
+        status = add_attribute(h5, path, name, &text, &more, &found);
+        if (!found) break;
+        *count += more;
+        if (!status && *count > COPI_H5_NAMES_MAX) status = fail(h5, path, "a list of too many names");
+    }
+    if (!status && text.failed) status = COP_E_NOMEM;
+    if (!status && (any || *count)) {
+        *names = make_names(h5->ctx, &text, *count);
+        if (!*names) status = COP_E_NOMEM;
+    }
+    copi_buffer_clear(&text);
+    return status;
+}
+
+/* -- numbers -- */
+
+static hid_t open_data(const copi_h5 *h5, const char *path) {
+    return is_hard(h5, path) ? H5Dopen2(h5->file, path, H5P_DEFAULT) : H5I_INVALID_HID;
+}
+
+static cop_status shape_of(const copi_h5 *h5, const char *path, hid_t data, int *rank, int64_t *shape) {
+    hid_t space = H5Dget_space(data);
+    hsize_t dims[COPI_H5_RANK];
+    *rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;
+    bool fits = *rank >= 0 && *rank <= COPI_H5_RANK && H5Sget_simple_extent_dims(space, dims, NULL) == *rank;
+    for (int i = 0; fits && i < *rank; i++) {
+        fits = dims[i] <= INT32_MAX;
+        shape[i] = (int64_t)dims[i];
+    }
+    if (space >= 0) H5Sclose(space);
+    return fits ? COP_OK : fail(h5, path, "data of too many or too large dimensions");
+}
+
+cop_status copi_h5_shape(copi_h5 *h5, const char *path, int *rank, int64_t *shape) {
+    hid_t data = open_data(h5, path);
+    if (data < 0) return fail(h5, path, "no data there");
+    cop_status status = shape_of(h5, path, data, rank, shape);
+    H5Dclose(data);
+    return status;
+}
+
+/* Nothing outside the file, and no filter that would be loaded from elsewhere. */
+static bool is_plain(hid_t data) {
+    hid_t plan = H5Dget_create_plist(data);
+    if (plan < 0) return false;
+    H5D_layout_t layout = H5Pget_layout(plan);
+    bool plain = (layout == H5D_COMPACT || layout == H5D_CONTIGUOUS || layout == H5D_CHUNKED) &&
+                 H5Pget_external_count(plan) == 0;
+    int filters = H5Pget_nfilters(plan);
+    for (int i = 0; plain && i < filters; i++) {
+        unsigned flags, config;
+        size_t values = 0;
+        H5Z_filter_t filter = H5Pget_filter2(plan, (unsigned)i, &flags, &values, NULL, 0, NULL, &config);
+        plain = filter == H5Z_FILTER_DEFLATE || filter == H5Z_FILTER_SHUFFLE || filter == H5Z_FILTER_FLETCHER32;
+    }
+    H5Pclose(plan);
+    return plain && filters >= 0;
+}
+
+static bool is_float(hid_t data) {
+    hid_t type = H5Dget_type(data);
+    bool real = type >= 0 && H5Tget_class(type) == H5T_FLOAT;
+    if (type >= 0) H5Tclose(type);
+    return real;
+}
+
+static cop_status read_floats(copi_h5 *h5, const char *path, hid_t data, float **numbers, int64_t *count) {
+    int rank;
+    int64_t shape[COPI_H5_RANK];
+    size_t bytes = sizeof(float), most;
+    cop_status status = shape_of(h5, path, data, &rank, shape);
+    if (status) return status;
+    if (!is_float(data)) return fail(h5, path, "is not of floating-point numbers");
+    if (!is_plain(data)) {
+        return copi_fail(h5->ctx, COP_E_UNSUPPORTED,
+                         "HDF5 '/%s': stored outside the file, or by a filter other than gzip", path);
+    }
+    if (!copi_mul(h5->size, MEMORY_PER_BYTE, &most) || !copi_add(most, MEMORY_BASE, &most)) most = SIZE_MAX;
+    for (int i = 0; i < rank; i++) {
+        if (!copi_mul(bytes, (size_t)shape[i], &bytes) || bytes > most - h5->given) {
+            return copi_fail(h5->ctx, COP_E_FORMAT, "HDF5 '/%s': more numbers than a file of %zu bytes warrants",
+                             path, h5->size);
+        }
+    }
+    h5->given += bytes;
+    *count = (int64_t)(bytes / sizeof(float));
+    float *block = copi_alloc(h5->ctx, bytes ? bytes : 1, 1);
+    if (!block) return COP_E_NOMEM;
+    if (H5Dread(data, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, block) < 0) {
+        copi_free(h5->ctx, block);
+        return fail(h5, path, "its numbers can't be read: damaged?");
+    }
+    *numbers = block;
+    return COP_OK;
+}
+
+cop_status copi_h5_floats(copi_h5 *h5, const char *path, float **data, int64_t *count) {
+    *data = NULL;
+    hid_t set = open_data(h5, path);
+    if (set < 0) return fail(h5, path, "no data there");
+    cop_status status = read_floats(h5, path, set, data, count);
+    H5Dclose(set);
+    return status;
+}

@@ -1,0 +1,35 @@
+/* The little of HDF5 that Keras files need, read with care: from bytes in memory, through hard links only, no external
+ * files, no filters but those that HDF5 itself brings. */
+#ifndef COPPICE_IO_H5_H
+#define COPPICE_IO_H5_H
+
+#include "base/base.h"
+
+#include <hdf5.h>
+
+enum { COPI_H5_RANK = 4, COPI_H5_NAMES_MAX = 65536 };
+
+typedef struct copi_h5 {
+    cop_ctx *ctx;
+    hid_t file;
+    size_t size;  /* of the file */
+    size_t given; /* bytes of numbers handed out so far: bounded by the size */
+} copi_h5;
+
+/** bytes are copied by the library. Errors: FORMAT, NOMEM. On failure nothing is open. */
+cop_status copi_h5_open(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_h5 *h5);
+void copi_h5_close(copi_h5 *h5);
+
+/** Is there an object under the path (no leading '/')? */
+bool copi_h5_has(const copi_h5 *h5, const char *path);
+/** A string attribute of the object at path ("" the root); *text is the caller's, NULL when there is none. */
+cop_status copi_h5_text(copi_h5 *h5, const char *path, const char *attribute, char **text);
+/** A list of strings, also one split into attribute0, attribute1, ...; *names is a block with the count+1 pointers first,
+ *  freed by one copi_free; NULL when there is none. */
+cop_status copi_h5_names(copi_h5 *h5, const char *path, const char *attribute, char ***names, int *count);
+/** A data set's shape. Errors: FORMAT (none there, not numbers, more than COPI_H5_RANK dimensions). */
+cop_status copi_h5_shape(copi_h5 *h5, const char *path, int *rank, int64_t *shape);
+/** Its numbers as floats; data [product of shape] is the caller's. Errors: FORMAT, UNSUPPORTED, NOMEM. */
+cop_status copi_h5_floats(copi_h5 *h5, const char *path, float **data, int64_t *count);
+
+#endif

@@ -1,0 +1,479 @@
+/* Keras files -> nets: .h5 of whole models, .keras, and weights alone. */
+#include "io/keras.h"
+
+#include "io/h5.h"
+#include "io/json.h"
+#include "io/metadata.h"
+#include "io/window.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <zip.h>
+
+/* Where the numbers of layers are found. Keras has two layouts:
+ *   older  <prefix>layer_names lists groups; each lists its arrays in weight_names
+ *   newer  layers/<class in snake case>[_k]/vars/<i>, k counting the layers of a class */
+typedef struct source {
+    cop_ctx *ctx;
+    copi_h5 *h5;
+    bool newer;
+    const char *prefix; /* "" or "model_weights/" */
+    char **group;       /* older: names of groups, [groups] */
+    int groups;
+    bool by_order;         /* older: the layers' names are other than the groups': matched by order */
+    int at;                /* older: the next group to be looked at, by order */
+    copi_name_map classes; /* newer: how many layers of each class were met */
+    char path[1024];       /* of the layer at hand */
+    char **weight;         /* older: its arrays' names, [weights] */
+    int weights;
+} source;
+
+static const char *prefix_root(const source *s) {
+    return *s->prefix ? "model_weights" : "";
+}
+
+static cop_status open_source(copi_h5 *h5, source *s) {
+    *s = (source){.ctx = h5->ctx, .h5 = h5, .prefix = copi_h5_has(h5, "model_weights") ? "model_weights/" : ""};
+    copi_name_map_init(&s->classes, h5->ctx);
+    cop_status status = copi_h5_names(h5, prefix_root(s), "layer_names", &s->group, &s->groups);
+    if (status || s->group) return status;
+    s->newer = copi_h5_has(h5, "layers");
+    if (s->newer) return COP_OK;
+    return copi_fail(h5->ctx, COP_E_FORMAT, "an HDF5 file without layer_names or layers: not a Keras file?");
+}
+
+static void close_source(source *s) {
+    copi_name_map_clear(&s->classes);
+    copi_free(s->ctx, s->group);
+    copi_free(s->ctx, s->weight);
+}
+
+/* "BatchNormalization" -> "batch_normalization", "Conv2D" -> "conv2d", "ReLU" -> "re_lu": as Keras does. */
+static void snake(const char *class_name, char *text, size_t size) {
+    size_t n = 0;
+    for (const char *c = class_name; *c && n + 2 < size; c++) {
+        bool upper = *c >= 'A' && *c <= 'Z', next_lower = c[1] >= 'a' && c[1] <= 'z';
+        bool before_lower = c > class_name && ((c[-1] >= 'a' && c[-1] <= 'z') || (c[-1] >= '0' && c[-1] <= '9'));
+        bool before_any = c > class_name && c[-1] != '_';
+        if (upper && before_any && (next_lower || (before_lower && !(c[-1] >= '0' && c[-1] <= '9')))) text[n++] = '_';
+        text[n++] = upper ? (char)(*c + 32) : *c;
+    }
+    text[n] = '\0';
+}
+
+/* Every layer is met in container order, also those without weights. */
+static cop_status enter_newer(source *s, const copi_keras_layer *layer) {
+    char name[256];
+    snake(layer->class_name, name, sizeof name);
+    int before = copi_name_map_get(&s->classes, layer->class_name);
+    before = before < 0 ? 0 : before;
+    cop_status status = copi_name_map_set(&s->classes, layer->class_name, before + 1);
+    if (before) {
+        snprintf(s->path, sizeof s->path, "layers/%s_%d/vars/", name, before);
+    } else {
+        snprintf(s->path, sizeof s->path, "layers/%s/vars/", name);
+    }
+    for (s->weights = 0; s->weights < COPI_KERAS_WEIGHTS_MAX; s->weights++) {
+        char path[1100];
+        snprintf(path, sizeof path, "%s%d", s->path, s->weights);
+        if (!copi_h5_has(s->h5, path)) break;
+    }
+    return status;
+}
+
+static cop_status open_group(source *s, const char *name) {
+    char path[1024];
+    copi_free(s->ctx, s->weight);
+    s->weight = NULL;
+    s->weights = 0;
+    if (strlen(name) > 400) return copi_fail(s->ctx, COP_E_FORMAT, "a layer's name of %zu bytes", strlen(name));
+    snprintf(path, sizeof path, "%s%s", s->prefix, name);
+    snprintf(s->path, sizeof s->path, "%s%s/", s->prefix, name);
+    return copi_h5_names(s->h5, path, "weight_names", &s->weight, &s->weights);
+}
+
+static cop_status enter_older(source *s, const copi_keras_layer *layer) {
+    if (!layer->weights) return COP_OK;
+    if (!s->by_order) return open_group(s, layer->name);
+    cop_status status = COP_OK;
+    s->weights = 0;
+    while (!status && !s->weights && s->at < s->groups) status = open_group(s, s->group[s->at++]);
+    return status;
+}
+
+/* By name if every layer with weights has a group of its name. */
+static cop_status choose_order(source *s, const copi_keras_layer *layer, int layers) {
+    copi_name_map names;
+    copi_name_map_init(&names, s->ctx);
+    cop_status status = COP_OK;
+    for (int i = 0; !status && i < s->groups; i++) status = copi_name_map_set(&names, s->group[i], i);
+    for (int i = 0; !status && i < layers; i++) {
+        s->by_order |= layer[i].weights && copi_name_map_get(&names, layer[i].name) < 0;
+    }
+    copi_name_map_clear(&names);
+    return status;
+}
+
+static cop_status weight_path(const source *s, int number, char *path, size_t size) {
+    if (s->newer) {
+        snprintf(path, size, "%s%d", s->path, number);
+    } else {
+        if (strlen(s->weight[number]) > 400) return copi_fail(s->ctx, COP_E_FORMAT, "an array's name is too long");
+        snprintf(path, size, "%s%s", s->path, s->weight[number]);
+    }
+    return COP_OK;
+}
+
+/* -- one array into its place -- */
+
+/* The shape that Keras has for it. */
+static int expected_shape(const copi_keras_weight *w, const cop_net *net, int64_t *shape) {
+    const copi_param *p = copi_node_slot(net, &net->node[w->node], w->slot);
+    const int64_t *s = p->shape;
+    switch (w->kind) {
+    case COPI_KERAS_CONV:
+        shape[0] = s[2];
+        shape[1] = s[3];
+        shape[2] = s[1];
+        shape[3] = s[0];
+        return 4;
+    case COPI_KERAS_DEPTHWISE:
+        shape[0] = s[2];
+        shape[1] = s[3];
+        shape[2] = net->node[w->node].u.conv.groups;
+        shape[3] = s[0] / shape[2];
+        return 4;
+    case COPI_KERAS_DENSE:
+        shape[0] = s[1];
+        shape[1] = s[0];
+        return 2;
+    case COPI_KERAS_VECTOR:
+        shape[0] = s[0];
+        return 1;
+    }
+    return 0;
+}
+
+static cop_status check_shape(source *s, const copi_keras_layer *layer, const copi_keras_weight *w,
+                              const cop_net *net, const char *path) {
+    int rank;
+    int64_t has[COPI_H5_RANK], wants[4];
+    cop_status status = copi_h5_shape(s->h5, path, &rank, has);
+    if (status) return status;
+    int expected = expected_shape(w, net, wants);
+    bool same = rank == expected;
+    for (int d = 0; same && d < rank; d++) same = has[d] == wants[d];
+    if (same) return COP_OK;
+    char a[96] = "", b[96] = "";
+    for (int d = 0; d < rank; d++) snprintf(a + strlen(a), sizeof a - strlen(a), "%s%" PRId64, d ? "," : "", has[d]);
+    for (int d = 0; d < expected; d++)
+        snprintf(b + strlen(b), sizeof b - strlen(b), "%s%" PRId64, d ? "," : "", wants[d]);
+    return copi_fail(s->ctx, COP_E_FORMAT, "'%s' is [%s]; layer '%s' needs [%s]", path, a, layer->name, b);
+}
+
+/* from [KH,KW,I,O] -> to [O,I,KH,KW]. */
+static void put_conv(const float *from, const copi_param *p) {
+    int64_t o = p->shape[0], i = p->shape[1], pixels = p->shape[2] * p->shape[3];
+    for (int64_t k = 0; k < pixels; k++) {
+        for (int64_t c = 0; c < i; c++) {
+            for (int64_t f = 0; f < o; f++) p->data[(f * i + c) * pixels + k] = *from++;
+        }
+    }
+}
+
+/* from [KH,KW,C,M] -> to [C*M,1,KH,KW]: the last two dimensions together are the filters. */
+static void put_depthwise(const float *from, const copi_param *p) {
+    int64_t filters = p->shape[0], pixels = p->shape[2] * p->shape[3];
+    for (int64_t k = 0; k < pixels; k++) {
+        for (int64_t f = 0; f < filters; f++) p->data[f * pixels + k] = *from++;
+    }
+}
+
+static void put_dense(const float *from, const int64_t *place, const copi_param *p) {
+    int64_t units = p->shape[0], inputs = p->shape[1];
+    for (int64_t i = 0; i < inputs; i++) {
+        float *to = p->data + (place ? place[i] : i);
+        for (int64_t u = 0; u < units; u++) to[u * inputs] = *from++;
+    }
+}
+
+static cop_status put(cop_net *net, const copi_keras_weight *w, const float *from) {
+    static const int hwc[3] = {1, 2, 0};
+    const copi_param *p = copi_node_slot(net, &net->node[w->node], w->slot);
+    int64_t *place = NULL;
+    if (w->laid_flat) {
+        place = copi_alloc(net->ctx, (size_t)(w->image[0] * w->image[1] * w->image[2]), sizeof *place);
+        if (!place) return COP_E_NOMEM;
+        copi_flat_places(w->image, hwc, place);
+    }
+    switch (w->kind) {
+    case COPI_KERAS_CONV:
+        put_conv(from, p);
+        break;
+    case COPI_KERAS_DEPTHWISE:
+        put_depthwise(from, p);
+        break;
+    case COPI_KERAS_DENSE:
+        put_dense(from, place, p);
+        break;
+    case COPI_KERAS_VECTOR:
+        for (int64_t k = 0; k < p->count; k++) p->data[place ? place[k] : k] = from[k];
+        break;
+    }
+    copi_free(net->ctx, place);
+    return copi_param_check(net->ctx, p, COP_E_FORMAT);
+}
+
+/* -- all arrays: first only their shapes (net is a graph whose numbers have no memory yet), then the numbers -- */
+
+static cop_status read_layer(source *s, const copi_keras_layer *layer, cop_net *net, bool numbers) {
+    cop_status status = s->newer ? enter_newer(s, layer) : enter_older(s, layer);
+    if (status || !layer->weights) return status;
+    int present = 0;
+    for (int i = 0; i < layer->weights; i++) present += !layer->weight[i].absent;
+    bool all = s->weights == layer->weights; /* Keras 3 stores a batch-norm's unused scale and shift too */
+    if (!all && s->weights != present) {
+        return copi_fail(s->ctx, COP_E_FORMAT, "layer '%s' needs %d arrays; the file has %d for it", layer->name,
+                         present, s->weights);
+    }
+    for (int i = 0, at = 0; !status && i < layer->weights; i++) {
+        const copi_keras_weight *w = &layer->weight[i];
+        char path[1500];
+        if (w->absent && !all) continue;
+        status = weight_path(s, at++, path, sizeof path);
+        if (!status && w->absent) continue;
+        if (!status && !numbers) status = check_shape(s, layer, w, net, path);
+        if (status || !numbers) continue;
+        float *data;
+        int64_t count;
+        status = copi_h5_floats(s->h5, path, &data, &count);
+        if (!status) status = put(net, w, data);
+        copi_free(s->ctx, data);
+    }
+    return status;
+}
+
+static cop_status read_layers(copi_h5 *h5, const copi_keras_layer *layer, int layers, cop_net *net, bool numbers) {
+    source s;
+    cop_status status = open_source(h5, &s);
+    if (!status && !s.newer) status = choose_order(&s, layer, layers);
+    for (int i = 0; !status && i < layers; i++) status = read_layer(&s, &layer[i], net, numbers);
+    close_source(&s);
+    return status;
+}
+
+/* -- what this program has written beside -- */
+
+static cop_status read_metadata(copi_h5 *h5, cop_net *net) {
+    static const char *const keys[] = {"coppice.provenance", "coppice.classes", "coppice.normalization",
+                                       "coppice.dense", "coppice.masks"};
+    json_t *strings = json_object();
+    cop_status status = strings ? COP_OK : copi_json_no_memory(h5->ctx);
+    for (size_t i = 0; !status && i < COPI_COUNT(keys); i++) {
+        char *text;
+        status = copi_h5_text(h5, "", keys[i], &text);
+        if (status || !text) continue;
+        if (json_object_set_new(strings, keys[i], json_string(text))) {
+            status = copi_fail(h5->ctx, COP_E_FORMAT, "attribute '%s' is not UTF-8", keys[i]);
+        }
+        copi_free(h5->ctx, text);
+    }
+    if (!status) status = copi_metadata_read(net, strings);
+    if (!status) status = copi_metadata_read_marks(net, strings);
+    json_decref(strings);
+    return status;
+}
+
+static cop_status finish(const copi_keras_model *model, copi_h5 *h5, const char *kind, cop_net *net) {
+    cop_status status = read_layers(h5, model->layer, model->layers, net, true);
+    if (!status) status = read_metadata(h5, net);
+    if (!status) copi_net_apply_masks(net);
+    if (!status) {
+        status = copi_net_note(net, "imported from Keras (%s, %s): %d layers became %d", kind,
+                               model->functional ? "Functional" : "Sequential", model->layers, net->nodes);
+    }
+    if (!status && model->rescaled) {
+        double scale[COP_MAX_CHANNELS], shift[COP_MAX_CHANNELS];
+        for (int c = 0; c < COP_MAX_CHANNELS; c++) {
+            scale[c] = model->scale;
+            shift[c] = model->shift;
+        }
+        status = copi_metadata_normalize(net, scale, shift);
+    }
+    return status;
+}
+
+/* A model's JSON (taken over) and the file with its numbers. */
+static cop_status read_whole(copi_h5 *h5, json_t *json, const char *kind, cop_net **net) {
+    copi_keras_model model;
+    cop_net *made = NULL;
+    cop_status status = copi_keras_model_read(h5->ctx, json, &model);
+    if (status) return status;
+    status = read_layers(h5, model.layer, model.layers, model.graph->net, false);
+    if (!status) {
+        status = copi_graph_build_raw(model.graph, &made);
+        model.graph = NULL;
+        if (status && status != COP_E_NOMEM) copi_fail_in(h5->ctx, status = COP_E_UNSUPPORTED, "graph");
+    }
+    if (!status) status = finish(&model, h5, kind, made);
+    copi_keras_model_clear(&model);
+    if (status) {
+        cop_net_destroy(made);
+        return status;
+    }
+    *net = made;
+    return COP_OK;
+}
+
+static cop_status read_h5(copi_h5 *h5, cop_net **net) {
+    char *config;
+    json_t *json;
+    cop_status status = copi_h5_text(h5, "", "model_config", &config);
+    if (status) return status;
+    if (!config) {
+        return copi_fail(h5->ctx, COP_E_UNSUPPORTED,
+                         "Keras weights alone, without a model: load them into a net of the same layers");
+    }
+    status = copi_json_parse(h5->ctx, "model_config", config, strlen(config), &json);
+    copi_free(h5->ctx, config);
+    return status ? status : read_whole(h5, json, ".h5", net);
+}
+
+cop_status copi_keras_h5_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net) {
+    (void)path;
+    *net = NULL;
+    copi_h5 h5;
+    cop_status status = copi_h5_open(ctx, bytes, n, &h5);
+    if (!status) status = read_h5(&h5, net);
+    copi_h5_close(&h5);
+    return status;
+}
+
+/* -- .keras: a ZIP -- */
+
+/* A member whole; *bytes is the caller's, NUL-terminated. */
+static cop_status read_member(cop_ctx *ctx, zip_t *zip, const char *name, size_t most, uint8_t **bytes, size_t *n) {
+    zip_stat_t st;
+    *bytes = NULL;
+    if (zip_stat(zip, name, 0, &st) || !(st.valid & ZIP_STAT_SIZE)) {
+        return copi_fail(ctx, COP_E_FORMAT, "a .keras file without '%s'", name);
+    }
+    if (st.size > most) {
+        return copi_fail(ctx, COP_E_FORMAT, "'%s' unpacks to %" PRIu64 " bytes; at most %zu are warranted", name,
+                         (uint64_t)st.size, most);
+    }
+    uint8_t *block = copi_alloc(ctx, (size_t)st.size + 1, 1);
+    if (!block) return COP_E_NOMEM;
+    zip_file_t *file = zip_fopen(zip, name, 0);
+    zip_int64_t got = file ? zip_fread(file, block, st.size) : -1;
+    uint8_t beyond;
+    bool whole =
+        got >= 0 && (zip_uint64_t)got == st.size && zip_fread(file, &beyond, 1) == 0; /* which checks the CRC */
+    if (file) zip_fclose(file);
+    if (!whole) {
+        copi_free(ctx, block);
+        return copi_fail(ctx, COP_E_FORMAT, "'%s' can't be unpacked: damaged?", name);
+    }
+    *bytes = block;
+    *n = (size_t)st.size;
+    return COP_OK;
+}
+
+static cop_status read_members(cop_ctx *ctx, zip_t *zip, size_t size, cop_net **net) {
+    size_t most, config_size, weights_size;
+    uint8_t *config = NULL, *weights = NULL;
+    json_t *json;
+    copi_h5 h5 = {.file = -1};
+    if (!copi_mul(size, 64, &most) || !copi_add(most, (size_t)64 << 20, &most)) most = SIZE_MAX;
+    cop_status status = read_member(ctx, zip, "config.json", most, &config, &config_size);
+    if (!status) status = read_member(ctx, zip, "model.weights.h5", most, &weights, &weights_size);
+    if (!status) status = copi_h5_open(ctx, weights, weights_size, &h5);
+    if (!status) status = copi_json_parse(ctx, "config.json", (const char *)config, config_size, &json);
+    if (!status) status = read_whole(&h5, json, ".keras", net);
+    copi_h5_close(&h5);
+    copi_free(ctx, config);
+    copi_free(ctx, weights);
+    return status;
+}
+
+cop_status copi_keras_zip_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net) {
+    (void)path;
+    *net = NULL;
+    zip_error_t error;
+    zip_error_init(&error);
+    zip_source_t *buffer = zip_source_buffer_create(bytes, n, 0, &error);
+    zip_t *zip = buffer ? zip_open_from_source(buffer, ZIP_RDONLY | ZIP_CHECKCONS, &error) : NULL;
+    if (!zip) {
+        if (buffer) zip_source_free(buffer);
+        zip_error_fini(&error);
+        return copi_fail(ctx, COP_E_FORMAT, "not a ZIP archive, or a damaged one");
+    }
+    cop_status status = read_members(ctx, zip, n, net);
+    zip_discard(zip);
+    zip_error_fini(&error);
+    return status;
+}
+
+/* -- weights alone, into a net that is there -- */
+
+/* The image that a node's vector was, if it was one: back through what keeps the order. */
+static void find_image(const cop_net *net, int number, copi_keras_weight *w) {
+    const copi_node *node = &net->node[number];
+    while (node->op == COPI_OP_RELU || node->op == COPI_OP_RELU6 || node->op == COPI_OP_LEAKY_RELU ||
+           node->op == COPI_OP_DROPOUT || node->op == COPI_OP_BATCHNORM || node->op == COPI_OP_GATE) {
+        node = &net->node[node->src[0]];
+    }
+    if (node->op != COPI_OP_FLATTEN) return;
+    const int64_t *image = net->node[node->src[0]].shape;
+    w->laid_flat = image[0] > 1 && image[1] * image[2] > 1;
+    memcpy(w->image, image, sizeof w->image);
+}
+
+/* A layer of the net as Keras would have it; weights 0: none of those that have numbers. */
+static void describe(const cop_net *net, int number, copi_keras_layer *layer) {
+    const copi_node *node = &net->node[number];
+    *layer = (copi_keras_layer){.name = node->name};
+    int slots = 2;
+    copi_keras_kind kernel = COPI_KERAS_DENSE;
+    if (node->op == COPI_OP_CONV) {
+        bool depthwise = node->u.conv.groups > 1 && node->u.conv.groups == net->node[node->src[0]].shape[0];
+        layer->class_name = depthwise ? "DepthwiseConv2D" : "Conv2D";
+        kernel = depthwise ? COPI_KERAS_DEPTHWISE : COPI_KERAS_CONV;
+    } else if (node->op == COPI_OP_DENSE) {
+        layer->class_name = "Dense";
+    } else if (node->op == COPI_OP_BATCHNORM) {
+        layer->class_name = "BatchNormalization";
+        kernel = COPI_KERAS_VECTOR;
+        slots = 4;
+    } else {
+        return;
+    }
+    for (int s = 0; s < slots; s++) {
+        if (!copi_node_slot(net, node, s)) continue;
+        copi_keras_weight w = {.node = number, .slot = s, .kind = s ? COPI_KERAS_VECTOR : kernel};
+        if (node->op == COPI_OP_BATCHNORM || kernel == COPI_KERAS_DENSE) {
+            if (node->op == COPI_OP_BATCHNORM || s == 0) find_image(net, node->src[0], &w);
+        }
+        layer->weight[layer->weights++] = w;
+    }
+}
+
+cop_status copi_keras_weights_parse(cop_net *net, const uint8_t *bytes, size_t n) {
+    cop_ctx *ctx = net->ctx;
+    int layers = 0;
+    copi_h5 h5 = {.file = -1};
+    copi_keras_layer *layer = copi_alloc(ctx, (size_t)net->nodes, sizeof *layer);
+    if (!layer) return COP_E_NOMEM;
+    for (int i = 0; i < net->nodes; i++) {
+        describe(net, i, &layer[layers]);
+        layers += layer[layers].weights > 0;
+    }
+    cop_status status = copi_h5_open(ctx, bytes, n, &h5);
+    if (!status) status = read_layers(&h5, layer, layers, net, false); /* before anything is changed */
+    if (!status) status = read_layers(&h5, layer, layers, net, true);
+    if (!status) copi_net_apply_masks(net);
+    if (!status) status = copi_net_note(net, "weights from a Keras file: %d layers", layers);
+    copi_h5_close(&h5);
+    copi_free(ctx, layer);
+    return status;
+}
