@@ -327,7 +327,10 @@ int json_print(json_t *root); /* to standard output; frees root; gives EXIT_DONE
 int open_data(const settings *s, cop_ctx *ctx, cop_data **data);
 /** A model file, or a preset shaped by the data (may be NULL) or by --shape and --classes. */
 int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **net);
-/** Say now what would go wrong when the work is done: unknown ending, missing or unwritable directory. */
+/** Say now what would go wrong when the work is done: a missing or unwritable directory, something that is no file.
+ */
+int check_place(const char *path);
+/** The same for a model; its name must also have an ending that can be written. */
 int check_output(const settings *s, const char *path);
 int save_model(cop_ctx *ctx, const cop_net *net, const char *path);
 int64_t file_size(const char *path); /* -1: none */

@@ -13,10 +13,12 @@ static const option options[] = {
     NAME("method", method, choice_method, "the same by a method's name"),
     NAME("scope", prune.scope, choice_scope, "the lowest share of every layer, or of all layers together"),
     COUNT("keep", prune.keep, "[1,1e9]", "weights, filters or neurons that every layer keeps at least"),
-    OPTION_OUTPUT("where the pruned model goes (.safetensors)"),
+    OPTION_OUTPUT("where the pruned model goes (.safetensors or .onnx)"),
     HEADING("Data, to measure the accuracy before and after, and for criteria that look at it"),
     TEXT("data", 'd', "PATH", data, "the data set: a directory or file (coppice help formats)"),
     OPTIONS_DATA_MORE,
+    HEADING("Of a preset"),
+    OPTIONS_PRESET,
     OPTIONS_COMMON,
 };
 

@@ -3,10 +3,12 @@
 
 static const option options[] = {
     HEADING("Model"),
-    OPTION_OUTPUT("where the smaller model goes (.safetensors)"),
+    OPTION_OUTPUT("where the smaller model goes (.safetensors or .onnx)"),
     HEADING("Measuring"),
     SMALL("runs", bench.runs, "[1,1000000]", "forward passes whose median counts"),
     COUNT("batch", bench.batch, "[1,65536]", "images a pass, beside single images"),
+    HEADING("Of a preset"),
+    OPTIONS_PRESET,
     OPTIONS_COMMON,
 };
 

@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 static const option options[] = {
     OPTION_JSON,
@@ -41,7 +42,10 @@ static int print_row(void *user, const cop_trial_row *row) {
     table *t = user;
     table_cell(t, "%.8s", row->trial);
     table_cell(t, "%s", row->method);
-    table_cell(t, "%g", p->level);
+    if (isnan(p->level))
+        table_cell(t, "-");
+    else
+        table_cell(t, "%g", p->level);
     table_cell(t, "%d", p->round);
     table_cell(t, "%" PRIu64, row->seed);
     table_cell(t, "%s", SAY(share, p->sparsity));

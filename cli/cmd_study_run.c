@@ -13,20 +13,15 @@ static int run(settings *s, cop_ctx *ctx) {
     cop_study_summary summary;
     cop_status status = cop_study_run(ctx, s->study, s->dir, &summary);
     terminal_clear();
-    if (!status) {
-        print_summary(&summary, s->dir);
-        return EXIT_DONE;
-    }
-    int code = library_error(ctx, status);
-    if (status == COP_E_CANCELLED)
-        note("finished trials are kept in %s; the same command goes on with the others", s->dir);
-    return code;
+    if (status) return library_error(ctx, status);
+    print_summary(&summary, s->dir);
+    return EXIT_DONE;
 }
 
 void print_summary(const cop_study_summary *summary, const char *dir) {
     const cop_study_summary *m = summary;
     printf("%d trials: %d done", m->trials, m->done);
-    if (m->skipped) printf(" (%d of them before)", m->skipped);
+    if (m->skipped) printf(", %d were there before", m->skipped);
     if (m->diverged) printf(", %d diverged", m->diverged);
     if (m->failed) printf(", %d failed", m->failed);
     printf("; %d points in %s\n", m->points, SAY(seconds, m->seconds));

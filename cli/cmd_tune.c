@@ -2,7 +2,8 @@
 #include "cli.h"
 
 static const option options[] = {
-    HEADING("Model"), OPTION_OUTPUT("where the tuned model goes (.safetensors)"), OPTIONS_DATA, OPTIONS_RECIPE,
+    HEADING("Model"), OPTION_OUTPUT("where the tuned model goes (.safetensors or .onnx)"),
+    OPTIONS_DATA,     OPTIONS_RECIPE,
     OPTIONS_COMMON,
 };
 

@@ -90,7 +90,9 @@ static void print_option(FILE *out, const option *o) {
 }
 
 void help_print_command(FILE *out, const command *c) {
-    fprintf(out, "coppice %s%s%s\n", c->name, *c->usage ? " " : "", c->usage);
+    char usage[160];
+    snprintf(usage, sizeof usage, "coppice %s %s", c->name, c->usage);
+    help_paragraphs(out, usage);
     help_paragraphs(out, c->summary);
     putc('\n', out);
     help_paragraphs(out, c->text);

@@ -8,10 +8,9 @@
 
 /* The state of a run that was interrupted is worth more than the convenience of overwriting it unasked. */
 static int check_checkpoint(const settings *s, const char *path) {
-    if (s->recipe.resume || file_size(path) < 0) return EXIT_DONE;
-    complain("%s: holds the state of a run that was interrupted; --resume goes on from it, removing the file starts "
-             "afresh",
-             path);
+    int code = check_place(path);
+    if (code != EXIT_DONE || s->recipe.resume || file_size(path) < 0) return code;
+    complain("%s: is there already; --resume goes on from the state in it, removing it starts afresh", path);
     return EXIT_INPUT;
 }
 
@@ -29,6 +28,14 @@ static void print_history(const cop_history *h) {
     table_print(t, stdout);
 }
 
+/* Accidental zeros of training are no pruning. */
+static bool is_pruned(const cop_net *net, const cop_net_info *info) {
+    cop_layer_info layer;
+    for (int i = 0; i < info->layers; i++)
+        if (cop_net_get_layer(net, i, &layer) == COP_OK && layer.masked) return true;
+    return info->parameters < info->parameters_dense;
+}
+
 static void print_result(const settings *s, const cop_net *net, const cop_history *h) {
     const cop_epoch *last = h->count ? &h->epoch[h->count - 1] : NULL;
     cop_net_info info;
@@ -38,7 +45,7 @@ static void print_result(const settings *s, const cop_net *net, const cop_histor
         printf("validation accuracy %.4f", last->accuracy_validation);
     else
         printf("trained (no validation images)");
-    if (info.sparsity > 0) printf(", sparsity %s", SAY(share, info.sparsity));
+    if (is_pruned(net, &info)) printf(", sparsity %s", SAY(share, info.sparsity));
     printf(", %d epoch%s", h->count, h->count == 1 ? "" : "s");
     if (h->seconds > 0)
         printf(", %s, %s images/s", SAY(seconds, h->seconds), SAY(count, llround((double)h->images / h->seconds)));
@@ -62,7 +69,7 @@ static int train(const settings *s, cop_ctx *ctx, cop_net *net, const cop_data *
     int code = EXIT_DONE;
     if (status) {
         code = library_error(ctx, status);
-        if (file_size(recipe->checkpoint) >= 0)
+        if (status == COP_E_CANCELLED && file_size(recipe->checkpoint) >= 0)
             note("the state reached is in %s; the same command with --resume goes on from there", recipe->checkpoint);
     } else if ((code = save_model(ctx, net, s->output)) == EXIT_DONE) {
         terminal_clear();

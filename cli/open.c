@@ -5,10 +5,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const model_ending[] = {".safetensors"}; /* what cop_net_save writes */
+static const char *const model_ending[] = {".safetensors", ".onnx"}; /* what cop_net_save writes */
+#define MODEL_ENDINGS ".safetensors or .onnx"
 
 int64_t file_size(const char *path) {
     struct stat st;
@@ -51,35 +53,32 @@ int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **
     return status ? library_error(ctx, status) : EXIT_DONE;
 }
 
-int check_output(const settings *s, const char *path) {
+int check_place(const char *path) {
     struct stat st;
-    size_t n = strlen(path);
-    bool known = false;
-    for (int i = 0; i < COUNT_OF(model_ending); i++) {
-        size_t k = strlen(model_ending[i]);
-        known = known || (n > k && !strcmp(path + n - k, model_ending[i]));
-    }
-    if (!known) return usage_error(s, "--output %s: a model's file name ends in %s", path, model_ending[0]);
     if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
-        complain("%s: %s; the model needs a name of its own", path,
-                 S_ISDIR(st.st_mode) ? "is a directory" : "is not a regular file");
+        complain("%s: cannot be written: it is %s", path, S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
         return EXIT_INPUT;
     }
-    const char *slash = strrchr(path, '/');
-    char *dir = slash ? strdup(path) : strdup(".");
+    const char *slash = strrchr(path, '/'), *why = NULL;
+    char *dir = strdup(slash ? path : ".");
     if (!dir) die_no_memory();
     if (slash) dir[slash == path ? 1 : slash - path] = 0;
-    int code = EXIT_DONE;
-    if (stat(dir, &st)) {
-        complain("%s: cannot be written: directory %s: %s", path, dir, strerror(errno));
-        code = EXIT_INPUT;
-    } else if (!S_ISDIR(st.st_mode) || access(dir, W_OK | X_OK)) {
-        complain("%s: cannot be written: %s: %s", path, dir,
-                 S_ISDIR(st.st_mode) ? strerror(errno) : "not a directory");
-        code = EXIT_INPUT;
-    }
+    if (stat(dir, &st) || (S_ISDIR(st.st_mode) && access(dir, W_OK | X_OK)))
+        why = strerror(errno);
+    else if (!S_ISDIR(st.st_mode))
+        why = "not a directory";
+    if (why) complain("%s: cannot be written: directory %s: %s", path, dir, why);
     free(dir);
-    return code;
+    return why ? EXIT_INPUT : EXIT_DONE;
+}
+
+int check_output(const settings *s, const char *path) {
+    size_t n = strlen(path);
+    for (int i = 0; i < COUNT_OF(model_ending); i++) {
+        size_t k = strlen(model_ending[i]);
+        if (n > k && !strcasecmp(path + n - k, model_ending[i])) return check_place(path);
+    }
+    return usage_error(s, "--output %s: a model's file name ends in %s", path, MODEL_ENDINGS);
 }
 
 int save_model(cop_ctx *ctx, const cop_net *net, const char *path) {

@@ -21,15 +21,15 @@ const char *say_count(spoken *w, int64_t n) {
     return w->text;
 }
 
-/* One decimal, more where that would round a part to nothing or to the whole. */
+/* One decimal, up to three where fewer would round a part to nothing or to the whole. */
 const char *say_share(spoken *w, double share) {
     if (isnan(share)) return FILL(w, "-");
-    for (int digits = 1; digits < 4; digits++) {
+    for (int digits = 1; digits <= 3; digits++) {
         FILL(w, "%.*f %%", digits, 100 * share);
         double shown = strtod(w->text, NULL);
-        if (share <= 0 || share >= 1 || (shown > 0 && shown < 100)) break;
+        if (share <= 0 || share >= 1 || (shown > 0 && shown < 100)) return w->text;
     }
-    return w->text;
+    return FILL(w, "%.1f %%", 100 * share);
 }
 
 static const char *say_scaled(spoken *w, double x, double base, const char *const unit[], int units) {

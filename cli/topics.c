@@ -54,6 +54,7 @@ static void print_formats(FILE *out) {
         {".safetensors",
          "weights, masks, the net's graph, class names, normalization and how the net came to be, in one file "
          "that other programs read as ordinary safetensors"},
+        {".onnx", "opset 13: what other tools write and runtimes read, with the graph and the weights"},
     };
     help_paragraphs(out,
                     "What Coppice reads and writes. `coppice data PATH` says what a data set holds, `coppice inspect "
@@ -70,6 +71,7 @@ static void print_models(FILE *out) {
     print_list(out, cop_preset_count(), cop_preset_name, cop_preset_help);
     heading(out, "Files");
     help_entry(out, ".safetensors", 18, "what train, prune, tune, shrink and studies write");
+    help_entry(out, ".onnx", 18, "what other tools and runtimes read and write");
 }
 
 static void print_presets(FILE *out) {
