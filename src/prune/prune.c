@@ -171,6 +171,13 @@ static cop_status number_units(ranking *r) {
     return allocate(r, units);
 }
 
+static bool has_units(ranking *r, int node) {
+    bool any = false;
+    for (int64_t c = 0; ranks(r, node) && !any && c < copi_channels(&r->net->node[node]); c++)
+        any = *unit_of(r, node, c) > 0;
+    return any;
+}
+
 /* A unit's score is the sum over its members; it counts as masked when all of them are. */
 static cop_status score_units(ranking *r, const float *const *gradient) {
     int64_t most = 1;
@@ -181,7 +188,7 @@ static cop_status score_units(ranking *r, const float *const *gradient) {
     cop_status status = score && r->weight ? COP_OK : COP_E_NOMEM;
     memset(r->keep, 0, (size_t)r->units); /* here: 1 when a member is not masked */
     for (int n = 0; !status && n < r->net->nodes; n++) {
-        if (!ranks(r, n)) continue;
+        if (!has_units(r, n)) continue;
         const copi_node *node = &r->net->node[n];
         status = score_node(r, n, gradient, score, copi_channels(node));
         for (int64_t c = 0; !status && c < copi_channels(node); c++) {
