@@ -4,7 +4,7 @@
 set -eu
 
 build="build-essential cmake ninja-build pkg-config libdnnl-dev zlib1g-dev libzip-dev libturbojpeg0-dev libspng-dev
-       libjansson-dev libcyaml-dev libyaml-dev libsqlite3-dev libjs-chart.js
+       libjansson-dev libyaml-dev libsqlite3-dev libjs-chart.js
        protobuf-c-compiler libprotobuf-c-dev libonnx-dev libhdf5-dev"
 demo="gnuplot-nox dataset-fashion-mnist"
 check="libcmocka-dev dataset-fashion-mnist clang libclang-rt-14-dev libomp-14-dev gnuplot-nox python3 chromium sqlite3"
