@@ -3,10 +3,10 @@
  *
  *     bench_rank --n 100000000 [--share 0.9] [--runs 5] [--shape normal|heavy|masked] [--seed 1]
  *
- * The weights are |w| as the magnitude criterion scores them: normal (the sum of four uniform numbers, as good as normal
- * and quick to make), heavy (a normal number cubed, so that the exponents spread), masked (normal, 60 % of them -infinity:
- * what the next round of an iterative schedule ranks). With --raw FILE the weights are written there as f32, for the
- * script to give to numpy the very same numbers. */
+ * The weights are |w| as the magnitude criterion scores them: normal (the sum of four uniform numbers, as good as
+ * normal and quick to make), heavy (a normal number cubed, so that the exponents spread), masked (normal, 60 % of
+ * them -infinity: what the next round of an iterative schedule ranks). With --raw FILE the weights are written there
+ * as f32, for the script to give to numpy the very same numbers. */
 #include "prune/prune.h"
 
 #include <math.h>
@@ -50,18 +50,27 @@ static float read_all(const float *x, int64_t n) {
 static bool parse(int argc, char **argv, options *o) {
     for (int i = 1; i + 1 < argc; i += 2) {
         const char *value = argv[i + 1];
-        if (!strcmp(argv[i], "--n")) o->n = (int64_t)strtod(value, NULL);
-        else if (!strcmp(argv[i], "--share")) o->share = strtod(value, NULL);
-        else if (!strcmp(argv[i], "--runs")) o->runs = atoi(value);
-        else if (!strcmp(argv[i], "--seed")) o->seed = strtoull(value, NULL, 10);
-        else if (!strcmp(argv[i], "--shape")) o->shape = value;
-        else if (!strcmp(argv[i], "--raw")) o->raw = value;
-        else return false;
+        if (!strcmp(argv[i], "--n"))
+            o->n = (int64_t)strtod(value, NULL);
+        else if (!strcmp(argv[i], "--share"))
+            o->share = strtod(value, NULL);
+        else if (!strcmp(argv[i], "--runs"))
+            o->runs = atoi(value);
+        else if (!strcmp(argv[i], "--seed"))
+            o->seed = strtoull(value, NULL, 10);
+        else if (!strcmp(argv[i], "--shape"))
+            o->shape = value;
+        else if (!strcmp(argv[i], "--raw"))
+            o->raw = value;
+        else
+            return false;
     }
     return argc % 2 && o->n > 0 && o->share >= 0 && o->share < 1 && o->runs > 0;
 }
 
-static double less(double best, double seconds) { return best == 0 || seconds < best ? seconds : best; }
+static double less(double best, double seconds) {
+    return best == 0 || seconds < best ? seconds : best;
+}
 
 int main(int argc, char **argv) {
     options o = {.n = 1000000, .share = 0.9, .runs = 5, .seed = 1, .shape = "normal"};

@@ -9,7 +9,9 @@ static const copi_criterion *const criteria[] = {
 #undef X
 };
 
-int cop_criterion_count(void) { return (int)COPI_COUNT(criteria); }
+int cop_criterion_count(void) {
+    return (int)COPI_COUNT(criteria);
+}
 
 const char *cop_criterion_name(int criterion) {
     return criterion < 0 || criterion >= cop_criterion_count() ? NULL : criteria[criterion]->name;

@@ -17,8 +17,8 @@ static double distance(const float *a, const float *b, int64_t length) {
     return sqrt(sum);
 }
 
-/* s[o] = sum_p ||w[o] - w[p]||: filters near the geometric median of the layer's can be replaced by the others (He et al.
- * 2019, arXiv:1811.00250). Filters that are gone (all zero) are no longer among the others, and score 0. */
+/* s[o] = sum_p ||w[o] - w[p]||: filters near the geometric median of the layer's can be replaced by the others (He et
+ * al. 2019, arXiv:1811.00250). Filters that are gone (all zero) are no longer among the others, and score 0. */
 static cop_status score(const cop_net *net, const copi_node *node, const float *gradient, uint64_t seed,
                         float *score_of) {
     (void)gradient;

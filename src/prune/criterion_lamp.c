@@ -24,9 +24,9 @@ static void sort(uint64_t *a, uint64_t *b, int64_t n, int shift) {
     for (int64_t i = 0; i < n; i++) b[at[a[i] >> shift & ((1 << DIGIT) - 1)]++] = a[i];
 }
 
-/* s[i] = w[i]^2 / sum of w[j]^2 over the weights j of the layer that are not smaller (Lee et al. 2021, arXiv:2010.07611).
- * Of equal weights the one of the lower number comes first. The largest scores 1, so no layer is emptied by global
- * ranking. */
+/* s[i] = w[i]^2 / sum of w[j]^2 over the weights j of the layer that are not smaller (Lee et al. 2021,
+ * arXiv:2010.07611). Of equal weights the one of the lower number comes first. The largest scores 1, so no layer is
+ * emptied by global ranking. */
 static cop_status score(const cop_net *net, const copi_node *node, const float *gradient, uint64_t seed,
                         float *score_of) {
     (void)gradient;
@@ -35,7 +35,8 @@ static cop_status score(const cop_net *net, const copi_node *node, const float *
     if (p->count > UINT32_MAX)
         return copi_fail(net->ctx, COP_E_UNSUPPORTED, "lamp: %s has %lld weights, it ranks up to %lld", p->name,
                          (long long)p->count, (long long)UINT32_MAX);
-    uint64_t *a = copi_alloc(net->ctx, (size_t)p->count, sizeof *a), *b = copi_alloc(net->ctx, (size_t)p->count, sizeof *b);
+    uint64_t *a = copi_alloc(net->ctx, (size_t)p->count, sizeof *a),
+             *b = copi_alloc(net->ctx, (size_t)p->count, sizeof *b);
     cop_status status = a && b ? COP_OK : COP_E_NOMEM;
     if (!status) {
         for (int64_t i = 0; i < p->count; i++) a[i] = pack(p->data[i], i);
@@ -55,8 +56,9 @@ static cop_status score(const cop_net *net, const copi_node *node, const float *
     return status;
 }
 
-const copi_criterion copi_criterion_lamp = {.name = "lamp",
-                                            .help = "weights by w^2 over the sum of w^2 of those not smaller in the layer",
-                                            .unit = COPI_UNIT_WEIGHT,
-                                            .ops = COPI_OP_BIT(CONV) | COPI_OP_BIT(DENSE),
-                                            .score = score};
+const copi_criterion copi_criterion_lamp = {
+    .name = "lamp",
+    .help = "weights by w^2 over the sum of w^2 of those not smaller in the layer",
+    .unit = COPI_UNIT_WEIGHT,
+    .ops = COPI_OP_BIT(CONV) | COPI_OP_BIT(DENSE),
+    .score = score};

@@ -59,7 +59,8 @@ const copi_criterion copi_criterion_l2_filter = {.name = "l2-filter",
                                                  .ops = COPI_OP_BIT(CONV),
                                                  .score = l2};
 const copi_criterion copi_criterion_l2_neuron = {.name = "l2-neuron",
-                                                 .help = "dense neurons, but the output's, by the root of the sum of w^2",
+                                                 .help =
+                                                     "dense neurons, but the output's, by the root of the sum of w^2",
                                                  .unit = COPI_UNIT_NEURON,
                                                  .ops = COPI_OP_BIT(DENSE),
                                                  .score = l2};
@@ -75,7 +76,8 @@ static cop_status scale(const cop_net *net, const copi_node *node, const float *
 }
 
 const copi_criterion copi_criterion_bn_scale = {.name = "bn-scale",
-                                                .help = "channels by the |scale| of their batch-norm (network slimming)",
+                                                .help =
+                                                    "channels by the |scale| of their batch-norm (network slimming)",
                                                 .unit = COPI_UNIT_CHANNEL,
                                                 .ops = COPI_OP_BIT(BATCHNORM),
                                                 .score = scale};

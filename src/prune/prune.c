@@ -1,5 +1,6 @@
-/* Pruning by a criterion: rank the units of every layer, choose the lowest, mask them. A unit is a weight, or a set of
- * coupled channels (for plain chains: one filter or neuron); layers whose channels are coupled rank as one layer. */
+/* Pruning by a criterion: rank the units of every layer, choose the lowest, mask them. A unit is a weight, or a set
+ * of coupled channels (for plain chains: one filter or neuron); layers whose channels are coupled rank as one layer.
+ */
 #include "prune/rules.h"
 
 #include <math.h>
@@ -16,17 +17,17 @@ typedef struct ranking {
     cop_net *net;
     const copi_criterion *criterion;
     const cop_prune_params *params;
-    layer *layer;      /* [layers] */
+    layer *layer; /* [layers] */
     int layers;
     int64_t units;
-    float *score;      /* [units]; -infinity: masked before; infinity: must stay */
-    uint8_t *keep;     /* [units] */
-    float *scratch;    /* of copi_lowest */
+    float *score;   /* [units]; -infinity: masked before; infinity: must stay */
+    uint8_t *keep;  /* [units] */
+    float *scratch; /* of copi_lowest */
     /* structured criteria only: */
     copi_links links;
-    int64_t *unit;     /* [channels] of the sets' roots: number of its unit + 1; 0: not ranked; FIXED */
-    int *together;     /* [nodes] union-find: nodes that rank together */
-    int64_t *weight;   /* [units] filters or neurons in it */
+    int64_t *unit;   /* [channels] of the sets' roots: number of its unit + 1; 0: not ranked; FIXED */
+    int *together;   /* [nodes] union-find: nodes that rank together */
+    int64_t *weight; /* [units] filters or neurons in it */
 } ranking;
 #define FIXED (-1)
 
@@ -53,7 +54,9 @@ static const char *unit_word(const ranking *r) {
     return words[r->criterion->unit];
 }
 
-static bool ranks(const ranking *r, int node) { return r->criterion->ops >> r->net->node[node].op & 1u; }
+static bool ranks(const ranking *r, int node) {
+    return r->criterion->ops >> r->net->node[node].op & 1u;
+}
 
 static const float *gradient_of(const ranking *r, int node, const float *const *gradient) {
     return r->criterion->uses_gradient ? gradient[r->net->node[node].param[0]] : NULL;
@@ -138,7 +141,8 @@ static void find_fixed(ranking *r) {
             for (int64_t c = 0; c < copi_channels(&r->net->node[n]); c++) *unit_of(r, n, c) = FIXED;
 }
 
-/* Nodes that share a set rank together, under the first of them. For the time being, unit holds a set's first node + 1. */
+/* Nodes that share a set rank together, under the first of them. For the time being, unit holds a set's first node
+ * + 1. */
 static void find_layers(ranking *r) {
     for (int n = 0; n < r->net->nodes; n++)
         for (int64_t c = 0; ranks(r, n) && c < copi_channels(&r->net->node[n]); c++) {
@@ -254,7 +258,9 @@ static cop_status mask_structures(ranking *r) {
 /* -- choosing -- */
 
 /* How many of n the asked share is; never more than asked. The small term forgives the rounding of share * n. */
-static int64_t share_of(double share, int64_t n) { return (int64_t)(share * (double)n + 1e-6); }
+static int64_t share_of(double share, int64_t n) {
+    return (int64_t)(share * (double)n + 1e-6);
+}
 
 /* Each layer gives its share. */
 static cop_status choose_by_layer(ranking *r) {
@@ -263,8 +269,10 @@ static cop_status choose_by_layer(ranking *r) {
     for (int i = 0; i < r->layers; i++) {
         layer *l = &r->layer[i];
         int64_t k = share_of(r->params->sparsity, l->n);
-        if (k <= l->masked) k = l->masked; /* nothing new goes, whatever is left */
-        else if (l->n - k < least && (!worst || l->n < worst->n)) worst = l;
+        if (k <= l->masked)
+            k = l->masked; /* nothing new goes, whatever is left */
+        else if (l->n - k < least && (!worst || l->n < worst->n))
+            worst = l;
         copi_lowest(r->score + l->at, l->n, k, r->keep + l->at, r->scratch);
     }
     if (!worst) return COP_OK;

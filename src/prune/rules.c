@@ -22,7 +22,9 @@ static const copi_rule *const rules[COPI_OPS] = {
     [COPI_OP_GATE] = &copi_rule_gate,
 };
 
-const copi_rule *copi_rule_get(copi_op op) { return rules[op]; }
+const copi_rule *copi_rule_get(copi_op op) {
+    return rules[op];
+}
 
 /* -- sets -- */
 
@@ -111,7 +113,9 @@ void copi_known_find(copi_known *k, int node, int64_t c) {
 
 /* -- what is kept -- */
 
-bool copi_kept(copi_shrinker *s, int64_t channel) { return s->kept[copi_links_root(&s->links, channel)]; }
+bool copi_kept(copi_shrinker *s, int64_t channel) {
+    return s->kept[copi_links_root(&s->links, channel)];
+}
 
 void copi_keep(copi_shrinker *s, int64_t channel) {
     uint8_t *kept = &s->kept[copi_links_root(&s->links, channel)];

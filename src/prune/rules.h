@@ -26,14 +26,16 @@ int64_t copi_links_input(const copi_links *l, int node, int i, int64_t c);
 /** Unite what the rules of all ops couple, and bundle too. */
 void copi_links_bundle_all(copi_links *l);
 
-static inline int64_t copi_channels(const copi_node *node) { return node->shape[0]; }
+static inline int64_t copi_channels(const copi_node *node) {
+    return node->shape[0];
+}
 
 /* Channels that are the same at all positions of all images. */
 typedef struct copi_known {
     const copi_links *links;
-    uint8_t *constant;    /* [channels] */
-    double *value;        /* [channels] */
-    bool local;           /* convs and denses look at their own parameters only: their inputs count as unknown */
+    uint8_t *constant; /* [channels] */
+    double *value;     /* [channels] */
+    bool local;        /* convs and denses look at their own parameters only: their inputs count as unknown */
 } copi_known;
 cop_status copi_known_make(copi_known *k, const copi_links *links, bool local);
 void copi_known_clear(copi_known *k);
@@ -57,7 +59,8 @@ void copi_keep(copi_shrinker *s, int64_t channel);
 /** The kept channels of a node, in order; returns how many. index may be NULL. */
 int64_t copi_kept_channels(copi_shrinker *s, int node, int64_t *index);
 
-/* Runs of channels cut into as many parts each, which belong together (the groups of a conv: its inputs and outputs). */
+/* Runs of channels cut into as many parts each, which belong together (the groups of a conv: its inputs and outputs).
+ */
 typedef struct copi_parts {
     int64_t parts;
     int runs;
@@ -72,7 +75,8 @@ typedef struct copi_rule {
     bool fixed; /* none of its channels can go */
     /** Unite the channels of inputs and output that are the same channel. NULL: none are. */
     void (*couple)(copi_links *l, int node);
-    /** Unite besides what is ranked as one because it can only go as one: the parts of a grouped op. NULL: nothing. */
+    /** Unite besides what is ranked as one because it can only go as one: the parts of a grouped op. NULL: nothing.
+     */
     void (*bundle)(copi_links *l, int node);
     /** Is output channel c constant, and which value has it? NULL: never. */
     bool (*constant)(const copi_known *k, int node, int64_t c, double *value);
@@ -85,7 +89,8 @@ typedef struct copi_rule {
     void (*need)(copi_shrinker *s, int node);
     /** Attributes of the smaller node. NULL: as they are. */
     void (*resize)(copi_shrinker *s, int node, copi_node *proto);
-    /** The entries of the parameter in this slot that remain, in order; returns how many. NULL: it has no parameters. */
+    /** The entries of the parameter in this slot that remain, in order; returns how many. NULL: it has no parameters.
+     */
     int64_t (*slice)(copi_shrinker *s, int node, int slot, int64_t *index);
     /** Put into the small net what the removed constant inputs did. NULL: nothing. */
     void (*fold)(copi_shrinker *s, int node, cop_net *small);

@@ -91,10 +91,14 @@ const copi_rule copi_rule_global_pool = {.couple = couple, .constant = same_cons
 
 /* -- gate: factor c * factors / C -- */
 
-static int64_t gate_part_size(const copi_node *n) { return copi_channels(n) / n->u.gate.factors; }
+static int64_t gate_part_size(const copi_node *n) {
+    return copi_channels(n) / n->u.gate.factors;
+}
 
 /* With as many factors as channels, or a single one, channels may go one by one. */
-static bool gate_is_grouped(const copi_node *n) { return n->u.gate.factors > 1 && gate_part_size(n) > 1; }
+static bool gate_is_grouped(const copi_node *n) {
+    return n->u.gate.factors > 1 && gate_part_size(n) > 1;
+}
 
 static copi_parts gate_parts(const copi_links *l, int node) {
     const copi_node *n = &l->net->node[node];
@@ -105,7 +109,8 @@ static void gate_bundle(copi_links *l, int node) {
     const copi_node *n = &l->net->node[node];
     if (!gate_is_grouped(n)) return;
     int64_t size = gate_part_size(n);
-    for (int64_t c = 0; c < copi_channels(n); c++) copi_links_unite(l, l->first[node] + c, l->first[node] + c / size * size);
+    for (int64_t c = 0; c < copi_channels(n); c++)
+        copi_links_unite(l, l->first[node] + c, l->first[node] + c / size * size);
 }
 
 static bool gate_constant(const copi_known *k, int node, int64_t c, double *value) {

@@ -1,5 +1,5 @@
-/* Conv and dense: sums of kernel weights over inputs. A dense layer is a conv of one group whose taps are the elements
- * of each input channel, so both are seen as weights [O, I, K], K taps for each pair of channels. */
+/* Conv and dense: sums of kernel weights over inputs. A dense layer is a conv of one group whose taps are the
+ * elements of each input channel, so both are seen as weights [O, I, K], K taps for each pair of channels. */
 #include "prune/rules.h"
 
 typedef struct linear {
@@ -21,7 +21,9 @@ static linear linear_of(const cop_net *net, const copi_node *node) {
     return l;
 }
 
-static int64_t group_of(const linear *l, int64_t o) { return o / (l->outputs / l->groups); }
+static int64_t group_of(const linear *l, int64_t o) {
+    return o / (l->outputs / l->groups);
+}
 
 static bool uses(const linear *l, int64_t o, int64_t i) {
     const float *w = l->weight + (o * l->inputs + i) * l->taps;
@@ -54,7 +56,8 @@ static bool constant(const copi_known *k, int node, int64_t o, double *value) {
 
 static copi_parts group_parts(const copi_links *k, int node) {
     linear l = linear_of(k->net, &k->net->node[node]);
-    return (copi_parts){l.groups, 2, {copi_links_input(k, node, 0, 0), k->first[node]}, {l.inputs * l.groups, l.outputs}};
+    return (copi_parts){
+        l.groups, 2, {copi_links_input(k, node, 0, 0), k->first[node]}, {l.inputs * l.groups, l.outputs}};
 }
 
 static void bundle_groups(copi_links *k, int node) {

@@ -1,8 +1,8 @@
 /* Ranking in linear time. A float's bits, with the sign dealt with, sort like its value, so three passes that count
  * 11 + 11 + 10 bits find any rank without copying (radix). Long arrays are first bracketed by a sample: one pass at
  * the speed of memory counts what lies below the bracket and gathers the few values within, and only those are
- * radix-selected. The sample decides how long it takes, never the result: whatever misses the bracket is radix-selected
- * from everything. */
+ * radix-selected. The sample decides how long it takes, never the result: whatever misses the bracket is
+ * radix-selected from everything. */
 #include "prune/prune.h"
 
 #include <math.h>
@@ -124,7 +124,9 @@ static int64_t sample_size(int64_t n) {
     return s / RUN * RUN;
 }
 
-int64_t copi_lowest_scratch(int64_t n) { return n < BRACKETED ? 0 : n / 32 + BLOCK; }
+int64_t copi_lowest_scratch(int64_t n) {
+    return n < BRACKETED ? 0 : n / 32 + BLOCK;
+}
 
 static rank bracketed(const float *x, int64_t n, int64_t k, float *scratch) {
     int64_t s = sample_size(n);

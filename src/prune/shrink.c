@@ -1,11 +1,14 @@
-/* Shrinking: first what is constant (forward), then what is kept (backward, until nothing more must be), then the new net
- * from the kept slices. Everything is kept unless it provably changes nothing: a unit goes when every reader either does
- * not use it or can have its constant value folded in, and when all channels it is coupled to may go too. */
+/* Shrinking: first what is constant (forward), then what is kept (backward, until nothing more must be), then the new
+ * net from the kept slices. Everything is kept unless it provably changes nothing: a unit goes when every reader
+ * either does not use it or can have its constant value folded in, and when all channels it is coupled to may go too.
+ */
 #include "prune/rules.h"
 
 #include <string.h>
 
-static const copi_rule *rule_of(const copi_shrinker *s, int node) { return copi_rule_get(s->net->node[node].op); }
+static const copi_rule *rule_of(const copi_shrinker *s, int node) {
+    return copi_rule_get(s->net->node[node].op);
+}
 
 static void clear(copi_shrinker *s) {
     copi_known_clear(&s->known);
@@ -26,7 +29,9 @@ static cop_status make(copi_shrinker *s, const cop_net *net) {
     return s->kept && s->live && s->renamed ? COP_OK : COP_E_NOMEM;
 }
 
-static int output_of(const copi_shrinker *s) { return s->links.stands[s->net->nodes - 1]; }
+static int output_of(const copi_shrinker *s) {
+    return s->links.stands[s->net->nodes - 1];
+}
 
 /* Forward: constants, and adds that give just one of their inputs. */
 static void find_constants(copi_shrinker *s) {
@@ -167,7 +172,8 @@ static cop_status fill(copi_shrinker *s, cop_net *small, copi_shrink_map *map) {
 static int64_t units(const cop_net *net) {
     int64_t count = 0;
     for (int n = 0; n < net->nodes; n++)
-        if (net->node[n].op == COPI_OP_CONV || net->node[n].op == COPI_OP_DENSE) count += copi_channels(&net->node[n]);
+        if (net->node[n].op == COPI_OP_CONV || net->node[n].op == COPI_OP_DENSE)
+            count += copi_channels(&net->node[n]);
     return count;
 }
 

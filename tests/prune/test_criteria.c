@@ -44,7 +44,8 @@ static const row rows[] = {
     /* (3*1)^2 + (-4*.5)^2, (0*9)^2 + (1*-1)^2, (2*2)^2 + (-2*0)^2 */
     {"taylor", "a", 3, {13, 1, 16}, {1, .5f, 9, -1, 2, 0}},
     {"taylor", "b", 2, {9, 5}, {1, -1, 1, 2, 0, 2}},
-    /* squares 9 16 0 1 4 4; from the largest down: 16/16, 9/25, the later of the equals 4/29, the earlier 4/33, 1/34, 0 */
+    /* squares 9 16 0 1 4 4; from the largest down: 16/16, 9/25, the later of the equals 4/29, the earlier 4/33, 1/34,
+       0 */
     {"lamp", "a", 6, {9 / 25., 1, 0, 1 / 34., 4 / 33., 4 / 29.}},
 };
 
@@ -131,8 +132,9 @@ static void random_is_seeded(void **state) {
 
 static void the_list(void **state) {
     (void)state;
-    static const char *const names[] = {"magnitude", "l1-filter", "l2-filter", "l2-neuron", "fpgm", "bn-scale", "taylor",
-                                        "lamp", "random", "random-filter", "random-neuron"};
+    static const char *const names[] = {"magnitude", "l1-filter",     "l2-filter",    "l2-neuron",
+                                        "fpgm",      "bn-scale",      "taylor",       "lamp",
+                                        "random",    "random-filter", "random-neuron"};
     assert_int_equal(cop_criterion_count(), COPI_COUNT(names));
     for (int i = 0; i < cop_criterion_count(); i++) {
         assert_string_equal(cop_criterion_name(i), names[i]);

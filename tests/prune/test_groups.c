@@ -16,7 +16,10 @@ static void groups_are(cop_ctx *ctx, cop_net *net, const char *want) {
     for (int64_t g = 0; g < groups.groups; g++) {
         const copi_group *group = &groups.group[g];
         for (int m = 0; m < group->members; m++)
-            at += (size_t)snprintf(text + at, sizeof text - at, "%s%s%lld", m ? " " : g ? "|" : "",
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s%s%lld",
+                                   m   ? " "
+                                   : g ? "|"
+                                       : "",
                                    net->node[group->member[m].node].name, (long long)group->member[m].channel);
         at += (size_t)snprintf(text + at, sizeof text - at, "%s", group->fixed ? "*" : "");
         assert_true(at < sizeof text);
@@ -110,7 +113,8 @@ static void flatten_of_maps(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
     cop_graph *g = begin(ctx);
-    int a = conv(g, "a", cop_graph_input(g, "i", 1, 1, 2), 2, 1), f = cop_graph_flatten(g, "f", a); /* maps of 1 x 2 */
+    int a = conv(g, "a", cop_graph_input(g, "i", 1, 1, 2), 2, 1),
+        f = cop_graph_flatten(g, "f", a); /* maps of 1 x 2 */
     int s = cop_graph_add(g, "s", f, cop_graph_dense(g, "d", f, 4, 1));
     cop_net *net;
     cop_graph_dense(g, "z", s, 1, 1);
@@ -126,8 +130,7 @@ static void grouped_convs(void **state) {
     int a = conv(g, "a", cop_graph_input(g, "i", 1, 1, 1), 4, 1);
     int b = conv(g, "b", cop_graph_relu(g, "r", a), 2, 2); /* each group goes as one: two inputs, one output */
     int c = conv(g, "c", conv(g, "m", b, 2, 1), 4, 2);     /* depthwise, two filters a channel */
-    groups_are(ctx, end(ctx, g, conv(g, "d", c, 4, 4)),
-               "i0*|a0 a1 b0|a2 a3 b1|m0 c0 c1 d0 d1|m1 c2 c3 d2 d3|z0*");
+    groups_are(ctx, end(ctx, g, conv(g, "d", c, 4, 4)), "i0*|a0 a1 b0|a2 a3 b1|m0 c0 c1 d0 d1|m1 c2 c3 d2 d3|z0*");
     test_ctx_destroy(ctx);
 }
 
@@ -136,7 +139,7 @@ static void gates(void **state) {
     cop_ctx *ctx = test_ctx();
     cop_graph *g = begin(ctx);
     int x = cop_graph_gate(g, "ga", conv(g, "a", cop_graph_input(g, "i", 1, 1, 1), 4, 1), 2); /* by pairs */
-    x = cop_graph_gate(g, "gb", conv(g, "b", x, 2, 1), 2);                                   /* one by one */
+    x = cop_graph_gate(g, "gb", conv(g, "b", x, 2, 1), 2);                                    /* one by one */
     x = cop_graph_gate(g, "gc", conv(g, "c", x, 2, 1), 1); /* all at once: channels may still go one by one */
     groups_are(ctx, end(ctx, g, x), "i0*|a0 a1|a2 a3|b0|b1|c0|c1|z0*");
     test_ctx_destroy(ctx);

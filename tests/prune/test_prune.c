@@ -29,7 +29,8 @@ static void set(const cop_net *net, const char *name, const float *values) {
 static void is(const cop_net *net, const char *name, const float *values) {
     const copi_param *p = param(net, name);
     for (int64_t i = 0; i < p->count; i++) {
-        if (p->data[i] != values[i]) fail_msg("%s[%lld] is %g, not %g", name, (long long)i, (double)p->data[i], (double)values[i]);
+        if (p->data[i] != values[i])
+            fail_msg("%s[%lld] is %g, not %g", name, (long long)i, (double)p->data[i], (double)values[i]);
         if (p->mask) assert_int_equal(p->mask[i], values[i] != 0);
     }
 }
@@ -96,14 +97,16 @@ static void floor_binds_globally(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
     cop_net *net = chain(ctx);
-    set(net, "b.weight", (float[]){.1f, .2f, .3f, .4f, .5f, .6f, .7f, .8f, .9f, .01f, .02f, .03f, .04f, .05f, .06f, .07f});
+    set(net, "b.weight",
+        (float[]){.1f, .2f, .3f, .4f, .5f, .6f, .7f, .8f, .9f, .01f, .02f, .03f, .04f, .05f, .06f, .07f});
     cop_prune_params p = params("magnitude", "global", 0.5);
     p.keep = 5;
     cop_prune_report report;
     test_ok(ctx, copi_prune(net, &p, NULL, &report));
     assert_int_equal(report.removed, 21);
     is(net, "b.weight", (float[]){0, 0, 0, 0, .5f, .6f, .7f, .8f, .9f, 0, 0, 0, 0, 0, 0, 0});
-    is(net, "d.weight", (float[]){0, 2, 3, 4, 5, 6}); /* 11 of b, then the smallest of the others, d keeping its best 5 */
+    is(net, "d.weight",
+       (float[]){0, 2, 3, 4, 5, 6}); /* 11 of b, then the smallest of the others, d keeping its best 5 */
     is(net, "c.weight", (float[]){0, 0, 0, 0, 3, 3, 3, 3, 0, 0, 0, -2});
     cop_net_destroy(net);
     test_ctx_destroy(ctx);
@@ -251,7 +254,8 @@ static float *copy_of(const cop_net *net) {
 static void untouched(const cop_net *net, const float *before) {
     assert_memory_equal(net->block, before, net->block_count * sizeof *before);
     for (int p = 0; p < net->params; p++)
-        for (int64_t i = 0; net->param[p].mask && i < net->param[p].count; i++) assert_int_equal(net->param[p].mask[i], 1);
+        for (int64_t i = 0; net->param[p].mask && i < net->param[p].count; i++)
+            assert_int_equal(net->param[p].mask[i], 1);
 }
 
 static void refusals(void **state) {
@@ -283,8 +287,9 @@ static void refusals(void **state) {
     /* floors: the layer, the units it has, the highest share that works */
     p = params("l2-neuron", "layer", 0.7);
     p.keep = 2;
-    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED,
-               "l2-neuron: 'c' has 3 neurons, sparsity 0.7 would leave 1, at least 2 must stay; up to 0.333333333 works");
+    test_fails(
+        ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED,
+        "l2-neuron: 'c' has 3 neurons, sparsity 0.7 would leave 1, at least 2 must stay; up to 0.333333333 works");
     p = params("l2-filter", "layer", 0.5);
     p.keep = 3;
     test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED, "'a' has 4 filters");
@@ -292,9 +297,10 @@ static void refusals(void **state) {
     test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED, "up to 0 works");
     p = params("magnitude", "global", 0.95);
     p.keep = 2;
-    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED,
-               "magnitude: sparsity 0.95 would take 39 of all 42 weights, but each of 4 layers keeps 2 ('d' has 6); up "
-               "to 0.80952381 works");
+    test_fails(
+        ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED,
+        "magnitude: sparsity 0.95 would take 39 of all 42 weights, but each of 4 layers keeps 2 ('d' has 6); up "
+        "to 0.80952381 works");
     untouched(net, before);
 
     /* the shares named do work */
@@ -329,7 +335,8 @@ static void nothing_to_prune(void **state) {
     test_ok(ctx, cop_graph_build(g, 1, &net));
     float *before = copy_of(net);
     cop_prune_params p = params("l1-filter", "layer", 0.5);
-    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED, "l1-filter: the net has no filters that could go");
+    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED,
+               "l1-filter: the net has no filters that could go");
     p.criterion = "l2-neuron";
     test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED, "no neurons");
     p.criterion = "bn-scale";
@@ -344,7 +351,8 @@ static void nothing_to_prune(void **state) {
     test_ctx_destroy(ctx);
 }
 
-/* stem -> (conv a + conv b) -> batch-norm -> relu -> dense: a and b share each channel, scores are summed, both go. */
+/* stem -> (conv a + conv b) -> batch-norm -> relu -> dense: a and b share each channel, scores are summed, both go.
+ */
 static void coupled_filters(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
@@ -352,7 +360,8 @@ static void coupled_filters(void **state) {
     cop_net *net;
     test_ok(ctx, cop_graph_create(ctx, &g));
     cop_conv_params p1 = cop_conv_params_default(3, 1);
-    int x = cop_graph_input(g, "input", 1, 1, 1), a = cop_graph_conv(g, "a", x, &p1), b = cop_graph_conv(g, "b", x, &p1);
+    int x = cop_graph_input(g, "input", 1, 1, 1), a = cop_graph_conv(g, "a", x, &p1),
+        b = cop_graph_conv(g, "b", x, &p1);
     x = cop_graph_relu(g, "r", cop_graph_batchnorm(g, "n", cop_graph_add(g, "sum", a, b), 1e-3));
     cop_graph_dense(g, "out", cop_graph_flatten(g, "f", x), 2, 1);
     test_ok(ctx, cop_graph_build(g, 1, &net));
@@ -363,7 +372,8 @@ static void coupled_filters(void **state) {
     set(net, "n.shift", (float[]){1, 1, 1});
     cop_prune_params p = params("l1-filter", "layer", 0.34);
     cop_prune_report report;
-    test_ok(ctx, copi_prune(net, &p, NULL, &report)); /* 10, 6, 5: alone, a would have lost channel 0 and b channel 1 */
+    test_ok(ctx,
+            copi_prune(net, &p, NULL, &report)); /* 10, 6, 5: alone, a would have lost channel 0 and b channel 1 */
     is(net, "a.weight", (float[]){1, 5, 0});
     is(net, "b.weight", (float[]){9, 1, 0});
     is(net, "a.bias", (float[]){1, 1, 0});
@@ -373,12 +383,14 @@ static void coupled_filters(void **state) {
     assert_int_equal(report.removed, 2);
     p.keep = 3;
     p.sparsity = 0.67;
-    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED, "'a' has 3 filters"); /* one layer, named by its first */
+    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED,
+               "'a' has 3 filters"); /* one layer, named by its first */
     cop_net_destroy(net);
     test_ctx_destroy(ctx);
 }
 
-/* A unit takes along every batch-norm that then reads nothing but zeros: after a relu, a concat, or the add of both. */
+/* A unit takes along every batch-norm that then reads nothing but zeros: after a relu, a concat, or the add of both.
+ */
 static void masking_a_unit(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
@@ -386,7 +398,8 @@ static void masking_a_unit(void **state) {
     cop_net *net;
     test_ok(ctx, cop_graph_create(ctx, &g));
     cop_conv_params p = cop_conv_params_default(2, 1);
-    int x = cop_graph_input(g, "input", 1, 1, 1), a = cop_graph_conv(g, "a", x, &p), b = cop_graph_conv(g, "b", x, &p);
+    int x = cop_graph_input(g, "input", 1, 1, 1), a = cop_graph_conv(g, "a", x, &p),
+        b = cop_graph_conv(g, "b", x, &p);
     int sum = cop_graph_batchnorm(g, "n", cop_graph_add(g, "sum", a, b), 1e-3);
     int both = cop_graph_concat(g, "both", (const int[]){sum, cop_graph_relu(g, "r", a)}, 2);
     cop_graph_dense(g, "out", cop_graph_flatten(g, "f", cop_graph_batchnorm(g, "m", both, 1e-3)), 2, 1);
@@ -429,7 +442,8 @@ static cop_status prune_once(cop_ctx *ctx, void *user) {
 
 static void out_of_memory(void **state) {
     (void)state;
-    const cop_prune_params all[] = {params("lamp", "global", .4), params("fpgm", "layer", .4), params("bn-scale", "global", .3)};
+    const cop_prune_params all[] = {params("lamp", "global", .4), params("fpgm", "layer", .4),
+                                    params("bn-scale", "global", .3)};
     for (size_t i = 0; i < COPI_COUNT(all); i++) {
         cop_prune_params p = all[i];
         assert_true(test_out_of_memory(prune_once, &p) > 5);
@@ -437,11 +451,19 @@ static void out_of_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(magnitude_by_layer),   cmocka_unit_test(magnitude_globally), cmocka_unit_test(floor_binds_globally),
-        cmocka_unit_test(filters),              cmocka_unit_test(neurons),            cmocka_unit_test(slimming),
-        cmocka_unit_test(taylor),               cmocka_unit_test(masks_stay_and_count), cmocka_unit_test(shares),
-        cmocka_unit_test(refusals),             cmocka_unit_test(nothing_to_prune),   cmocka_unit_test(coupled_filters),
-        cmocka_unit_test(masking_a_unit),       cmocka_unit_test(out_of_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(magnitude_by_layer),
+                                       cmocka_unit_test(magnitude_globally),
+                                       cmocka_unit_test(floor_binds_globally),
+                                       cmocka_unit_test(filters),
+                                       cmocka_unit_test(neurons),
+                                       cmocka_unit_test(slimming),
+                                       cmocka_unit_test(taylor),
+                                       cmocka_unit_test(masks_stay_and_count),
+                                       cmocka_unit_test(shares),
+                                       cmocka_unit_test(refusals),
+                                       cmocka_unit_test(nothing_to_prune),
+                                       cmocka_unit_test(coupled_filters),
+                                       cmocka_unit_test(masking_a_unit),
+                                       cmocka_unit_test(out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,10 +80,10 @@ static void one_off(float *x, int64_t n) {
 static const struct {
     const char *name;
     void (*fill)(float *x, int64_t n);
-} distributions[] = {{"normal", normal},         {"absolute", absolute},     {"every exponent", every_exponent},
-                     {"all equal", all_equal},   {"few values", few_values}, {"both zeros", both_zeros},
-                     {"masked", mostly_masked},  {"protected", protected_ones}, {"rising", rising},
-                     {"falling", falling},       {"periodic", periodic},     {"ends", ends},
+} distributions[] = {{"normal", normal},        {"absolute", absolute},        {"every exponent", every_exponent},
+                     {"all equal", all_equal},  {"few values", few_values},    {"both zeros", both_zeros},
+                     {"masked", mostly_masked}, {"protected", protected_ones}, {"rising", rising},
+                     {"falling", falling},      {"periodic", periodic},        {"ends", ends},
                      {"one off", one_off}};
 
 static const int64_t sizes[] = {1, 2, 3, 5, 63, 64, 65, 1000, 4097, 65535, 65536, 65537, 200003, 1 << 20};
@@ -112,8 +112,8 @@ static void select_is_sorted_rank(void **state) {
                 int64_t k = rank_number(i, n);
                 float got = copi_select(ctx, x, n, k);
                 if (got != sorted[k])
-                    fail_msg("%s, n %lld: rank %lld is %.9g, not %.9g", distributions[d].name, (long long)n, (long long)k,
-                             (double)sorted[k], (double)got);
+                    fail_msg("%s, n %lld: rank %lld is %.9g, not %.9g", distributions[d].name, (long long)n,
+                             (long long)k, (double)sorted[k], (double)got);
             }
             assert_memory_equal(x, copy, (size_t)n * sizeof *x);
             free(x);

@@ -29,8 +29,8 @@ static double *outputs(const cop_net *net, uint64_t seed) {
     return y;
 }
 
-/* Both nets are computed in double, so they differ by what folding rounds to f32: 2^-24 for each of the few layers that
- * take folded constants, which later layers amplify. */
+/* Both nets are computed in double, so they differ by what folding rounds to f32: 2^-24 for each of the few layers
+ * that take folded constants, which later layers amplify. */
 static void same_function(const cop_net *a, const cop_net *b, uint64_t seed) {
     double *x = outputs(a, seed), *y = outputs(b, seed), most = 1e-3, difference = 0;
     assert_int_equal(a->classes, b->classes);
@@ -40,7 +40,8 @@ static void same_function(const cop_net *a, const cop_net *b, uint64_t seed) {
     }
     free(x);
     free(y);
-    if (!(difference <= 2e-6 * most)) fail_msg("net %llu: outputs up to %g differ by %g", (unsigned long long)seed, most, difference);
+    if (!(difference <= 2e-6 * most))
+        fail_msg("net %llu: outputs up to %g differ by %g", (unsigned long long)seed, most, difference);
 }
 
 static int64_t parameters(const cop_net *net) {
@@ -120,7 +121,8 @@ static void damage(cop_net *net, uint64_t seed, double share) {
             if (copi_rng_below(&rng, 3))
                 assert_int_equal(copi_mask_unit(net, n, o), COP_OK);
             else
-                for (int64_t i = 0, row = w->count / w->shape[0]; i < row; i++) w->data[o * row + i] = 0; /* bias stays */
+                for (int64_t i = 0, row = w->count / w->shape[0]; i < row; i++)
+                    w->data[o * row + i] = 0; /* bias stays */
         }
         for (int64_t i = 0; i < w->shape[1]; i++) { /* input channels nobody reads */
             if (copi_rng_uniform(&rng) >= share / 3) continue;
@@ -195,7 +197,8 @@ static void identity(void **state) {
 static void pruned_then_shrunk(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
-    static const char *const criteria[] = {"l1-filter", "l2-filter", "l2-neuron", "fpgm", "bn-scale", "random-filter"};
+    static const char *const criteria[] = {"l1-filter", "l2-filter", "l2-neuron",
+                                           "fpgm",      "bn-scale",  "random-filter"};
     int refused = 0;
     for (uint64_t seed = 1; seed <= NETS / 2; seed++) {
         cop_net *net = test_net_random(ctx, &(test_net_params){.seed = seed}), *small;
@@ -214,7 +217,8 @@ static void pruned_then_shrunk(void **state) {
             for (int64_t g = 0; g < groups.groups; g++) /* groups went whole or not at all */
                 for (int m = 0; m < groups.group[g].members; m++) {
                     copi_group_member *a = &groups.group[g].member[m], *b = &groups.group[g].member[0];
-                    assert_int_equal(copi_unit_dead(net, a->node, a->channel), copi_unit_dead(net, b->node, b->channel));
+                    assert_int_equal(copi_unit_dead(net, a->node, a->channel),
+                                     copi_unit_dead(net, b->node, b->channel));
                     if (groups.group[g].fixed) assert_false(copi_unit_dead(net, a->node, a->channel));
                 }
             cop_net_info masked, shrunk;
@@ -233,6 +237,62 @@ static void pruned_then_shrunk(void **state) {
         cop_net_destroy(net);
     }
     assert_true(refused < NETS / 6);
+    test_ctx_destroy(ctx);
+}
+
+/* d loss / d parameter of a batch, batch-norm with the batch's own statistics. The caller destroys the run. */
+static ref_run *gradients(const cop_net *net, uint64_t seed) {
+    int64_t n = 4, size = n * ref_count(net, 0);
+    float *x = malloc((size_t)size * sizeof *x);
+    double *xd = malloc((size_t)size * sizeof *xd);
+    int32_t label[4];
+    assert_true(x && xd);
+    test_fill_normal(seed, x, size);
+    for (int64_t i = 0; i < size; i++) xd[i] = x[i];
+    for (int i = 0; i < n; i++) label[i] = i % net->classes;
+    ref_run *run = ref_create(net, n);
+    run->training = true;
+    ref_forward(run, xd);
+    ref_loss(run, label, NULL);
+    ref_backward(run);
+    free(x);
+    free(xd);
+    return run;
+}
+
+/* Tuning the shrunk net is tuning the masked one: every entry that remains has the same gradient (to the rounding of
+ * double), so any optimizer whose state is sliced by the map goes the same way, step by step. */
+static void same_gradients(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    static const char *const criteria[] = {"l1-filter", "fpgm", "l2-filter"};
+    int compared = 0;
+    for (uint64_t seed = 1; seed <= NETS / 6; seed++) {
+        cop_net *net = test_net_random(ctx, &(test_net_params){.seed = seed}), *small;
+        cop_prune_params p = cop_prune_params_default();
+        p.criterion = criteria[seed % COPI_COUNT(criteria)];
+        p.sparsity = 0.5;
+        if (!copi_prune(net, &p, NULL, NULL)) {
+            copi_shrink_map map;
+            test_ok(ctx, copi_shrink(net, &small, &map, NULL));
+            ref_run *masked = gradients(net, seed), *shrunk = gradients(small, seed);
+            double most = 1e-6;
+            for (int i = 0; i < net->params; i++)
+                for (int64_t j = 0; j < net->param[i].count; j++) most = fmax(most, fabs(masked->dparam[i][j]));
+            for (int i = 0; i < small->params; i++)
+                for (int64_t j = 0; j < small->param[i].count; j++) {
+                    double want = masked->dparam[map.old_param[i]][map.index[i][j]];
+                    test_near(shrunk->dparam[i][j], want, 1e-6, 1e-9 * most);
+                    compared++;
+                }
+            ref_destroy(masked);
+            ref_destroy(shrunk);
+            copi_shrink_map_clear(&map);
+            cop_net_destroy(small);
+        }
+        cop_net_destroy(net);
+    }
+    assert_true(compared > 10000);
     test_ctx_destroy(ctx);
 }
 
@@ -257,6 +317,7 @@ static void out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(shrunk_is_masked), cmocka_unit_test(identity),
-                                       cmocka_unit_test(pruned_then_shrunk), cmocka_unit_test(out_of_memory)};
+                                       cmocka_unit_test(pruned_then_shrunk), cmocka_unit_test(same_gradients),
+                                       cmocka_unit_test(out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

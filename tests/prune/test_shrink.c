@@ -1,0 +1,488 @@
+/* Shrink on nets made by hand: what goes, what must stay, what is folded, and what travels along. */
+#include "check.h"
+#include "nets.h"
+#include "reference.h"
+
+#include "prune/prune.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Outputs for one image; the caller's to free. */
+static double *output(const cop_net *net) {
+    int64_t size = ref_count(net, 0), classes = ref_count(net, net->nodes - 1);
+    float *x = malloc((size_t)size * sizeof *x);
+    double *xd = malloc((size_t)size * sizeof *xd), *y = malloc((size_t)classes * sizeof *y);
+    assert_true(x && xd && y);
+    test_fill_normal(4, x, size);
+    for (int64_t i = 0; i < size; i++) xd[i] = x[i];
+    ref_run *run = ref_create(net, 1);
+    ref_forward(run, xd);
+    memcpy(y, run->out[net->nodes - 1], (size_t)classes * sizeof *y);
+    ref_destroy(run);
+    free(x);
+    free(xd);
+    return y;
+}
+
+/* 1e-6: in double on both sides, what is folded is rounded to f32. */
+static cop_net *shrunk(cop_ctx *ctx, const cop_net *net) {
+    cop_net *small;
+    test_ok(ctx, copi_shrink(net, &small, NULL, NULL));
+    double *a = output(net), *b = output(small);
+    for (int i = 0; i < net->classes; i++) test_near(b[i], a[i], 1e-6, 1e-6);
+    free(a);
+    free(b);
+    return small;
+}
+
+static cop_graph *begin(cop_ctx *ctx, int64_t channels, int64_t extent, int *input) {
+    cop_graph *g;
+    test_ok(ctx, cop_graph_create(ctx, &g));
+    *input = cop_graph_input(g, "i", channels, extent, extent);
+    return g;
+}
+
+typedef struct conv_shape {
+    int64_t filters, kernel, pad, groups;
+    int bias;
+} conv_shape;
+
+static int conv(cop_graph *g, const char *name, int src, conv_shape s) {
+    cop_conv_params p = cop_conv_params_default(s.filters, s.kernel);
+    for (int i = 0; i < 4; i++) p.pad[i] = s.pad;
+    p.groups = s.groups ? s.groups : 1;
+    p.bias = s.bias;
+    return cop_graph_conv(g, name, src, &p);
+}
+
+static cop_net *end(cop_ctx *ctx, cop_graph *g, int x) {
+    cop_net *net;
+    cop_graph_dense(g, "z", cop_graph_flatten(g, "flat", x), 2, 1);
+    test_ok(ctx, cop_graph_build(g, 1, &net));
+    test_net_fill(net, 9);
+    return net;
+}
+
+static int node(const cop_net *net, const char *name) {
+    int n = copi_net_find(net, name);
+    if (n < 0) fail_msg("there is no node '%s'", name);
+    return n;
+}
+
+static float *data(const cop_net *net, const char *name) {
+    int p = copi_net_find_param(net, name);
+    if (p < 0) fail_msg("there is no parameter '%s'", name);
+    return net->param[p].data;
+}
+
+static void shape_is(const cop_net *net, const char *name, int64_t o, int64_t i, int64_t kh, int64_t kw) {
+    int p = copi_net_find_param(net, name);
+    assert_true(p >= 0);
+    const int64_t want[4] = {o, i, kh, kw};
+    for (int d = 0; d < 4; d++) assert_int_equal(net->param[p].shape[d], want[d]);
+}
+
+static void mask(cop_ctx *ctx, cop_net *net, const char *name, int64_t unit) {
+    test_ok(ctx, copi_mask_unit(net, node(net, name), unit));
+}
+
+/* conv - pool - conv - flatten (2 x 2 maps) - dense - dense: the consumer's slices go too. */
+static void chain(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    int x;
+    cop_graph *g = begin(ctx, 2, 8, &x);
+    cop_pool_params pool = cop_pool_params_default(2);
+    x = cop_graph_relu(g, "ra", cop_graph_batchnorm(g, "na", conv(g, "a", x, (conv_shape){4, 3, 1, 1, 1}), 1e-3));
+    x = cop_graph_relu(g, "rb", conv(g, "b", cop_graph_max_pool(g, "p", x, &pool), (conv_shape){3, 3, 1, 1, 1}));
+    x = cop_graph_relu(
+        g, "rc", cop_graph_dense(g, "c", cop_graph_flatten(g, "f", cop_graph_max_pool(g, "q", x, &pool)), 5, 1));
+    cop_net *net;
+    cop_graph_dense(g, "d", x, 2, 1);
+    test_ok(ctx, cop_graph_build(g, 1, &net));
+    test_net_fill(net, 9);
+    mask(ctx, net, "a", 1);
+    mask(ctx, net, "b", 0);
+    mask(ctx, net, "c", 2);
+    mask(ctx, net, "c", 4);
+    cop_net *small = shrunk(ctx, net);
+    shape_is(small, "a.weight", 3, 2, 3, 3);
+    shape_is(small, "na.mean", 3, 1, 1, 1);
+    shape_is(small, "b.weight", 2, 3, 3, 3);
+    shape_is(small, "c.weight", 3, 2 * 4, 1, 1);
+    shape_is(small, "d.weight", 2, 3, 1, 1);
+    assert_true(data(small, "c.weight")[0] == data(net, "c.weight")[4]); /* columns 4 to 11 are channels 1 and 2 */
+    assert_true(data(small, "d.weight")[2] == data(net, "d.weight")[3]);
+    for (int p = 0; p < small->params; p++) assert_null(small->param[p].mask); /* nothing masked is left */
+    assert_non_null(strstr(small->provenance, "shrink: 4 channels and neurons removed"));
+    cop_net_destroy(small);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+/* A unit that only gives its bias is folded into the next layer's bias, but never through zero padding. */
+static void constants(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    for (int padded = 0; padded < 2; padded++) {
+        int x;
+        cop_graph *g = begin(ctx, 1, 5, &x);
+        x = cop_graph_relu(g, "r", conv(g, "a", x, (conv_shape){3, 1, 0, 1, 1}));
+        cop_net *net = end(ctx, g, conv(g, "b", x, (conv_shape){2, 3, padded, 1, 1}));
+        data(net, "a.weight")[1] = 0;
+        data(net, "a.bias")[1] = 0.75f;
+        cop_net *small = shrunk(ctx, net);
+        shape_is(small, "a.weight", padded ? 3 : 2, 1, 1, 1);
+        shape_is(small, "b.weight", 2, padded ? 3 : 2, 3, 3);
+        for (int o = 0; o < 2; o++) {
+            double sum = 0;
+            for (int t = 0; t < 9; t++) sum += data(net, "b.weight")[(o * 3 + 1) * 9 + t];
+            test_near(data(small, "b.bias")[o], data(net, "b.bias")[o] + (padded ? 0 : 0.75 * sum), 1e-6, 1e-7);
+        }
+        cop_net_destroy(small);
+        data(net, "a.bias")[1] = -0.75f; /* the relu makes it 0 */
+        small = shrunk(ctx, net);
+        shape_is(small, "a.weight", 2, 1, 1, 1);
+        cop_net_destroy(small);
+        cop_net_destroy(net);
+    }
+    test_ctx_destroy(ctx);
+}
+
+/* Without a bias, what is constant goes into the running mean of the batch-norm behind, if that is all that reads it.
+ */
+static void constants_without_bias(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    for (int norm = 0; norm < 3; norm++) {
+        int x;
+        cop_graph *g = begin(ctx, 1, 5, &x);
+        x = cop_graph_relu(g, "r", cop_graph_batchnorm(g, "na", conv(g, "a", x, (conv_shape){3, 1, 0, 1, 0}), 1e-3));
+        int b = conv(g, "b", x, (conv_shape){2, 3, 0, 1, 0}), y = b;
+        if (norm) y = cop_graph_batchnorm(g, "nb", b, 1e-3);
+        if (norm == 2) y = cop_graph_add(g, "s", y, b); /* a second reader */
+        cop_net *net = end(ctx, g, y);
+        data(net, "na.scale")[2] = 0; /* the batch-norm gives its shift alone */
+        data(net, "na.shift")[2] = 0.5f;
+        cop_net *small = shrunk(ctx, net);
+        shape_is(small, "a.weight", norm == 1 ? 2 : 3, 1, 1, 1);
+        if (norm == 1) assert_true(fabs(data(small, "nb.mean")[0] - data(net, "nb.mean")[0]) > 1e-3);
+        cop_net_destroy(small);
+        cop_net_destroy(net);
+    }
+    test_ctx_destroy(ctx);
+}
+
+/* A bias held at zero by its mask that takes a folded constant is held no more. */
+static void fold_into_masked_bias(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    int x;
+    cop_graph *g = begin(ctx, 1, 3, &x);
+    cop_net *net =
+        end(ctx, g, conv(g, "b", conv(g, "a", x, (conv_shape){2, 1, 0, 1, 1}), (conv_shape){2, 1, 0, 1, 1}));
+    data(net, "a.weight")[0] = 0;
+    data(net, "a.bias")[0] = 2;
+    copi_param *bias = &net->param[copi_net_find_param(net, "b.bias")];
+    uint8_t *held = copi_param_mask(net, bias);
+    assert_non_null(held);
+    held[0] = held[1] = 0;
+    copi_net_apply_masks(net);
+    cop_net *small = shrunk(ctx, net);
+    shape_is(small, "a.weight", 1, 1, 1, 1);
+    const copi_param *now = &small->param[copi_net_find_param(small, "b.bias")];
+    for (int o = 0; o < 2; o++) {
+        test_near(now->data[o], 2 * data(net, "b.weight")[o * 2], 1e-6, 0);
+        assert_true(!now->mask || now->mask[o]);
+    }
+    cop_net_destroy(small);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+/* What no one reads goes as well: its readers' weights are zero, or its readers went. */
+static void unread(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    int x;
+    cop_graph *g = begin(ctx, 1, 3, &x);
+    x = cop_graph_relu(g, "ra", conv(g, "a", x, (conv_shape){3, 1, 0, 1, 1}));
+    x = cop_graph_relu(g, "rb", conv(g, "b", x, (conv_shape){2, 1, 0, 1, 1}));
+    cop_net *net = end(ctx, g, x);
+    data(net, "b.weight")[1] = 0; /* filter 0 does not read a1, */
+    mask(ctx, net, "b", 1);       /* filter 1, which does, is gone */
+    cop_net *small = shrunk(ctx, net);
+    shape_is(small, "a.weight", 2, 1, 1, 1);
+    shape_is(small, "b.weight", 1, 2, 1, 1);
+    cop_net_destroy(small);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+/* A residual branch that gives nothing is gone, with all its nodes; half a branch stays as wide as the shortcut. */
+static void residual(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    for (int whole = 0; whole < 2; whole++) {
+        int x;
+        cop_graph *g = begin(ctx, 1, 3, &x);
+        int a = conv(g, "a", x, (conv_shape){3, 1, 0, 1, 1});
+        int b = cop_graph_relu(g, "rb", conv(g, "b", a, (conv_shape){4, 3, 1, 1, 1}));
+        int c = cop_graph_batchnorm(g, "nc", conv(g, "c", b, (conv_shape){3, 3, 1, 1, 0}), 1e-3);
+        cop_net *net = end(ctx, g, cop_graph_relu(g, "r", cop_graph_add(g, "s", c, a)));
+        for (int o = 0; o < 2 + whole; o++) mask(ctx, net, "c", o);
+        mask(ctx, net, "b", 3);
+        cop_net *small = shrunk(ctx, net);
+        if (whole) {
+            assert_int_equal(small->nodes, 5); /* i a r flat z */
+            assert_int_equal(copi_net_find(small, "b"), -1);
+            assert_int_equal(copi_net_find(small, "s"), -1);
+        } else {
+            shape_is(small, "c.weight", 3, 3, 3, 3);
+            shape_is(small, "a.weight", 3, 1, 1, 1);
+        }
+        cop_net_destroy(small);
+        cop_net_destroy(net);
+    }
+    test_ctx_destroy(ctx);
+}
+
+static void sum_that_is_the_output(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    int x;
+    cop_graph *g = begin(ctx, 2, 1, &x);
+    cop_net *net;
+    int y = cop_graph_dense(g, "a", cop_graph_flatten(g, "f", x), 2, 1);
+    cop_graph_add(g, "s", y, cop_graph_dense(g, "b", y, 2, 1));
+    test_ok(ctx, cop_graph_build(g, 1, &net));
+    test_net_fill(net, 9);
+    mask(ctx, net, "b", 0);
+    mask(ctx, net, "b", 1);
+    cop_net *small = shrunk(ctx, net);
+    assert_string_equal(small->node[small->nodes - 1].name, "a");
+    assert_int_equal(small->classes, 2);
+    cop_net_destroy(small);
+    cop_net_destroy(net);
+
+    g = begin(ctx, 2, 1, &x); /* and here, without the branch, nothing but the input would be left */
+    cop_graph_add(g, "s", x, conv(g, "b", x, (conv_shape){2, 1, 0, 1, 1}));
+    test_ok(ctx, cop_graph_build(g, 1, &net));
+    mask(ctx, net, "b", 0);
+    mask(ctx, net, "b", 1);
+    small = shrunk(ctx, net);
+    assert_int_equal(small->nodes, 3);
+    cop_net_destroy(small);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+static void concat(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    int x;
+    cop_graph *g = begin(ctx, 1, 3, &x);
+    int a = conv(g, "a", x, (conv_shape){3, 1, 0, 1, 1}), b = conv(g, "b", x, (conv_shape){2, 1, 0, 1, 1});
+    int cat = cop_graph_concat(g, "cat", (const int[]){a, b, a}, 3);
+    cop_net *net = end(ctx, g, conv(g, "c", cat, (conv_shape){2, 1, 0, 1, 1}));
+    mask(ctx, net, "a", 1);
+    mask(ctx, net, "b", 0);
+    cop_net *small = shrunk(ctx, net);
+    shape_is(small, "a.weight", 2, 1, 1, 1);
+    shape_is(small, "b.weight", 1, 1, 1, 1);
+    shape_is(small, "c.weight", 2, 5, 1, 1);
+    const int columns[] = {0, 2, 4, 5, 7}; /* a0 a2 b1 a0 a2 */
+    for (int i = 0; i < 5; i++) assert_true(data(small, "c.weight")[i] == data(net, "c.weight")[columns[i]]);
+    cop_net_destroy(small);
+
+    mask(ctx, net, "b", 1); /* a source of which nothing is left */
+    small = shrunk(ctx, net);
+    assert_int_equal(copi_net_find(small, "b"), -1);
+    assert_int_equal(small->node[node(small, "cat")].nsrc, 2);
+    cop_net_destroy(small);
+    cop_net_destroy(net);
+
+    g = begin(ctx, 1, 3, &x); /* a concat of one is none */
+    a = conv(g, "a", x, (conv_shape){3, 1, 0, 1, 1});
+    b = conv(g, "b", x, (conv_shape){1, 1, 0, 1, 1});
+    cat = cop_graph_concat(g, "cat", (const int[]){b, a}, 2);
+    net = end(ctx, g, conv(g, "c", cat, (conv_shape){2, 1, 0, 1, 1}));
+    mask(ctx, net, "b", 0);
+    small = shrunk(ctx, net);
+    assert_int_equal(copi_net_find(small, "cat"), -1);
+    shape_is(small, "c.weight", 2, 3, 1, 1);
+    cop_net_destroy(small);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+/* Groups go whole; within those that stay, all keep as many channels as the fullest. */
+static void grouped(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    int x;
+    cop_graph *g = begin(ctx, 1, 3, &x);
+    int a = cop_graph_relu(g, "r", conv(g, "a", x, (conv_shape){9, 1, 0, 1, 1})); /* three groups of three */
+    cop_net *net = end(ctx, g, conv(g, "b", a, (conv_shape){6, 3, 1, 3, 1}));     /* two filters each */
+    for (int c = 3; c < 6; c++) mask(ctx, net, "a", c);
+    mask(ctx, net, "b", 2);
+    mask(ctx, net, "b", 3);
+    mask(ctx, net, "a", 0);
+    mask(ctx, net, "a", 8);
+    mask(ctx, net, "a", 7);
+    cop_net *small = shrunk(ctx, net);
+    assert_int_equal(small->node[node(small, "b")].u.conv.groups, 2);
+    shape_is(small, "a.weight", 4, 1, 1, 1); /* 1 2 | 6 and, to be even, 7 */
+    shape_is(small, "b.weight", 4, 2, 3, 3);
+    cop_net_destroy(small);
+    cop_net_destroy(net);
+
+    g = begin(ctx, 1, 3, &x); /* depthwise with two filters a channel */
+    a = conv(g, "a", x, (conv_shape){3, 1, 0, 1, 1});
+    net = end(ctx, g, cop_graph_relu(g, "r", conv(g, "b", a, (conv_shape){6, 3, 1, 3, 1})));
+    mask(ctx, net, "a", 1);
+    mask(ctx, net, "b", 2);
+    mask(ctx, net, "b", 3);
+    small = shrunk(ctx, net);
+    assert_int_equal(small->node[node(small, "b")].u.conv.groups, 2);
+    shape_is(small, "b.weight", 4, 1, 3, 3);
+    cop_net_destroy(small);
+    mask(ctx, net, "b", 0); /* one of a pair: it stays, for the others have two */
+    small = shrunk(ctx, net);
+    shape_is(small, "b.weight", 4, 1, 3, 3);
+    cop_net_destroy(small);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+static void gates(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    int x;
+    cop_graph *g = begin(ctx, 1, 3, &x);
+    x = cop_graph_gate(g, "ga", conv(g, "a", x, (conv_shape){3, 1, 0, 1, 1}), 3);
+    x = cop_graph_gate(g, "gb", conv(g, "b", x, (conv_shape){6, 1, 0, 1, 1}), 3);
+    x = cop_graph_gate(g, "gc", conv(g, "c", x, (conv_shape){4, 1, 0, 1, 1}), 1);
+    cop_net *net = end(ctx, g, x);
+    data(net, "ga.gate")[1] = 0; /* a unit */
+    data(net, "gb.gate")[0] = 0; /* a group of two */
+    mask(ctx, net, "c", 0);
+    cop_net *small = shrunk(ctx, net);
+    shape_is(small, "ga.gate", 2, 1, 1, 1);
+    shape_is(small, "gb.gate", 2, 1, 1, 1);
+    shape_is(small, "gc.gate", 1, 1, 1, 1);
+    shape_is(small, "b.weight", 4, 2, 1, 1);
+    shape_is(small, "c.weight", 3, 4, 1, 1);
+    assert_true(data(small, "ga.gate")[1] == data(net, "ga.gate")[2]);
+    cop_net_destroy(small);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+/* Where everything is dead, every layer keeps one unit, and the output its constant. */
+static void never_empty(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    int x;
+    cop_graph *g = begin(ctx, 2, 4, &x);
+    x = cop_graph_relu(g, "ra", conv(g, "a", x, (conv_shape){3, 3, 1, 1, 1}));
+    x = cop_graph_relu(g, "rb", conv(g, "b", x, (conv_shape){6, 3, 1, 3, 1}));
+    cop_net *net = end(ctx, g, x);
+    for (int o = 0; o < 3; o++) mask(ctx, net, "a", o);
+    for (int o = 0; o < 6; o++) mask(ctx, net, "b", o);
+    cop_net *small = shrunk(ctx, net);
+    shape_is(small, "a.weight", 1, 2, 3, 3);
+    shape_is(small, "b.weight", 1, 1, 3, 3);
+    shape_is(small, "z.weight", 2, 16, 1, 1);
+    assert_int_equal(small->node[node(small, "b")].u.conv.groups, 1);
+    cop_net_destroy(small);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+/* Masks of weights, dense totals, classes, normalization and history go with the net. */
+static void what_travels(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    int x;
+    cop_graph *g = begin(ctx, 2, 4, &x);
+    x = cop_graph_relu(g, "ra", conv(g, "a", x, (conv_shape){4, 3, 1, 1, 1}));
+    cop_net *net = end(ctx, g, conv(g, "b", x, (conv_shape){3, 3, 1, 1, 1}));
+    copi_net_mark_dense(net);
+    test_ok(ctx, copi_net_set_classes(net, (const char *const[]){"cat", "dog"}, 2));
+    test_ok(ctx, copi_net_set_normalization(net, (const double[]){.1, .2}, (const double[]){.3, .4}));
+    test_ok(ctx, copi_net_note(net, "made for a test"));
+    uint8_t *held = copi_param_mask(net, &net->param[copi_net_find_param(net, "b.weight")]);
+    assert_non_null(held);
+    held[2 * 9 + 5] = 0; /* b[0,2,1,2] */
+    copi_net_apply_masks(net);
+    mask(ctx, net, "a", 1);
+    cop_net_info before, after;
+    cop_net_get_info(net, &before);
+    cop_net *small = shrunk(ctx, net);
+    cop_net_get_info(small, &after);
+    const copi_param *b = &small->param[copi_net_find_param(small, "b.weight")];
+    for (int64_t i = 0; i < b->count; i++) assert_int_equal(b->mask[i], i != 9 + 5); /* a2 is the second input now */
+    assert_int_equal(after.parameters_dense, before.parameters_dense);
+    assert_int_equal(after.macs_dense, before.macs_dense);
+    assert_true(after.parameters < before.parameters && after.macs < before.macs);
+    cop_layer_info was, is;
+    test_ok(ctx, cop_net_get_layer(net, node(net, "a"), &was));
+    test_ok(ctx, cop_net_get_layer(small, node(small, "a"), &is));
+    assert_int_equal(is.parameters_dense, was.parameters_dense);
+    test_near(is.sparsity, was.sparsity, 1e-12, 0); /* a removed filter counts as a zero one */
+    assert_true(is.sparsity > 0.2);
+    assert_string_equal(small->class_name[1], "dog");
+    assert_true(small->normalized && small->std[1] == .4);
+    assert_non_null(strstr(small->provenance, "made for a test\nshrink: 1 channels"));
+    cop_net_destroy(small);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+/* The presets with shortcuts and groups, pruned by half, on little images. */
+static void presets(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    static const char *const names[] = {"resnet-20", "resnext-20", "seed-cnn", "lenet-5"};
+    static const char *const criteria[] = {"l1-filter", "bn-scale", "l2-filter", "l2-neuron"};
+    for (size_t i = 0; i < COPI_COUNT(names); i++) {
+        cop_net *net;
+        int64_t extent = i < 2 ? 8 : 28;
+        test_ok(ctx, cop_net_preset(ctx, names[i], i < 3 ? 3 : 1, extent, extent, 10, 1, &net));
+        test_net_fill(net, 7);
+        cop_prune_params p = cop_prune_params_default();
+        p.criterion = criteria[i];
+        p.sparsity = 0.5;
+        test_ok(ctx, copi_prune(net, &p, NULL, NULL));
+        cop_net *small = shrunk(ctx, net);
+        cop_net_info before, after;
+        cop_net_get_info(net, &before);
+        cop_net_get_info(small, &after);
+        assert_true(after.parameters < 0.9 * (double)before.parameters);
+        assert_true(after.macs < before.macs);
+        assert_int_equal(after.zeros, 0); /* nothing that was pruned is still there */
+        cop_net_destroy(small);
+        cop_net_destroy(net);
+    }
+    test_ctx_destroy(ctx);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(chain),
+                                       cmocka_unit_test(constants),
+                                       cmocka_unit_test(constants_without_bias),
+                                       cmocka_unit_test(fold_into_masked_bias),
+                                       cmocka_unit_test(unread),
+                                       cmocka_unit_test(residual),
+                                       cmocka_unit_test(sum_that_is_the_output),
+                                       cmocka_unit_test(concat),
+                                       cmocka_unit_test(grouped),
+                                       cmocka_unit_test(gates),
+                                       cmocka_unit_test(never_empty),
+                                       cmocka_unit_test(what_travels),
+                                       cmocka_unit_test(presets)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
