@@ -119,6 +119,7 @@ cop_status copi_h5_text(copi_h5 *h5, const char *path, const char *attribute, ch
     *text = NULL;
     copi_buffer_init(&buffer, h5->ctx);
     cop_status status = add_attribute(h5, path, attribute, &buffer, &count, &found);
+    if (!status && buffer.failed) status = COP_E_NOMEM;
     if (!status && found && count == 1) {
         *text = copi_strdup(h5->ctx, buffer.data);
         if (!*text) status = COP_E_NOMEM;
