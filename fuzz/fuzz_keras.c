@@ -1,4 +1,4 @@
-/* A Keras file: the JSON of a model when it begins with '{', a .keras when it begins as a ZIP, else an .h5. */
+/* The JSON of a Keras model when it begins with '{', else a .keras (fuzz_keras_h5.c: an .h5). */
 #include "net_harness.h"
 
 #include "io/json.h"
@@ -23,10 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     cop_status status;
     if (size && bytes[0] == '{') {
         status = read_config(ctx, bytes, size, &net);
-    } else if (size && bytes[0] == 'P') {
-        status = copi_keras_zip_parse(ctx, NULL, bytes, size, &net);
     } else {
-        status = copi_keras_h5_parse(ctx, NULL, bytes, size, &net);
+        status = copi_keras_zip_parse(ctx, NULL, bytes, size, &net);
     }
     fuzz_net_end(ctx, status, net);
     cop_ctx_destroy(ctx);

@@ -12,8 +12,38 @@ static cop_status fail(const copi_h5 *h5, const char *path, const char *what) {
     return copi_fail(h5->ctx, COP_E_FORMAT, "HDF5 '/%s': %s", path, what);
 }
 
+/* A global heap, where variable-length strings lie: objects of [index u16][count u16][0 u32][size u64][bytes to a
+ * multiple of 8], the last of index 0 being the free rest. libhdf5 1.10 never ends on some that are damaged. */
+static bool is_sound_heap(const uint8_t *bytes, size_t n) {
+    copi_reader r = copi_reader_make(bytes, n);
+    const uint8_t *skip;
+    uint64_t whole, size;
+    uint32_t index;
+    if (!copi_read_bytes(&r, 8, &skip) || !copi_read_u64le(&r, &whole) || whole < 16 || whole > n) return false;
+    while (r.at + 16 <= whole) {
+        copi_read_u32le(&r, &index);
+        copi_read_bytes(&r, 4, &skip);
+        copi_read_u64le(&r, &size);
+        size_t left = (size_t)whole - r.at;
+        if ((index & 0xffff) == 0) return size >= 16 && size <= left + 16;
+        if (size > left) return false;
+        size_t padded = (size_t)(size + 7) & ~(size_t)7;
+        copi_read_bytes(&r, padded > left ? left : padded, &skip);
+    }
+    return true;
+}
+
+static bool heaps_are_sound(const uint8_t *bytes, size_t n) {
+    static const uint8_t magic[8] = {'G', 'C', 'O', 'L', 1, 0, 0, 0};
+    for (size_t at = 0; n >= 16 && at <= n - 16; at += 8) {
+        if (memcmp(bytes + at, magic, sizeof magic) == 0 && !is_sound_heap(bytes + at, n - at)) return false;
+    }
+    return true;
+}
+
 cop_status copi_h5_open(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_h5 *h5) {
     *h5 = (copi_h5){.ctx = ctx, .file = H5I_INVALID_HID, .size = n};
+    if (!heaps_are_sound(bytes, n)) return copi_fail(ctx, COP_E_FORMAT, "a damaged HDF5 file: its heap of names");
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* a library prints nothing */
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     /* in memory, changes (there are none) not written back */
