@@ -30,10 +30,6 @@ const char *cop_pace_name(cop_pace pace) {
     static const char *const names[] = {COP_PACE_LIST(X)};
     return (size_t)pace < COPI_COUNT(names) ? names[pace] : "unknown";
 }
-const char *cop_prox_name(cop_prox prox) {
-    static const char *const names[] = {COP_PROX_LIST(X)};
-    return (size_t)prox < COPI_COUNT(names) ? names[prox] : "unknown";
-}
 #undef X
 
 double copi_pace_share(cop_pace pace, double sparsity, int r, int n) {

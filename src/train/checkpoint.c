@@ -90,6 +90,7 @@ cop_status copi_checkpoint_save(const copi_checkpoint *c, const cop_net *net, co
         s = set_text(&x, "history", &text);
     }
     if (!s) s = copi_safetensors_save(net, &x, c->path);
+    copi_buffer_clear(&text);
     copi_extras_clear(&x);
     return s;
 }

@@ -39,6 +39,10 @@ const char *cop_precision_name(cop_precision precision) {
     static const char *const names[] = {COP_PRECISION_LIST(X)};
     return (size_t)precision < COPI_COUNT(names) ? names[precision] : "unknown";
 }
+const char *cop_prox_name(cop_prox prox) { /* here, since checkpoints name it */
+    static const char *const names[] = {COP_PROX_LIST(X)};
+    return (size_t)prox < COPI_COUNT(names) ? names[prox] : "unknown";
+}
 #undef X
 
 /** With w = warmup n, rise r = (t+1) / (w+1) while t < w, and fall f = (t-w) / (n-w) from there on:

@@ -33,10 +33,10 @@ static inline void little_log(void *user, cop_log_level level, const char *text)
     little_hooks *h = user;
     if (level == COP_LOG_WARNING) snprintf(h->warning, sizeof h->warning, "%s", text);
 }
-static inline cop_ctx *little_ctx(little_hooks *hooks) {
+static inline cop_ctx *little_ctx(little_hooks *hooks) { /* hooks outlives the context */
     *hooks = (little_hooks){0};
     cop_ctx_options o = cop_ctx_options_default();
-    o.threads = 2;
+    o.threads = 1; /* little nets gain nothing by more, and a busy machine loses much */
     o.cancel = little_cancel;
     o.progress = little_progress;
     o.log = little_log;
@@ -93,10 +93,13 @@ static inline cop_data *little_data_at(cop_ctx *ctx, int64_t train, int64_t test
     return data;
 }
 /* 320 to train on, 80 to validate, 150 to test. */
-static inline cop_data *little_data(cop_ctx *ctx) { return little_data_at(ctx, 400, 150, 0.2, 1); }
+static inline cop_data *little_data(cop_ctx *ctx) {
+    return little_data_at(ctx, 400, 150, 0.2, 1);
+}
 
 enum { LITTLE_NORM = 1, LITTLE_DROPOUT = 2 };
-/* conv 8 - [batch-norm] - relu - pool - conv 8 - [batch-norm] - relu - flatten - [dropout] - dense 16 - relu - dense 4 */
+/* conv 8 - [batch-norm] - relu - pool - conv 8 - [batch-norm] - relu - flatten - [dropout] - dense 16 - relu - dense
+ * 4 */
 static inline cop_net *little_net(cop_ctx *ctx, int flags, uint64_t seed) {
     cop_graph *g;
     cop_net *net;

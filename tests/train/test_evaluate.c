@@ -74,7 +74,8 @@ static void matches_the_reference(void **state) {
 
 static void own_normalization_comes_first(void **state) {
     (void)state;
-    cop_ctx *ctx = test_ctx();
+    little_hooks hooks;
+    cop_ctx *ctx = little_ctx(&hooks);
     cop_data *data = little_data(ctx);
     cop_net *net = little_net(ctx, 0, 3);
     const double mean[] = {data->info.mean[0] + 0.2}, std[] = {data->info.std[0] * 2};
@@ -104,12 +105,13 @@ static void own_normalization_comes_first(void **state) {
     free(same_label);
     cop_net_destroy(net);
     cop_data_destroy(data);
-    test_ctx_destroy(ctx);
+    cop_ctx_destroy(ctx);
 }
 
 static void one_meter_for_many_nets(void **state) {
     (void)state;
-    cop_ctx *ctx = test_ctx();
+    little_hooks hooks;
+    cop_ctx *ctx = little_ctx(&hooks);
     cop_data *data = little_data(ctx);
     cop_net *a = little_net(ctx, LITTLE_NORM, 1), *b = little_net(ctx, LITTLE_NORM, 2);
     copi_meter *meter;
@@ -124,7 +126,7 @@ static void one_meter_for_many_nets(void **state) {
     cop_net_destroy(a);
     cop_net_destroy(b);
     cop_data_destroy(data);
-    test_ctx_destroy(ctx);
+    cop_ctx_destroy(ctx);
 }
 
 static void refusals(void **state) {
@@ -156,7 +158,8 @@ static void refusals(void **state) {
 /* 256 training images, two batches of 128: the mean of both batches' own statistics. */
 static void recalibration_is_the_mean_over_batches(void **state) {
     (void)state;
-    cop_ctx *ctx = test_ctx();
+    little_hooks hooks;
+    cop_ctx *ctx = little_ctx(&hooks);
     cop_data *data = little_data_at(ctx, 300, 20, 0, 1);
     cop_net *net = little_net(ctx, LITTLE_NORM | LITTLE_DROPOUT, 3), *before;
     test_net_fill(net, 4);
@@ -164,8 +167,11 @@ static void recalibration_is_the_mean_over_batches(void **state) {
     test_ok(ctx, copi_recalibrate(net, data, 256));
     double *x;
     int32_t *label;
-    int64_t n = all_images(data, &(copi_loader_options){.split = COP_SPLIT_TRAIN, .batch = 128, .shuffle = true,
-                                                        .drop_last = true, .seed = 1, .steps = 2}, &x, &label);
+    int64_t n = all_images(
+        data,
+        &(copi_loader_options){
+            .split = COP_SPLIT_TRAIN, .batch = 128, .shuffle = true, .drop_last = true, .seed = 1, .steps = 2},
+        &x, &label);
     assert_int_equal(n, 256);
     ref_run *r[2];
     for (int b = 0; b < 2; b++) {
@@ -186,7 +192,8 @@ static void recalibration_is_the_mean_over_batches(void **state) {
     }
     for (int i = 0; i < net->params; i++)
         if (net->param[i].kind != COPI_PARAM_MEAN && net->param[i].kind != COPI_PARAM_VAR)
-            assert_memory_equal(net->param[i].data, before->param[i].data, (size_t)net->param[i].count * sizeof(float));
+            assert_memory_equal(net->param[i].data, before->param[i].data,
+                                (size_t)net->param[i].count * sizeof(float));
     cop_net *plain = little_net(ctx, 0, 3); /* without batch-norm there is nothing to do */
     test_ok(ctx, copi_recalibrate(plain, data, 256));
     for (int b = 0; b < 2; b++) ref_destroy(r[b]);
@@ -196,12 +203,13 @@ static void recalibration_is_the_mean_over_batches(void **state) {
     cop_net_destroy(net);
     cop_net_destroy(before);
     cop_data_destroy(data);
-    test_ctx_destroy(ctx);
+    cop_ctx_destroy(ctx);
 }
 
 static void mean_gradient_matches_the_reference(void **state) {
     (void)state;
-    cop_ctx *ctx = test_ctx();
+    little_hooks hooks;
+    cop_ctx *ctx = little_ctx(&hooks);
     cop_data *data = little_data_at(ctx, 300, 20, 0, 1);
     cop_net *net = little_net(ctx, LITTLE_DROPOUT, 3);
     float *g = calloc(net->block_count, sizeof *g);
@@ -209,8 +217,10 @@ static void mean_gradient_matches_the_reference(void **state) {
     int32_t *label;
     assert_non_null(g);
     test_ok(ctx, copi_mean_gradient(net, data, 256, g));
-    all_images(data, &(copi_loader_options){.split = COP_SPLIT_TRAIN, .batch = 128, .shuffle = true, .drop_last = true,
-                                            .seed = 1, .steps = 2}, &x, &label);
+    all_images(data,
+               &(copi_loader_options){
+                   .split = COP_SPLIT_TRAIN, .batch = 128, .shuffle = true, .drop_last = true, .seed = 1, .steps = 2},
+               &x, &label);
     ref_run *r = ref_create(net, 256); /* without batch-norm the mean over batches is that over images */
     ref_forward(r, x);
     ref_loss(r, label, NULL);
@@ -227,7 +237,7 @@ static void mean_gradient_matches_the_reference(void **state) {
     free(label);
     cop_net_destroy(net);
     cop_data_destroy(data);
-    test_ctx_destroy(ctx);
+    cop_ctx_destroy(ctx);
 }
 
 static cop_status evaluate_a_little(cop_ctx *ctx, void *user) {

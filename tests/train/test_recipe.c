@@ -3,7 +3,9 @@
 
 static const double PI = 3.14159265358979323846;
 
-static double rate(const cop_recipe *r, int64_t t) { return cop_schedule_rate(r, t, 100, 10); }
+static double rate(const cop_recipe *r, int64_t t) {
+    return cop_schedule_rate(r, t, 100, 10);
+}
 
 static void constant_stays(void **state) {
     (void)state;
@@ -21,7 +23,10 @@ static void step_multiplies_at_each_epoch(void **state) {
     r.step_epochs[0] = 3;
     r.step_epochs[1] = 4.5;
     r.step_factor = 0.5;
-    const struct { int64_t t; double want; } at[] = {{0, 1}, {29, 1}, {30, 0.5}, {44, 0.5}, {45, 0.25}, {99, 0.25}};
+    const struct {
+        int64_t t;
+        double want;
+    } at[] = {{0, 1}, {29, 1}, {30, 0.5}, {44, 0.5}, {45, 0.25}, {99, 0.25}};
     for (size_t i = 0; i < COPI_COUNT(at); i++) test_near(rate(&r, at[i].t), at[i].want, 1e-15, 0);
 }
 
@@ -31,9 +36,16 @@ static void cosine_rises_and_falls(void **state) {
     r.schedule = COP_SCHEDULE_COSINE;
     r.rate = 2;
     r.warmup = 0.2; /* 20 steps */
-    const struct { int64_t t; double want; } at[] = {
-        {0, 2.0 / 21}, {9, 2.0 * 10 / 21}, {19, 2.0 * 20 / 21}, {20, 2}, {60, 1}, /* half way down */
-        {80, 1 + cos(PI * 0.75)}, {99, 1 + cos(PI * 79 / 80)}};
+    const struct {
+        int64_t t;
+        double want;
+    } at[] = {{0, 2.0 / 21},
+              {9, 2.0 * 10 / 21},
+              {19, 2.0 * 20 / 21},
+              {20, 2},
+              {60, 1}, /* half way down */
+              {80, 1 + cos(PI * 0.75)},
+              {99, 1 + cos(PI * 79 / 80)}};
     for (size_t i = 0; i < COPI_COUNT(at); i++) test_near(rate(&r, at[i].t), at[i].want, 1e-12, 1e-12);
     r.warmup = 0;
     test_near(rate(&r, 0), 2, 1e-15, 0);
@@ -52,7 +64,8 @@ static void one_cycle_has_three_levels(void **state) {
     test_near(rate(&r, 50), 1, 1e-12, 0);
     test_near(rate(&r, 75), (1 + end) / 2, 1e-12, 0);
     test_near(rate(&r, 99), end + (1 - end) * 0.5 * (1 + cos(PI * 49 / 50)), 1e-12, 1e-12);
-    for (int64_t t = 1; t < 100; t++) assert_true(t <= 50 ? rate(&r, t) > rate(&r, t - 1) : rate(&r, t) < rate(&r, t - 1));
+    for (int64_t t = 1; t < 100; t++)
+        assert_true(t <= 50 ? rate(&r, t) > rate(&r, t - 1) : rate(&r, t) < rate(&r, t - 1));
     r.warmup = 1; /* never falls, and divides by nothing */
     test_near(rate(&r, 99), low + (1 - low) * 100 / 101, 1e-12, 0);
     test_near(cop_schedule_rate(&r, 0, 0, 0), end, 1e-9, 1e-9);
@@ -101,9 +114,9 @@ static void impossible_values_are_named(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(constant_stays),           cmocka_unit_test(step_multiplies_at_each_epoch),
-        cmocka_unit_test(cosine_rises_and_falls),   cmocka_unit_test(one_cycle_has_three_levels),
-        cmocka_unit_test(names_of_choices),         cmocka_unit_test(impossible_values_are_named),
+        cmocka_unit_test(constant_stays),         cmocka_unit_test(step_multiplies_at_each_epoch),
+        cmocka_unit_test(cosine_rises_and_falls), cmocka_unit_test(one_cycle_has_three_levels),
+        cmocka_unit_test(names_of_choices),       cmocka_unit_test(impossible_values_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
