@@ -15,7 +15,7 @@ static void clear(unit_view *v) {
 static cop_status make(unit_view *v, const cop_net *net, int node, int64_t unit) {
     *v = (unit_view){0};
     cop_status status = copi_links_make(&v->links, net);
-    if (!status) status = copi_known_make(&v->known, &v->links, true);
+    if (!status) status = copi_known_make(&v->known, &v->links);
     if (status) {
         clear(v);
         return status;

@@ -80,9 +80,9 @@ void copi_links_bundle_all(copi_links *l) {
 
 /* -- constants -- */
 
-cop_status copi_known_make(copi_known *k, const copi_links *links, bool local) {
+cop_status copi_known_make(copi_known *k, const copi_links *links) {
     size_t channels = (size_t)links->first[links->net->nodes];
-    *k = (copi_known){.links = links, .local = local};
+    *k = (copi_known){.links = links};
     k->constant = copi_alloc(links->ctx, channels, sizeof *k->constant);
     k->value = copi_alloc(links->ctx, channels, sizeof *k->value);
     if (k->constant && k->value) return COP_OK;

@@ -35,12 +35,12 @@ typedef struct copi_known {
     const copi_links *links;
     uint8_t *constant; /* [channels] */
     double *value;     /* [channels] */
-    bool local;        /* convs and denses look at their own parameters only: their inputs count as unknown */
 } copi_known;
-cop_status copi_known_make(copi_known *k, const copi_links *links, bool local);
+/** Nothing is known yet. Errors: NOMEM. */
+cop_status copi_known_make(copi_known *k, const copi_links *links);
 void copi_known_clear(copi_known *k);
 bool copi_known_input(const copi_known *k, int node, int i, int64_t c, double *value);
-/** Find out about one channel, those of the inputs being known. */
+/** Find out about one channel from what is known of the inputs. */
 void copi_known_find(copi_known *k, int node, int64_t c);
 
 /* A net on its way to a smaller one. */

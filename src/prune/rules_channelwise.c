@@ -25,8 +25,7 @@ static bool batchnorm_constant(const copi_known *k, int node, int64_t c, double 
     bool known = copi_known_input(k, node, 0, c, &x);
     if (!known && scale != 0) return false;
     double mean = copi_node_slot(net, n, COPI_MEAN)->data[c], var = copi_node_slot(net, n, COPI_VAR)->data[c];
-    double standing = scale == 0 ? 0 : scale * (x - mean) / sqrt(var + n->u.batchnorm.epsilon);
-    *value = standing + copi_node_slot(net, n, COPI_SHIFT)->data[c];
+    *value = scale * (x - mean) / sqrt(var + n->u.batchnorm.epsilon) + copi_node_slot(net, n, COPI_SHIFT)->data[c];
     return true;
 }
 

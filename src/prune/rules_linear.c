@@ -45,7 +45,7 @@ static bool constant(const copi_known *k, int node, int64_t o, double *value) {
     *value = l.bias ? l.bias[o] : 0;
     for (int64_t i = 0; i < l.inputs; i++) {
         double x;
-        bool known = copi_known_input(k, node, 0, from + i, &x) && !k->local;
+        bool known = copi_known_input(k, node, 0, from + i, &x);
         if (known && x == 0) continue;
         if (!uses(&l, o, i)) continue;
         if (!known || l.padded) return false; /* padding is 0, so a constant makes a pattern at the borders */

@@ -21,7 +21,7 @@ static void clear(copi_shrinker *s) {
 static cop_status make(copi_shrinker *s, const cop_net *net) {
     *s = (copi_shrinker){.ctx = net->ctx, .net = net};
     cop_status status = copi_links_make(&s->links, net);
-    if (!status) status = copi_known_make(&s->known, &s->links, false);
+    if (!status) status = copi_known_make(&s->known, &s->links);
     if (status) return status;
     s->kept = copi_alloc(s->ctx, (size_t)s->links.first[net->nodes], sizeof *s->kept);
     s->live = copi_alloc(s->ctx, (size_t)net->nodes, sizeof *s->live);

@@ -426,6 +426,30 @@ static void masking_a_unit(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* The other summand only gives its bias: the sum is constant, but not 0, and its batch-norm stays. */
+static void half_a_sum(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_graph *g;
+    cop_net *net;
+    test_ok(ctx, cop_graph_create(ctx, &g));
+    cop_conv_params p = cop_conv_params_default(1, 1);
+    int x = cop_graph_input(g, "input", 1, 1, 1), a = cop_graph_conv(g, "a", x, &p),
+        b = cop_graph_conv(g, "b", x, &p);
+    x = cop_graph_batchnorm(g, "n", cop_graph_add(g, "sum", a, b), 1e-3);
+    cop_graph_dense(g, "out", cop_graph_flatten(g, "f", x), 2, 1);
+    test_ok(ctx, cop_graph_build(g, 1, &net));
+    set(net, "b.weight", (float[]){0});
+    set(net, "b.bias", (float[]){1});
+    test_ok(ctx, copi_mask_unit(net, copi_net_find(net, "a"), 0));
+    assert_true(param(net, "n.scale")->data[0] == 1);
+    assert_false(copi_unit_dead(net, copi_net_find(net, "sum"), 0));
+    set(net, "b.bias", (float[]){0});
+    assert_true(copi_unit_dead(net, copi_net_find(net, "sum"), 0));
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
 static cop_status prune_once(cop_ctx *ctx, void *user) {
     const cop_prune_params *p = user;
     cop_net *net = test_net_random(ctx, &(test_net_params){.seed = 8, .stages = 2});
@@ -464,6 +488,7 @@ int main(void) {
                                        cmocka_unit_test(nothing_to_prune),
                                        cmocka_unit_test(coupled_filters),
                                        cmocka_unit_test(masking_a_unit),
+                                       cmocka_unit_test(half_a_sum),
                                        cmocka_unit_test(out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

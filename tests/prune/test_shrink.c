@@ -151,6 +151,29 @@ static void constants(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* Average pooling that counts the zeros outside makes a pattern of a constant; that of what is inside does not. */
+static void constants_through_pools(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    for (int counted = 0; counted < 3; counted++) {
+        int x;
+        cop_graph *g = begin(ctx, 1, 4, &x);
+        cop_pool_params pool = cop_pool_params_default(2);
+        pool.pad[0] = pool.pad[3] = 1;
+        pool.count_pad = counted == 1;
+        x = conv(g, "a", x, (conv_shape){2, 1, 0, 1, 1});
+        x = counted == 2 ? cop_graph_max_pool(g, "p", x, &pool) : cop_graph_avg_pool(g, "p", x, &pool);
+        cop_net *net = end(ctx, g, conv(g, "b", x, (conv_shape){2, 1, 0, 1, 1}));
+        data(net, "a.weight")[0] = 0;
+        data(net, "a.bias")[0] = -3;
+        cop_net *small = shrunk(ctx, net);
+        shape_is(small, "a.weight", counted == 1 ? 2 : 1, 1, 1, 1);
+        cop_net_destroy(small);
+        cop_net_destroy(net);
+    }
+    test_ctx_destroy(ctx);
+}
+
 /* Without a bias, what is constant goes into the running mean of the batch-norm behind, if that is all that reads it.
  */
 static void constants_without_bias(void **state) {
@@ -473,6 +496,7 @@ static void presets(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(chain),
                                        cmocka_unit_test(constants),
+                                       cmocka_unit_test(constants_through_pools),
                                        cmocka_unit_test(constants_without_bias),
                                        cmocka_unit_test(fold_into_masked_bias),
                                        cmocka_unit_test(unread),
