@@ -73,8 +73,8 @@ void terminal_clear(void) {
     if (!state.drawn) return;
     /* A terminal made narrower has broken the bar into several lines. */
     int rows = (state.drawn - 1) / terminal_width(stderr);
-    if (rows) fprintf(stderr, "\033[%dA", rows);
-    fputs("\r\033[J", stderr);
+    fputs("\r\033[K", stderr); /* line by line: erasing a whole screen would push it into the terminal's history */
+    while (rows-- > 0) fputs("\033[A\033[K", stderr);
     state.drawn = 0;
 }
 
@@ -115,6 +115,13 @@ void terminal_log(void *user, cop_log_level level, const char *text) {
 enum { PART_SHARE, PART_RATE, PART_LOSS, PART_ACCURACY, PART_LEFT, PARTS };
 static const int leave_order[] = {PART_ACCURACY, PART_RATE, PART_LOSS, PART_LEFT, PART_SHARE};
 
+/* Seconds to go are a guess: no decimals. */
+static const char *say_left(spoken *w, double seconds) {
+    if (seconds >= 60) return say_seconds(w, seconds);
+    snprintf(w->text, sizeof w->text, "%.0f s", seconds);
+    return w->text;
+}
+
 static void fill_parts(const cop_progress *p, spoken part[PARTS]) {
     spoken w;
     memset(part, 0, PARTS * sizeof *part);
@@ -125,33 +132,36 @@ static void fill_parts(const cop_progress *p, spoken part[PARTS]) {
     if (!isnan(p->loss)) snprintf(part[PART_LOSS].text, sizeof part->text, "loss %.3f", p->loss);
     if (!isnan(p->accuracy)) snprintf(part[PART_ACCURACY].text, sizeof part->text, "accuracy %.3f", p->accuracy);
     if (p->done < p->total && p->seconds_left >= 0)
-        snprintf(part[PART_LEFT].text, sizeof part->text, "%s left", say_seconds(&w, ceil(p->seconds_left)));
+        snprintf(part[PART_LEFT].text, sizeof part->text, "%.40s left", say_left(&w, ceil(p->seconds_left)));
 }
 
 /* "[3/17] sss 0.01: search, epoch 2/4" */
-static void fill_head(const cop_progress *p, char *head, size_t size) {
+static void fill_head(const cop_progress *p, const char *label, char *head, size_t size) {
     char trial[32] = "", epoch[40] = "";
     if (p->trials) snprintf(trial, sizeof trial, "[%d/%d] ", p->trial, p->trials);
     if (p->epochs) snprintf(epoch, sizeof epoch, " %d/%d", p->epoch, p->epochs);
-    const char *label = p->label ? p->label : "";
     snprintf(head, size, "%s%s%s%s%s", trial, label, *label ? ": " : "", p->phase, epoch);
     text_make_printable(head);
+}
+
+/* Compose the line without what finds no room; gives the columns left for the bar. */
+static int fit(const cop_progress *p, const char *label, int width, char *head, size_t size, spoken part[PARTS]) {
+    fill_parts(p, part);
+    fill_head(p, label, head, size);
+    for (int gone = 0;; gone++) {
+        int rest = text_columns(head) + 1;
+        for (int i = 0; i < PARTS; i++) rest += *part[i].text ? text_columns(part[i].text) + 2 : 0;
+        if (width - rest >= BAR_LEAST || gone == COUNT_OF(leave_order)) return width - rest;
+        *part[leave_order[gone]].text = 0;
+    }
 }
 
 static void draw(const cop_progress *p) {
     spoken part[PARTS];
     char head[256];
     int width = terminal_width(stderr) - 1; /* the last column stays free: some terminals wrap early */
-    fill_parts(p, part);
-    fill_head(p, head, sizeof head);
-    int bar, rest;
-    for (int gone = 0;; gone++) {
-        rest = text_columns(head);
-        for (int i = 0; i < PARTS; i++) rest += *part[i].text ? text_columns(part[i].text) + 2 : 0;
-        bar = width - rest - 1;
-        if (bar >= BAR_LEAST || gone == COUNT_OF(leave_order)) break;
-        *part[leave_order[gone]].text = 0;
-    }
+    int bar = fit(p, p->label ? p->label : "", width, head, sizeof head, part);
+    if (bar < BAR_LEAST) bar = fit(p, "", width, head, sizeof head, part);
     if (bar > BAR_MOST) bar = BAR_MOST;
     if (bar < BAR_LEAST) bar = 0;
     size_t cut = text_cut(head, width < 1 ? 1 : width);
@@ -160,11 +170,12 @@ static void draw(const cop_progress *p) {
     state.drawn = text_columns(head) < width ? text_columns(head) : width;
     if (bar) {
         int full = p->total > 0 ? (int)((double)bar * (double)p->done / (double)p->total) : 0;
-        fprintf(stderr, " %s", terminal_style(stderr, STYLE_ACCENT));
-        for (int i = 0; i < full; i++) putc('#', stderr);
-        fprintf(stderr, "%s%s", terminal_style(stderr, STYLE_PLAIN), terminal_style(stderr, STYLE_DIM));
-        for (int i = full; i < bar; i++) putc('-', stderr);
-        fputs(terminal_style(stderr, STYLE_PLAIN), stderr);
+        char done[BAR_MOST + 1], todo[BAR_MOST + 1];
+        memset(done, '#', sizeof done);
+        memset(todo, '-', sizeof todo);
+        fprintf(stderr, " %s%.*s%s%s%.*s%s", terminal_style(stderr, STYLE_ACCENT), full, done,
+                terminal_style(stderr, STYLE_PLAIN), terminal_style(stderr, STYLE_DIM), bar - full, todo,
+                terminal_style(stderr, STYLE_PLAIN));
         state.drawn += 1 + bar;
     }
     for (int i = 0; i < PARTS; i++)
@@ -182,7 +193,7 @@ static void print_line(const cop_progress *p) {
     if (t - state.last_line < LINE_SECONDS) return;
     state.last_line = t;
     fill_parts(p, part);
-    fill_head(p, head, sizeof head);
+    fill_head(p, p->label ? p->label : "", head, sizeof head);
     fprintf(stderr, "%s", head);
     for (int i = 0; i < PARTS; i++)
         if (*part[i].text) fprintf(stderr, ", %s", part[i].text + strspn(part[i].text, " "));

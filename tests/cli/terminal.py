@@ -56,11 +56,10 @@ def screen(data):
             row += 1
             if row == len(lines):
                 lines.append("")
-        elif part.endswith("A") and part[0] == "\033":
-            row -= int(part[2:-1])
-        elif part == "\033[J":
+        elif part == "\033[A":
+            row -= 1
+        elif part == "\033[K":
             lines[row] = lines[row][:column]
-            del lines[row + 1:]
         elif part[0] == "\033":
             check(part.endswith("m"), f"an escape sequence of another kind: {part!r}")
         else:
