@@ -48,20 +48,19 @@ static const struct {
     const char *ending;
     bool (*looks_like)(const uint8_t *bytes, size_t n); /* by its first bytes */
     cop_status (*read)(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net);
-    cop_status (*write)(const cop_net *net, const char *path); /* NULL: it is only read */
+    cop_status (*write)(const cop_net *net, const char *path);
 } formats[] = {
     {".safetensors", looks_like_safetensors, read_safetensors, write_safetensors},
     {".onnx", looks_like_onnx, copi_onnx_parse, write_onnx},
-    {".h5", looks_like_h5, copi_keras_h5_parse, NULL},
-    {".keras", looks_like_zip, copi_keras_zip_parse, NULL},
+    {".h5", looks_like_h5, copi_keras_h5_parse, copi_keras_h5_save},
+    {".keras", looks_like_zip, copi_keras_zip_parse, copi_keras_zip_save},
 };
 enum { FORMATS = (int)COPI_COUNT(formats) };
 
 /* ".safetensors, .onnx, ...": for messages. */
-static void list_endings(char *text, size_t size, bool written) {
+static void list_endings(char *text, size_t size) {
     size_t at = 0;
     for (int i = 0; i < FORMATS && at < size; i++) {
-        if (written && !formats[i].write) continue;
         at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "", formats[i].ending);
     }
 }
@@ -94,7 +93,7 @@ cop_status cop_net_load(cop_ctx *ctx, const char *path, cop_net **net) {
         status = formats[format].read(ctx, path, bytes, n, net);
     } else {
         char endings[256];
-        list_endings(endings, sizeof endings, false);
+        list_endings(endings, sizeof endings);
         status = copi_fail(ctx, COP_E_UNSUPPORTED,
                            "neither its name nor its first bytes are of a known model format (%s)", endings);
     }
@@ -106,9 +105,9 @@ cop_status cop_net_save(const cop_net *net, const char *path) {
     if (!net) return COP_E_ARG;
     if (!path) return copi_fail(net->ctx, COP_E_ARG, "cop_net_save: path must be given");
     int format = by_ending(path);
-    if (format >= 0 && formats[format].write) return formats[format].write(net, path);
+    if (format >= 0) return formats[format].write(net, path);
     char endings[256];
-    list_endings(endings, sizeof endings, true);
+    list_endings(endings, sizeof endings);
     return copi_fail(net->ctx, COP_E_UNSUPPORTED, "%s: the ending tells the model format, which is one of %s", path,
                      endings);
 }

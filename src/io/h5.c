@@ -287,3 +287,101 @@ cop_status copi_h5_floats(copi_h5 *h5, const char *path, float **data, int64_t *
     H5Dclose(set);
     return status;
 }
+
+/* -- writing -- */
+
+static cop_status cannot(const copi_h5 *h5, const char *path) {
+    return copi_fail(h5->ctx, COP_E_INTERNAL, "HDF5 could not write '/%s'", path);
+}
+
+cop_status copi_h5_create(cop_ctx *ctx, copi_h5 *h5) {
+    *h5 = (copi_h5){.ctx = ctx, .file = H5I_INVALID_HID};
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    if (access >= 0 && H5Pset_fapl_core(access, (size_t)1 << 20, 0) >= 0) {
+        h5->file = H5Fcreate("coppice-memory.h5", H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    }
+    if (access >= 0) H5Pclose(access);
+    return h5->file >= 0 ? COP_OK : copi_fail(ctx, COP_E_INTERNAL, "HDF5 could not make a file in memory");
+}
+
+static hid_t links_with_groups(void) {
+    hid_t links = H5Pcreate(H5P_LINK_CREATE);
+    if (links >= 0) H5Pset_create_intermediate_group(links, 1);
+    return links;
+}
+
+static bool close_all(hid_t a, hid_t b, hid_t c) {
+    const hid_t ids[3] = {a, b, c};
+    bool good = true;
+    for (int i = 0; i < 3; i++) good &= ids[i] >= 0 && H5Idec_ref(ids[i]) >= 0;
+    return good;
+}
+
+cop_status copi_h5_make_group(copi_h5 *h5, const char *path) {
+    if (is_hard(h5, path)) return COP_OK;
+    hid_t links = links_with_groups(), plan = H5Pcreate(H5P_GROUP_CREATE);
+    if (plan >= 0) H5Pset_obj_track_times(plan, false);
+    hid_t group = links >= 0 && plan >= 0 ? H5Gcreate2(h5->file, path, links, plan, H5P_DEFAULT) : H5I_INVALID_HID;
+    return close_all(links, plan, group) ? COP_OK : cannot(h5, path);
+}
+
+/* Strings of any length: what lies in the attribute is only where they are. */
+static cop_status put_strings(copi_h5 *h5, const char *path, const char *name, hid_t space, const void *pointers) {
+    hid_t object = open_object(h5, path), type = H5Tcopy(H5T_C_S1), attribute = H5I_INVALID_HID;
+    bool good = object >= 0 && type >= 0 && space >= 0 && H5Tset_size(type, H5T_VARIABLE) >= 0 &&
+                H5Tset_cset(type, H5T_CSET_UTF8) >= 0;
+    if (good) attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    good = good && attribute >= 0 && (!pointers || H5Awrite(attribute, type, pointers) >= 0);
+    bool closed = close_all(object, type, attribute);
+    if (space >= 0) H5Sclose(space);
+    return good && closed ? COP_OK : cannot(h5, path);
+}
+
+cop_status copi_h5_put_text(copi_h5 *h5, const char *path, const char *attribute, const char *text) {
+    return put_strings(h5, path, attribute, H5Screate(H5S_SCALAR), &text);
+}
+
+cop_status copi_h5_put_names(copi_h5 *h5, const char *path, const char *attribute, const char *const *names,
+                             int count) {
+    enum { PART = 4000 }; /* names; at 16 bytes each an attribute holds a few more */
+    cop_status status = COP_OK;
+    for (int at = 0, part = 0; !status && (at < count || part == 0); at += PART, part++) {
+        char name[64];
+        hsize_t n = (hsize_t)(count - at < PART ? count - at : PART);
+        if (count > PART) {
+            snprintf(name, sizeof name, "%.40s%d", attribute, part);
+        } else {
+            snprintf(name, sizeof name, "%s", attribute);
+        }
+        status = put_strings(h5, path, name, H5Screate_simple(1, &n, NULL), n ? &names[at] : NULL);
+    }
+    return status;
+}
+
+cop_status copi_h5_put_floats(copi_h5 *h5, const char *path, int rank, const int64_t *shape, const float *data) {
+    hsize_t dims[COPI_H5_RANK] = {0};
+    for (int i = 0; i < rank; i++) dims[i] = (hsize_t)shape[i];
+    hid_t links = links_with_groups(), plan = H5Pcreate(H5P_DATASET_CREATE),
+          space = H5Screate_simple(rank, dims, NULL);
+    if (plan >= 0) H5Pset_obj_track_times(plan, false);
+    bool good = links >= 0 && plan >= 0 && space >= 0;
+    hid_t set = good ? H5Dcreate2(h5->file, path, H5T_IEEE_F32LE, space, links, plan, H5P_DEFAULT) : H5I_INVALID_HID;
+    good = set >= 0 && H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
+    if (set >= 0) H5Dclose(set);
+    bool closed = close_all(links, plan, space);
+    return good && closed ? COP_OK : cannot(h5, path);
+}
+
+cop_status copi_h5_image(copi_h5 *h5, uint8_t **bytes, size_t *n) {
+    *bytes = NULL;
+    ssize_t size = H5Fflush(h5->file, H5F_SCOPE_LOCAL) >= 0 ? H5Fget_file_image(h5->file, NULL, 0) : -1;
+    if (size <= 0) return cannot(h5, "");
+    *bytes = copi_alloc(h5->ctx, (size_t)size, 1);
+    if (!*bytes) return COP_E_NOMEM;
+    *n = (size_t)size;
+    if (H5Fget_file_image(h5->file, *bytes, (size_t)size) == size) return COP_OK;
+    copi_free(h5->ctx, *bytes);
+    *bytes = NULL;
+    return cannot(h5, "");
+}

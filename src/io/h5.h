@@ -32,4 +32,14 @@ cop_status copi_h5_shape(copi_h5 *h5, const char *path, int *rank, int64_t *shap
 /** Its numbers as floats; data [product of shape] is the caller's. Errors: FORMAT, UNSUPPORTED, NOMEM. */
 cop_status copi_h5_floats(copi_h5 *h5, const char *path, float **data, int64_t *count);
 
+/* -- writing: into memory, without dates, so that the same content gives the same bytes -- */
+cop_status copi_h5_create(cop_ctx *ctx, copi_h5 *h5);
+cop_status copi_h5_make_group(copi_h5 *h5, const char *path); /* and those above it that are missing */
+cop_status copi_h5_put_text(copi_h5 *h5, const char *path, const char *attribute, const char *text);
+/** A list longer than one attribute holds goes into attribute0, attribute1, ... */
+cop_status copi_h5_put_names(copi_h5 *h5, const char *path, const char *attribute, const char *const *names, int count);
+cop_status copi_h5_put_floats(copi_h5 *h5, const char *path, int rank, const int64_t *shape, const float *data);
+/** The file as it stands; *bytes is the caller's. */
+cop_status copi_h5_image(copi_h5 *h5, uint8_t **bytes, size_t *n);
+
 #endif

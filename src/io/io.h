@@ -50,6 +50,10 @@ const char *copi_onnx_op_help(int op);
  *  UNSUPPORTED (layer, class and what would be read; weights alone), NOMEM. */
 cop_status copi_keras_h5_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net);
 cop_status copi_keras_zip_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net);
+/** Write a whole model for Keras: .h5 as Keras 2 has it (Keras 3 reads it too), and Keras 3's .keras. Layers' names lose
+ *  what Keras does not take. Errors: UNSUPPORTED (what Keras has no layer for: layer and reason), IO, NOMEM, RANGE. */
+cop_status copi_keras_h5_save(const cop_net *net, const char *path);
+cop_status copi_keras_zip_save(const cop_net *net, const char *path);
 /** Keras weights alone (.h5 of either layout) into a net of the same layers, matched by order and shape. On failure the
  *  net is as it was, unless a number in the file is impossible or damaged. Errors: FORMAT, UNSUPPORTED, NOMEM. */
 cop_status copi_keras_weights_parse(cop_net *net, const uint8_t *bytes, size_t n);

@@ -50,4 +50,15 @@ typedef struct copi_keras_model {
 cop_status copi_keras_model_read(cop_ctx *ctx, json_t *json, copi_keras_model *model);
 void copi_keras_model_clear(copi_keras_model *model);
 
+/** For each node: is what it gives an image laid flat (which Keras does in another order), and which? flat [nodes].
+ *  Errors: UNSUPPORTED (a concat or sum of vectors laid out unlike). */
+typedef struct copi_flat_image {
+    bool laid_flat;
+    int64_t image[3]; /* C, H, W */
+} copi_flat_image;
+cop_status copi_keras_flat_images(const cop_net *net, copi_flat_image *flat);
+/** "layers/<class in snake case>[_k]/vars": where Keras 3 puts the numbers of the layer that before others of its class
+ *  come before. */
+void copi_keras_vars(const char *class_name, int before, char *path, size_t size);
+
 #endif

@@ -61,21 +61,25 @@ static void snake(const char *class_name, char *text, size_t size) {
     text[n] = '\0';
 }
 
+void copi_keras_vars(const char *class_name, int before, char *path, size_t size) {
+    char name[256];
+    snake(class_name, name, sizeof name);
+    if (before) {
+        snprintf(path, size, "layers/%s_%d/vars", name, before);
+    } else {
+        snprintf(path, size, "layers/%s/vars", name);
+    }
+}
+
 /* Every layer is met in container order, also those without weights. */
 static cop_status enter_newer(source *s, const copi_keras_layer *layer) {
-    char name[256];
-    snake(layer->class_name, name, sizeof name);
     int before = copi_name_map_get(&s->classes, layer->class_name);
     before = before < 0 ? 0 : before;
     cop_status status = copi_name_map_set(&s->classes, layer->class_name, before + 1);
-    if (before) {
-        snprintf(s->path, sizeof s->path, "layers/%s_%d/vars/", name, before);
-    } else {
-        snprintf(s->path, sizeof s->path, "layers/%s/vars/", name);
-    }
+    copi_keras_vars(layer->class_name, before, s->path, sizeof s->path);
     for (s->weights = 0; s->weights < COPI_KERAS_WEIGHTS_MAX; s->weights++) {
         char path[1100];
-        snprintf(path, sizeof path, "%s%d", s->path, s->weights);
+        snprintf(path, sizeof path, "%s/%d", s->path, s->weights);
         if (!copi_h5_has(s->h5, path)) break;
     }
     return status;
@@ -116,7 +120,7 @@ static cop_status choose_order(source *s, const copi_keras_layer *layer, int lay
 
 static cop_status weight_path(const source *s, int number, char *path, size_t size) {
     if (s->newer) {
-        snprintf(path, size, "%s%d", s->path, number);
+        snprintf(path, size, "%s/%d", s->path, number);
     } else {
         if (strlen(s->weight[number]) > 400) return copi_fail(s->ctx, COP_E_FORMAT, "an array's name is too long");
         snprintf(path, size, "%s%s", s->path, s->weight[number]);
@@ -416,21 +420,36 @@ cop_status copi_keras_zip_parse(cop_ctx *ctx, const char *path, const uint8_t *b
 
 /* -- weights alone, into a net that is there -- */
 
-/* The image that a node's vector was, if it was one: back through what keeps the order. */
-static void find_image(const cop_net *net, int number, copi_keras_weight *w) {
-    const copi_node *node = &net->node[number];
-    while (node->op == COPI_OP_RELU || node->op == COPI_OP_RELU6 || node->op == COPI_OP_LEAKY_RELU ||
-           node->op == COPI_OP_DROPOUT || node->op == COPI_OP_BATCHNORM || node->op == COPI_OP_GATE) {
-        node = &net->node[node->src[0]];
+cop_status copi_keras_flat_images(const cop_net *net, copi_flat_image *flat) {
+    for (int i = 0; i < net->nodes; i++) {
+        const copi_node *node = &net->node[i];
+        flat[i] = (copi_flat_image){0};
+        if (node->rank != 1 || node->op == COPI_OP_DENSE) continue;
+        const copi_flat_image *first = &flat[node->src[0]];
+        if (node->op == COPI_OP_FLATTEN) {
+            const int64_t *image = net->node[node->src[0]].shape;
+            flat[i].laid_flat = image[0] > 1 && image[1] * image[2] > 1;
+            memcpy(flat[i].image, image, sizeof flat[i].image);
+            continue;
+        }
+        for (int s = 0; s < node->nsrc; s++) {
+            const copi_flat_image *other = &flat[node->src[s]];
+            bool alike =
+                other->laid_flat == first->laid_flat && memcmp(other->image, first->image, sizeof first->image) == 0;
+            if ((node->op == COPI_OP_ADD && first->laid_flat + other->laid_flat && !alike) ||
+                (node->op == COPI_OP_CONCAT && other->laid_flat)) {
+                return copi_fail(net->ctx, COP_E_UNSUPPORTED,
+                                 "%s '%s': of images laid flat, which Keras lays out otherwise",
+                                 copi_op_text(node->op), node->name);
+            }
+        }
+        flat[i] = *first;
     }
-    if (node->op != COPI_OP_FLATTEN) return;
-    const int64_t *image = net->node[node->src[0]].shape;
-    w->laid_flat = image[0] > 1 && image[1] * image[2] > 1;
-    memcpy(w->image, image, sizeof w->image);
+    return COP_OK;
 }
 
 /* A layer of the net as Keras would have it; weights 0: none of those that have numbers. */
-static void describe(const cop_net *net, int number, copi_keras_layer *layer) {
+static void describe(const cop_net *net, const copi_flat_image *flat, int number, copi_keras_layer *layer) {
     const copi_node *node = &net->node[number];
     *layer = (copi_keras_layer){.name = node->name};
     int slots = 2;
@@ -451,8 +470,9 @@ static void describe(const cop_net *net, int number, copi_keras_layer *layer) {
     for (int s = 0; s < slots; s++) {
         if (!copi_node_slot(net, node, s)) continue;
         copi_keras_weight w = {.node = number, .slot = s, .kind = s ? COPI_KERAS_VECTOR : kernel};
-        if (node->op == COPI_OP_BATCHNORM || kernel == COPI_KERAS_DENSE) {
-            if (node->op == COPI_OP_BATCHNORM || s == 0) find_image(net, node->src[0], &w);
+        if (node->op == COPI_OP_BATCHNORM || (node->op == COPI_OP_DENSE && s == COPI_WEIGHT)) {
+            w.laid_flat = flat[node->src[0]].laid_flat;
+            memcpy(w.image, flat[node->src[0]].image, sizeof w.image);
         }
         layer->weight[layer->weights++] = w;
     }
@@ -463,17 +483,19 @@ cop_status copi_keras_weights_parse(cop_net *net, const uint8_t *bytes, size_t n
     int layers = 0;
     copi_h5 h5 = {.file = -1};
     copi_keras_layer *layer = copi_alloc(ctx, (size_t)net->nodes, sizeof *layer);
-    if (!layer) return COP_E_NOMEM;
-    for (int i = 0; i < net->nodes; i++) {
-        describe(net, i, &layer[layers]);
+    copi_flat_image *flat = copi_alloc(ctx, (size_t)net->nodes, sizeof *flat);
+    cop_status status = layer && flat ? copi_keras_flat_images(net, flat) : COP_E_NOMEM;
+    for (int i = 0; !status && i < net->nodes; i++) {
+        describe(net, flat, i, &layer[layers]);
         layers += layer[layers].weights > 0;
     }
-    cop_status status = copi_h5_open(ctx, bytes, n, &h5);
+    if (!status) status = copi_h5_open(ctx, bytes, n, &h5);
     if (!status) status = read_layers(&h5, layer, layers, net, false); /* before anything is changed */
     if (!status) status = read_layers(&h5, layer, layers, net, true);
     if (!status) copi_net_apply_masks(net);
     if (!status) status = copi_net_note(net, "weights from a Keras file: %d layers", layers);
     copi_h5_close(&h5);
+    copi_free(ctx, flat);
     copi_free(ctx, layer);
     return status;
 }

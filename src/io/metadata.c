@@ -89,13 +89,13 @@ cop_status copi_metadata_write(const cop_net *net, json_t *strings) {
     return status;
 }
 
-static json_t *dense_totals(const cop_net *net) {
+static json_t *dense_totals(const cop_net *net, const char *const *names) {
     json_t *layers = json_object();
     for (int i = 0; i < net->nodes; i++) {
         const copi_node *node = &net->node[i];
         if (!node->dense_count) continue;
         json_t *pair = json_pack("[I,I]", (json_int_t)node->dense_count, (json_int_t)node->dense_macs);
-        if (json_object_set_new_nocheck(layers, node->name, pair)) {
+        if (json_object_set_new_nocheck(layers, names ? names[i] : node->name, pair)) {
             json_decref(layers);
             return NULL;
         }
@@ -105,22 +105,28 @@ static json_t *dense_totals(const cop_net *net) {
                      (json_int_t)net->dense_macs, "layers", layers);
 }
 
-static json_t *masked_names(const cop_net *net) {
-    json_t *names = json_array();
+static json_t *masked_names(const cop_net *net, const char *const *names) {
+    json_t *list = json_array();
     for (int i = 0; i < net->params; i++) {
-        if (net->param[i].mask && json_array_append_new(names, json_string(net->param[i].name))) {
-            json_decref(names);
-            return NULL;
-        }
+        const copi_param *p = &net->param[i];
+        if (!p->mask) continue;
+        const char *own = net->node[p->node].name, *suffix = p->name + strlen(own);
+        char *name = copi_format(net->ctx, "%s%s", names ? names[p->node] : own, suffix);
+        bool added = name && !json_array_append_new(list, json_string(name));
+        copi_free(net->ctx, name);
+        if (added) continue;
+        json_decref(list);
+        return NULL;
     }
-    return names;
+    return list;
 }
 
-cop_status copi_metadata_write_marks(const cop_net *net, json_t *strings) {
-    cop_status status = copi_metadata_set_json(net->ctx, strings, "coppice.dense", dense_totals(net));
+cop_status copi_metadata_write_marks(const cop_net *net, const char *const *names, json_t *strings) {
+    cop_status status = copi_metadata_set_json(net->ctx, strings, "coppice.dense", dense_totals(net, names));
     bool masked = false;
     for (int i = 0; i < net->params; i++) masked |= net->param[i].mask != NULL;
-    if (!status && masked) status = copi_metadata_set_json(net->ctx, strings, "coppice.masks", masked_names(net));
+    if (!status && masked)
+        status = copi_metadata_set_json(net->ctx, strings, "coppice.masks", masked_names(net, names));
     return status;
 }
 

@@ -370,7 +370,7 @@ static cop_status write_graph(writer *w) {
 
 static cop_status write_metadata(writer *w, json_t *strings) {
     cop_status status = copi_metadata_write(w->net, strings);
-    if (!status) status = copi_metadata_write_marks(w->net, strings);
+    if (!status) status = copi_metadata_write_marks(w->net, NULL, strings);
     if (status) return status;
     Onnx__ModelProto *m = &w->model;
     size_t count = json_object_size(strings);

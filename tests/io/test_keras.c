@@ -6,8 +6,17 @@
 #include "io/io.h"
 
 #define FIXTURES "io/fixtures/keras/"
-#define TOLERANCE 1e-5 /* of the largest output: float weights on both sides, Keras's float sums over < 1,000 terms  \
-                        */
+#define TOLERANCE                                                                                                    \
+    1e-5 /* of the largest output: float weights on both sides, Keras's float sums over < 1,000 terms                \
+          */
+
+static char dir[256];
+
+static const char *in_dir(const char *name) {
+    static char path[512];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
 
 static const char *const nets[] = {"seed_like", "residual", "mobile", "mlp"};
 
@@ -22,6 +31,15 @@ static void check_file(const char *folder, const char *net_name, const char *end
     test_ok(ctx, cop_net_load(ctx, path, &net));
     expectation_meets(&e, net, strcmp(net_name, "mobile") == 0 ? 255 : 1, TOLERANCE, NULL);
     assert_non_null(strstr(net->provenance, "imported from Keras"));
+    /* and again after a trip through our own writers */
+    static const char *const again[] = {"again.h5", "again.keras"};
+    for (size_t i = 0; i < COPI_COUNT(again); i++) {
+        cop_net *back;
+        test_ok(ctx, cop_net_save(net, in_dir(again[i])));
+        test_ok(ctx, cop_net_load(ctx, in_dir(again[i]), &back));
+        expectation_meets(&e, back, strcmp(net_name, "mobile") == 0 ? 255 : 1, TOLERANCE, NULL);
+        cop_net_destroy(back);
+    }
     cop_net_destroy(net);
     expectation_clear(&e);
     test_ctx_destroy(ctx);
@@ -89,6 +107,97 @@ static void test_weights_of_another_net_are_refused(void **state) {
     test_ctx_destroy(ctx);
 }
 
+static double *outputs(const cop_net *net, int64_t n) {
+    int64_t in = ref_count(net, 0) * n, out = ref_count(net, net->nodes - 1) * n;
+    float *x = malloc((size_t)in * sizeof *x);
+    double *wide = malloc((size_t)in * sizeof *wide), *y = malloc((size_t)out * sizeof *y);
+    assert_true(x && wide && y);
+    test_fill_normal(99, x, in);
+    for (int64_t i = 0; i < in; i++) wide[i] = (double)x[i];
+    ref_run *r = ref_create(net, n);
+    ref_forward(r, wide);
+    memcpy(y, r->out[net->nodes - 1], (size_t)out * sizeof *y);
+    ref_destroy(r);
+    free(wide);
+    free(x);
+    return y;
+}
+
+/* Whatever Keras can hold comes back as the same function, with masks and totals; the rest is refused by name. */
+static void test_random_nets_come_back(void **state) {
+    (void)state;
+    int written = 0;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        cop_ctx *ctx = test_ctx();
+        cop_net *net = test_net_random(ctx, &(test_net_params){.seed = seed}), *back;
+        assert_non_null(net);
+        test_net_mask(net, seed, 0.6);
+        test_ok(ctx, copi_net_note(net, "trained for %d epochs", (int)seed));
+        net->dense_parameters += 1000;
+        const char *path = in_dir(seed % 2 ? "net.h5" : "net.keras");
+        cop_status status = cop_net_save(net, path);
+        if (status) {
+            test_fails(ctx, status, COP_E_UNSUPPORTED, "Keras");
+        } else {
+            written++;
+            test_ok(ctx, cop_net_load(ctx, path, &back));
+            int64_t count = 2 * ref_count(net, net->nodes - 1);
+            double *x = outputs(net, 2), *y = outputs(back, 2), largest = 0;
+            for (int64_t i = 0; i < count; i++) largest = fmax(largest, fabs(x[i]));
+            for (int64_t i = 0; i < count; i++) test_near(y[i], x[i], 0, 1e-9 * largest);
+            free(x);
+            free(y);
+            cop_net_info a, b;
+            cop_net_get_info(net, &a);
+            cop_net_get_info(back, &b);
+            assert_int_equal(a.parameters, b.parameters);
+            assert_int_equal(a.parameters_dense, b.parameters_dense);
+            assert_true(a.sparsity == b.sparsity);
+            int masks[2] = {0};
+            for (int i = 0; i < net->params; i++) masks[0] += net->param[i].mask != NULL;
+            for (int i = 0; i < back->params; i++) masks[1] += back->param[i].mask != NULL;
+            assert_int_equal(masks[0], masks[1]);
+            cop_net_destroy(back);
+        }
+        cop_net_destroy(net);
+        test_ctx_destroy(ctx);
+    }
+    assert_true(written >= 10);
+}
+
+static void test_same_net_gives_the_same_bytes(void **state) {
+    (void)state;
+    static const char *const names[2][2] = {{"a.h5", "b.h5"}, {"a.keras", "b.keras"}};
+    cop_ctx *ctx = test_ctx();
+    cop_net *net;
+    test_ok(ctx, cop_net_load(ctx, FIXTURES "k3/residual.keras", &net));
+    for (int k = 0; k < 2; k++) {
+        uint8_t *bytes[2];
+        size_t n[2];
+        for (int i = 0; i < 2; i++) {
+            test_ok(ctx, cop_net_save(net, in_dir(names[k][i])));
+            test_ok(ctx, copi_read_file(ctx, in_dir(names[k][i]), 0, &bytes[i], &n[i]));
+        }
+        assert_int_equal(n[0], n[1]);
+        assert_memory_equal(bytes[0], bytes[1], n[0]);
+        copi_free(ctx, bytes[0]);
+        copi_free(ctx, bytes[1]);
+    }
+    test_fails(ctx, copi_keras_h5_save(net, "/dev/full"), COP_E_IO, "/dev/full");
+    test_fails(ctx, copi_keras_zip_save(net, "/dev/full"), COP_E_IO, "/dev/full");
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+static cop_status save_h5(cop_ctx *ctx, void *user) {
+    cop_net *net;
+    cop_status status = cop_net_load(ctx, user, &net);
+    if (!status) status = cop_net_save(net, in_dir("memory.h5"));
+    if (!status) status = cop_net_save(net, in_dir("memory.keras"));
+    cop_net_destroy(net);
+    return status;
+}
+
 static cop_status load(cop_ctx *ctx, void *user) {
     cop_net *net;
     cop_status status = cop_net_load(ctx, user, &net);
@@ -101,13 +210,27 @@ static void test_memory_that_runs_out(void **state) {
     static char newer[] = FIXTURES "k3/residual.keras", older[] = FIXTURES "tf2/mlp.h5";
     assert_true(test_out_of_memory(load, newer) > 60);
     assert_true(test_out_of_memory(load, older) > 60);
+    assert_true(test_out_of_memory(save_h5, older) > 120);
+}
+
+static int make_dir(void **state) {
+    (void)state;
+    test_dir_make(dir);
+    return 0;
+}
+
+static int remove_dir(void **state) {
+    (void)state;
+    test_dir_remove(dir);
+    return 0;
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_models_of_keras_2), cmocka_unit_test(test_whole_models_of_keras_3),
         cmocka_unit_test(test_weights_alone),           cmocka_unit_test(test_weights_of_another_net_are_refused),
+        cmocka_unit_test(test_random_nets_come_back),   cmocka_unit_test(test_same_net_gives_the_same_bytes),
         cmocka_unit_test(test_memory_that_runs_out),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
