@@ -125,8 +125,8 @@ static cop_status mask_weights(ranking *r) {
 
 /* -- structures: each set of coupled channels is a unit -- */
 
-static int together(const ranking *r, int node) {
-    while (r->together[node] != node) node = r->together[node];
+static int together(ranking *r, int node) {
+    while (r->together[node] != node) node = r->together[node] = r->together[r->together[node]];
     return node;
 }
 
