@@ -163,6 +163,8 @@ typedef struct option {
         SMALL("shift", recipe.shift, "[0,64]", "shift images by up to so many pixels"),                              \
         NUMBER("label-smoothing", "S", recipe.label_smoothing, "[0,1)", "soften the labels"),                        \
         CHOICE("precision", recipe.precision, choice_precision, "of the arithmetic; auto: bf16 where it is fast"),   \
+        SMALL("evaluate-every", recipe.evaluate_every, "[0,1000000]",                                                \
+              "epochs between validation figures, which --verbose lists; 0: only after the last"),                   \
         HEADING("Distillation"), TEXT("teacher", 0, "FILE", teacher, "learn from this model's outputs too"),         \
         NUMBER("distil-share", "A", recipe.distil_share, "[0,1]", "the teacher's share of the loss"),                \
         NUMBER("distil-temperature", "T", recipe.distil_temperature, "(0,100]", "softens both outputs"),             \

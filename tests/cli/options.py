@@ -113,7 +113,7 @@ def check_recipe():
         "distil-temperature": ["9", "--teacher=base.safetensors"], "seed": ["7"], "limit": ["200"], "validation": [".3"],
     }
     elsewhere = {"data", "model", "output", "format", "height", "width", "checkpoint", "resume", "max-seconds", "threads",
-                 "quiet", "verbose"}
+                 "quiet", "verbose", "evaluate-every"}
     listed = {option for option, _, _ in options(coppice("train", "--help")[1])}
     check(listed == set(values) | elsewhere, f"options of train without a check: {listed ^ (set(values) | elsewhere)}")
     with tempfile.TemporaryDirectory() as work:
