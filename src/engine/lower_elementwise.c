@@ -81,7 +81,12 @@ static plan_value *own_value(copi_plan *p, int node) {
     int from = p->net->node[node].src[0];
     const plan_value *src = plan_value_of(p, from);
     l->in_place = plan_owns(p, from, node) && !src->kept;
-    if (!l->in_place) return plan_new_value(p, node, src->md, src->needs_grad);
+    if (!l->in_place) {
+        int shaped = src->node; /* behind an absorbed flatten the value still lies as [C,H,W] */
+        plan_value *v = plan_new_value(p, node, src->md, src->needs_grad);
+        if (v) v->node = shaped;
+        return v;
+    }
     plan_adopt(p, from, node);
     return plan_value_of(p, node);
 }
