@@ -1,0 +1,383 @@
+/* Criterion methods and controls against the same done by hand: pruned, trained and measured step by step. */
+#include "../train/little.h"
+#include "method/method.h"
+
+typedef struct fixture {
+    little_hooks hooks;
+    cop_ctx *ctx;
+    cop_data *data;
+    cop_net *dense, *kept; /* kept: a copy, to see that dense is left alone */
+} fixture;
+
+static void setup(fixture *f, int flags) {
+    f->ctx = little_ctx(&f->hooks);
+    f->data = little_data(f->ctx);
+    f->dense = little_net(f->ctx, flags, 1);
+    cop_recipe r = little_recipe(4);
+    test_ok(f->ctx, cop_train(f->dense, f->data, &r, NULL));
+    f->kept = little_clone(f->dense);
+}
+static void teardown(fixture *f) {
+    little_same(f->dense, f->kept);
+    for (int i = 0; i < f->dense->params; i++) assert_null(f->dense->param[i].mask);
+    assert_string_equal(f->dense->provenance, f->kept->provenance);
+    cop_net_destroy(f->kept);
+    cop_net_destroy(f->dense);
+    cop_data_destroy(f->data);
+    cop_ctx_destroy(f->ctx);
+}
+
+/* What a method reported, with copies of the nets. */
+typedef struct seen {
+    cop_point point[16];
+    cop_net *net[16];
+    int epochs[16]; /* entries of the point's history */
+    int points, stop_after;
+} seen;
+static int see(void *user, const cop_point *point, const cop_net *net) {
+    seen *s = user;
+    assert_true(s->points < 16);
+    s->point[s->points] = *point;
+    s->epochs[s->points] = point->history.count;
+    s->net[s->points++] = little_clone(net);
+    return s->points == s->stop_after;
+}
+static void forget(seen *s) {
+    for (int i = 0; i < s->points; i++) cop_net_destroy(s->net[i]);
+    *s = (seen){0};
+}
+
+static double accuracy(const fixture *f, const cop_net *net, cop_split split) {
+    cop_eval e;
+    test_ok(f->ctx, cop_evaluate(net, f->data, split, NULL, &e));
+    return e.accuracy;
+}
+
+static cop_method_params params(const char *method, double sparsity, int rounds) {
+    cop_method_params p = cop_method_params_default();
+    p.method = method;
+    p.sparsity = sparsity;
+    p.rounds = rounds;
+    p.tune = little_recipe(1);
+    p.tune.rate = 1e-3;
+    return p;
+}
+
+static void check_figures(const fixture *f, const cop_point *p, const cop_net *net) {
+    cop_net_info info;
+    cop_net_get_info(net, &info);
+    assert_true(p->accuracy_val == accuracy(f, net, COP_SPLIT_VALIDATION));
+    assert_true(p->accuracy_test == accuracy(f, net, COP_SPLIT_TEST));
+    assert_true(p->sparsity == info.sparsity && p->sparsity_conv == info.sparsity_conv &&
+                p->sparsity_dense == info.sparsity_dense);
+    assert_int_equal(p->parameters, info.parameters);
+    assert_int_equal(p->nonzero, info.nonzero);
+    assert_int_equal(p->macs, info.macs);
+    assert_int_equal(p->macs_effective, info.macs_effective);
+    assert_true(isnan(p->threshold));
+}
+
+static int64_t rank_of(const float *x, int64_t n, int64_t at) { /* by magnitude; ties go to the lower index */
+    int64_t rank = 0;
+    for (int64_t i = 0; i < n; i++) rank += fabsf(x[i]) < fabsf(x[at]) || (fabsf(x[i]) == fabsf(x[at]) && i < at);
+    return rank;
+}
+
+static void magnitude_one_shot(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f, 0);
+    seen s = {0};
+    cop_net *result;
+    cop_method_params p = params("magnitude", 0.7, 0);
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, &result));
+    assert_int_equal(s.points, 1);
+    const cop_point *point = &s.point[0];
+    assert_int_equal(point->round, 0);
+    assert_true(point->level == 0.7 && point->asked == 0.7 && isnan(point->accuracy_pruned));
+    assert_true(point->epochs == 0 && point->seconds == 0 && point->train_macs == 0);
+    assert_int_equal(s.epochs[0], 0);
+    check_figures(&f, point, result);
+    int64_t zeros = 0, all = 0;
+    for (int i = 0; i < result->params; i++) {
+        const copi_param *q = &result->param[i], *d = &f.dense->param[i];
+        int64_t gone = q->kind == COPI_PARAM_WEIGHT ? (int64_t)(0.7 * (double)q->count + 1e-6) : 0;
+        for (int64_t k = 0; k < q->count; k++)
+            assert_true(q->data[k] == (gone && rank_of(d->data, d->count, k) < gone ? 0 : d->data[k]));
+        zeros += gone;
+        all += q->count;
+    }
+    test_near(point->sparsity, (double)zeros / (double)all, 1e-12, 0);
+    cop_net_destroy(result);
+    forget(&s);
+    teardown(&f);
+}
+
+/* Three rounds by the cubic pace, replayed: every round's net is the same to the byte. */
+static void rounds_by_hand(void **state) {
+    (void)state;
+    static const char *const methods[] = {"magnitude", "lamp", "random"};
+    fixture f;
+    setup(&f, LITTLE_NORM);
+    for (size_t m = 0; m < COPI_COUNT(methods); m++) {
+        seen s = {0};
+        cop_method_params p = params(methods[m], 0.8, 3);
+        p.pace = COP_PACE_CUBIC;
+        p.scope = m ? "global" : "layer";
+        p.seed = 5;
+        test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, NULL));
+        assert_int_equal(s.points, 3);
+        cop_net *net = little_clone(f.dense);
+        for (int r = 1; r <= 3; r++) {
+            const cop_point *point = &s.point[r - 1];
+            cop_prune_params cut = cop_prune_params_default();
+            cut.criterion = p.method;
+            cut.scope = p.scope;
+            cut.seed = p.seed;
+            cut.sparsity = r < 3 ? 0.8 * (1 - pow(1 - r / 3.0, 3)) : 0.8;
+            test_ok(f.ctx, cop_prune(net, &cut, NULL));
+            test_ok(f.ctx, copi_recalibrate(net, f.data, 4096));
+            assert_int_equal(point->round, r);
+            test_near(point->level, cut.sparsity, 1e-12, 0);
+            assert_true(point->asked == 0.8);
+            assert_true(point->accuracy_pruned == accuracy(&f, net, COP_SPLIT_VALIDATION));
+            cop_recipe tune = p.tune;
+            tune.seed = p.tune.seed + (uint64_t)r - 1;
+            test_ok(f.ctx, cop_train(net, f.data, &tune, NULL));
+            test_ok(f.ctx, copi_recalibrate(net, f.data, 4096));
+            little_same(net, s.net[r - 1]);
+            check_figures(&f, point, net);
+            assert_true(point->epochs == r && point->seconds > 0);
+            cop_net_info info;
+            cop_net_get_info(net, &info);
+            test_near(point->train_macs, 3.0 * (double)info.macs * 320 * r, 1e-12, 0);
+            assert_int_equal(s.epochs[r - 1], 1);
+        }
+        assert_true(s.point[2].sparsity > 0.75);
+        cop_net_destroy(net);
+        forget(&s);
+    }
+    teardown(&f);
+}
+
+/* The filters of lowest norm are gone, physically, and the rest is what it was. */
+static void filters_and_neurons_one_shot(void **state) {
+    (void)state;
+    static const struct {
+        const char *method, *layer;
+    } cases[] = {{"l1-filter", "conv1"}, {"l2-filter", "conv2"}, {"l2-neuron", "dense1"}};
+    fixture f;
+    setup(&f, 0);
+    for (size_t c = 0; c < COPI_COUNT(cases); c++) {
+        seen s = {0};
+        cop_method_params p = params(cases[c].method, 0.5, 0);
+        test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, NULL));
+        assert_int_equal(s.points, 1);
+        const cop_net *net = s.net[0];
+        check_figures(&f, &s.point[0], net);
+        const copi_node *before = &f.dense->node[copi_net_find(f.dense, cases[c].layer)];
+        const copi_node *after = &net->node[copi_net_find(net, cases[c].layer)];
+        const copi_param *w = copi_node_slot(f.dense, before, COPI_WEIGHT),
+                         *b = copi_node_slot(f.dense, before, COPI_BIAS);
+        int64_t units = w->shape[0], each = w->count / units, at = 0;
+        float norm[16] = {0};
+        for (int64_t i = 0; i < w->count; i++) norm[i / each] += c == 0 ? fabsf(w->data[i]) : w->data[i] * w->data[i];
+        assert_int_equal(after->shape[0], units / 2);
+        for (int64_t u = 0; u < units; u++)
+            if (rank_of(norm, units, u) >= units / 2)
+                assert_true(copi_node_slot(net, after, COPI_BIAS)->data[at++] == b->data[u]);
+        assert_int_equal(at, units / 2);
+        assert_true(net->node[net->nodes - 1].shape[0] == LITTLE_CLASSES);
+        forget(&s);
+    }
+    teardown(&f);
+}
+
+/* Elementwise optimizers have no cross-talk: the shrunk net learns what the masked one does, for fewer MACs. */
+static void shrunk_learns_what_masked_learns(void **state) {
+    (void)state;
+    static const struct {
+        const char *method;
+        cop_optimizer optimizer;
+        int flags;
+    } cases[] = {{"l1-filter", COP_OPTIMIZER_SGD, LITTLE_NORM},
+                 {"l2-filter", COP_OPTIMIZER_ADAM, 0},
+                 {"l2-neuron", COP_OPTIMIZER_ADAMW, 0},
+                 {"fpgm", COP_OPTIMIZER_SGD, 0}};
+    for (size_t c = 0; c < COPI_COUNT(cases); c++) {
+        fixture f;
+        setup(&f, cases[c].flags);
+        cop_method_params p = params(cases[c].method, 0.5, 2);
+        p.pace = COP_PACE_LINEAR;
+        p.tune.optimizer = cases[c].optimizer;
+        seen small = {0}, masked = {0};
+        test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &small, NULL));
+        p.shrink = 0;
+        test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &masked, NULL));
+        assert_int_equal(small.points, 2);
+        assert_int_equal(masked.points, 2);
+        for (int r = 0; r < 2; r++) {
+            const cop_point *a = &small.point[r], *b = &masked.point[r];
+            assert_true(a->accuracy_pruned == b->accuracy_pruned || r == 1);
+            assert_int_equal(a->parameters, b->parameters);
+            assert_int_equal(a->macs, b->macs);
+            assert_true(a->sparsity == b->sparsity && a->sparsity > 0);
+            assert_true(a->train_macs < b->train_macs);
+            assert_true(a->epochs == b->epochs);
+            /* probabilities after 20 steps each of which rounds sums of up to 128 products its own way */
+            test_near(little_apart(small.net[r], masked.net[r]), 0, 0, 2e-3);
+        }
+        forget(&small);
+        forget(&masked);
+        teardown(&f);
+    }
+}
+
+/* shrink folds a unit that only gives its bias into the next layer. Put back, it must not count twice. */
+static void folded_constants_are_put_back_once(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f, 0);
+    copi_node *n = &f.dense->node[copi_net_find(f.dense, "dense1")];
+    copi_param *w = copi_node_slot(f.dense, n, COPI_WEIGHT);
+    for (int64_t k = 0; k < w->count / w->shape[0]; k++) w->data[k] = 0;
+    copi_node_slot(f.dense, n, COPI_BIAS)->data[0] = 2;
+    cop_net_destroy(f.kept);
+    f.kept = little_clone(f.dense);
+    cop_method_params p = params("l1-filter", 0.5, 3);
+    p.pace = COP_PACE_LINEAR;
+    p.tune.rate = 0; /* nothing is learned, so the masks alone decide */
+    seen small = {0}, masked = {0};
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &small, NULL));
+    p.shrink = 0;
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &masked, NULL));
+    for (int r = 0; r < 3; r++) test_near(little_apart(small.net[r], masked.net[r]), 0, 0, 1e-5);
+    forget(&small);
+    forget(&masked);
+    teardown(&f);
+}
+
+static void dense_longer_is_training(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f, LITTLE_DROPOUT);
+    seen s = {0};
+    cop_method_params p = params("dense-longer", 0, 2);
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, NULL));
+    assert_int_equal(s.points, 2);
+    cop_net *net = little_clone(f.dense);
+    for (int r = 1; r <= 2; r++) {
+        cop_recipe tune = p.tune;
+        tune.seed += (uint64_t)r - 1;
+        test_ok(f.ctx, cop_train(net, f.data, &tune, NULL));
+        little_same(net, s.net[r - 1]);
+        assert_true(s.point[r - 1].sparsity == 0 && s.point[r - 1].epochs == r);
+        check_figures(&f, &s.point[r - 1], net);
+    }
+    cop_net_destroy(net);
+    forget(&s);
+    p.rounds = 0; /* is one round */
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, NULL));
+    assert_int_equal(s.points, 1);
+    assert_true(s.point[0].epochs == 1);
+    forget(&s);
+    teardown(&f);
+}
+
+static void random_by_seed(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f, 0);
+    cop_net *net[3];
+    for (int i = 0; i < 3; i++) {
+        cop_method_params p = params("random", 0.5, 0);
+        p.seed = i < 2 ? 3 : 4;
+        test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, &net[i]));
+    }
+    little_same(net[0], net[1]);
+    assert_memory_not_equal(net[0]->block, net[2]->block, net[0]->block_count * sizeof(float));
+    for (int i = 0; i < 3; i++) cop_net_destroy(net[i]);
+    teardown(&f);
+}
+
+static void further_criteria(void **state) {
+    (void)state;
+    static const char *const methods[] = {"taylor", "bn-scale", "fpgm", "random-filter", "random-neuron"};
+    fixture f;
+    setup(&f, LITTLE_NORM);
+    for (size_t m = 0; m < COPI_COUNT(methods); m++) {
+        seen s = {0};
+        cop_method_params p = params(methods[m], 0.25, 1);
+        test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, NULL));
+        assert_int_equal(s.points, 1);
+        assert_true(s.point[0].parameters < 10000 && s.point[0].sparsity > 0.01);
+        assert_true(s.point[0].accuracy_val > 0.5); /* chance is .25 */
+        forget(&s);
+    }
+    teardown(&f);
+}
+
+static void ends_before_its_end(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f, 0);
+    seen s = {.stop_after = 2};
+    cop_net *result;
+    cop_method_params p = params("magnitude", 0.6, 4);
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, &result)); /* stopped by on_point: no error */
+    assert_int_equal(s.points, 2);
+    little_same(result, s.net[1]);
+    cop_net_destroy(result);
+    forget(&s);
+    f.hooks.cancel_at = f.hooks.polls + 18; /* in the second round */
+    test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, &result), COP_E_CANCELLED, "magnitude: ");
+    assert_null(result);
+    assert_int_equal(s.points, 1);
+    forget(&s);
+    p.tune.optimizer = COP_OPTIMIZER_SGD;
+    p.tune.schedule = COP_SCHEDULE_CONSTANT;
+    p.tune.rate = 900;
+    test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, &result), COP_E_DIVERGED, "magnitude: ");
+    assert_null(result);
+    assert_int_equal(s.points, 0);
+    forget(&s);
+    p = params("l1-filter", 0.9,
+               3); /* the third round would leave 1 of 8; keep wants 2, and no filter of .9 n does */
+    p.pace = COP_PACE_LINEAR;
+    p.keep = 2;
+    test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, &result), COP_E_REFUSED, "l1-filter: ");
+    assert_int_equal(s.points, 2);
+    forget(&s);
+    teardown(&f);
+}
+
+static void without_validation_or_test(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f, 0);
+    cop_data *data = little_data_at(f.ctx, 100, 20, 0, 1);
+    seen s = {0};
+    cop_method_params p = params("magnitude", 0.5, 1);
+    test_ok(f.ctx, cop_method_run(f.dense, data, &p, see, &s, NULL));
+    assert_true(isnan(s.point[0].accuracy_val) && isnan(s.point[0].accuracy_pruned));
+    assert_false(isnan(s.point[0].accuracy_test));
+    forget(&s);
+    cop_data_destroy(data);
+    teardown(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(magnitude_one_shot),
+        cmocka_unit_test(rounds_by_hand),
+        cmocka_unit_test(filters_and_neurons_one_shot),
+        cmocka_unit_test(shrunk_learns_what_masked_learns),
+        cmocka_unit_test(folded_constants_are_put_back_once),
+        cmocka_unit_test(dense_longer_is_training),
+        cmocka_unit_test(random_by_seed),
+        cmocka_unit_test(further_criteria),
+        cmocka_unit_test(ends_before_its_end),
+        cmocka_unit_test(without_validation_or_test),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
