@@ -132,7 +132,7 @@ void copi_onnx_op_list(char *text, size_t size); /* "Add, AveragePool, ..." */
 /* -- onnx_tensor.c -- */
 /** Memory that lives as long as the reader. NULL: none, or more than the file warrants (both recorded). */
 void *copi_onnx_arena(copi_onnx_reader *r, size_t count, size_t size);
-/** May so many bytes be asked for besides? Errors: NOMEM. */
+/** May so many bytes be asked for besides? Errors: FORMAT. */
 cop_status copi_onnx_warranted(copi_onnx_reader *r, size_t bytes);
 cop_status copi_onnx_tensor_read(copi_onnx_reader *r, const Onnx__TensorProto *proto, copi_onnx_tensor *t);
 cop_status copi_onnx_sparse_read(copi_onnx_reader *r, const Onnx__SparseTensorProto *proto, copi_onnx_tensor *t);

@@ -299,8 +299,9 @@ static cop_status read_dense(copi_onnx_node *n, const dense *d) {
     if (x->kind != COPI_ONNX_VECTOR || !w->real || w->rank != 2 ||
         x->shape[0] * x->shape[1] * x->shape[2] != inputs) {
         return copi_onnx_fail(n, COP_E_UNSUPPORTED,
-                              "weights of %d dimensions for %" PRId64 " inputs; read is a vector times a matrix",
-                              w->rank, inputs);
+                              "weights of %d dimensions for %" PRId64 " inputs; read is a vector (here of %" PRId64
+                              ") times a matrix of floats",
+                              w->rank, inputs, x->shape[0] * x->shape[1] * x->shape[2]);
     }
     const copi_onnx_value out = {.kind = COPI_ONNX_VECTOR, .flat = true, .axis = {0, 1, 2}, .shape = {units, 1, 1}};
     copi_onnx_pending layer = {

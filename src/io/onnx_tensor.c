@@ -23,15 +23,18 @@ cop_status copi_onnx_warranted(copi_onnx_reader *r, size_t bytes) {
     size_t most;
     if (!copi_mul(r->file_size, MEMORY_PER_BYTE, &most) || !copi_add(most, MEMORY_BASE, &most)) most = SIZE_MAX;
     if (bytes <= most - r->memory) return COP_OK;
-    return copi_fail(r->ctx, COP_E_NOMEM,
-                     "out of memory: %zu bytes of constants are more than a file of %zu warrants", bytes,
+    return copi_fail(r->ctx, COP_E_FORMAT, "%zu bytes of constants are more than a file of %zu warrants", bytes,
                      r->file_size);
 }
 
 void *copi_onnx_arena(copi_onnx_reader *r, size_t count, size_t size) {
     size_t bytes;
     if (!copi_mul(count, size, &bytes)) bytes = SIZE_MAX;
-    if (copi_onnx_warranted(r, bytes) || !grow_list(r)) return NULL;
+    if (copi_onnx_warranted(r, bytes)) {
+        copi_fail_in(r->ctx, COP_E_NOMEM, "out of memory");
+        return NULL;
+    }
+    if (!grow_list(r)) return NULL;
     void *block = copi_alloc(r->ctx, count ? count : 1, size);
     if (!block) return NULL;
     r->memory += bytes;
@@ -360,6 +363,8 @@ cop_status copi_onnx_sparse_read(copi_onnx_reader *r, const Onnx__SparseTensorPr
         return copi_fail(r->ctx, COP_E_FORMAT, "sparse tensor '%s': values and indices do not fit its %d dimensions",
                          name, t->rank);
     }
+    status = copi_onnx_warranted(r, (size_t)t->count * sizeof(float)); /* at most 2^36 numbers */
+    if (status) return status;
     float *data = copi_onnx_arena(r, (size_t)t->count, sizeof *data);
     if (!data) return COP_E_NOMEM;
     int64_t last = -1;

@@ -74,6 +74,99 @@ static void test_what_frameworks_export_is_computed_alike(void **state) {
     assert_in_range(fixtures, 24, 100);
 }
 
+static size_t count_files(const char *folder) {
+    DIR *d = opendir(folder);
+    assert_non_null(d);
+    size_t files = 0;
+    for (const struct dirent *entry; (entry = readdir(d));) files += copi_ends_with(entry->d_name, ".onnx");
+    closedir(d);
+    return files;
+}
+
+/* Each against onnxruntime (fixtures/make/onnx_bad.py). */
+static void test_odd_files_are_computed_alike(void **state) {
+    (void)state;
+    static const char *const names[] = {
+        "affine-chain", "constant-weights", "external",          "gemm-scaled",  "half",        "prelu-opset-7",
+        "same-lower",   "sparse",           "squeeze-unsqueeze", "sum-of-three", "vector-input"};
+    for (size_t i = 0; i < COPI_COUNT(names); i++) {
+        char name[64];
+        snprintf(name, sizeof name, "good/%s", names[i]);
+        check_fixture(name, 1, false);
+    }
+    assert_int_equal(count_files(FIXTURES "good"), COPI_COUNT(names));
+}
+
+static const struct {
+    const char *name;
+    cop_status status;
+    const char *part;
+} bad[] = {
+    {"add-shapes", COP_E_UNSUPPORTED, "Add 'a': 'x' and 'c' are not laid out alike"},
+    {"clip-of-one", COP_E_UNSUPPORTED, "Clip 'c': to [0,1]; read are [0,6] and [0,infinity)"},
+    {"concat-rows", COP_E_UNSUPPORTED, "Concat 'c': 'x': only along channels"},
+    {"conv-groups", COP_E_FORMAT, "Conv 'c': weights for 2 channels in 3 groups, an input of 2"},
+    {"conv-kernel-lies", COP_E_FORMAT, "Conv 'c': kernel_shape is not its weights' 1x1"},
+    {"conv-window", COP_E_UNSUPPORTED, "Conv 'c': its window does not fit the image"},
+    {"cycle", COP_E_FORMAT, "Add 'one': it reads 'b', which no node before it gives"},
+    {"deep", COP_E_FORMAT, "messages nest more than 64 deep at byte 197"},
+    {"empty", COP_E_FORMAT, "an empty file"},
+    {"external-absolute", COP_E_FORMAT, "its data would lie in '/etc/passwd', outside the model's folder"},
+    {"external-beyond", COP_E_FORMAT, "tensor 'w': 96 bytes at 64 of 'weights.bin', which has 96"},
+    {"external-missing", COP_E_IO, "none.bin: cannot open"},
+    {"external-parent", COP_E_FORMAT, "its data would lie in '../secret.bin', outside the model's folder"},
+    {"external-twice", COP_E_FORMAT, "tensor 'v': 'weights.bin' is given out more than once"},
+    {"missing-input", COP_E_FORMAT, "Gemm 'fc' reads 'none', which nothing gives"},
+    {"mul-of-images", COP_E_UNSUPPORTED, "Mul 'm': of two computed values only the sum is read"},
+    {"name-twice", COP_E_FORMAT, "two values are named 'f'"},
+    {"no-graph", COP_E_UNSUPPORTED, "the graph has 0 outputs; nets have one"},
+    {"no-such-output", COP_E_FORMAT, "nothing gives the output 'z'"},
+    {"old-opset", COP_E_VERSION, "ONNX opset 6; coppice " COP_VERSION " reads opset 7 and later"},
+    {"open-image-size", COP_E_UNSUPPORTED, "dimension 2 of the input 'x' is not fixed"},
+    {"output-of-constants", COP_E_UNSUPPORTED, "the output 'y' does not depend on the images"},
+    {"pad-before-max-pool", COP_E_UNSUPPORTED, "MaxPool 'm': zeros of a Pad may be its largest"},
+    {"pad-of-ones", COP_E_UNSUPPORTED, "Pad 'p': only with zeros"},
+    {"pool-dilated", COP_E_UNSUPPORTED, "MaxPool 'p': it is dilated"},
+    {"rank-3-input", COP_E_UNSUPPORTED, "the input 'x' has 3 dimensions; images have 4, vectors 2"},
+    {"reshape-mixes-images", COP_E_UNSUPPORTED, "Reshape 'r': to this shape"},
+    {"second-graph", COP_E_FORMAT, "a second graph at byte 236"},
+    {"softmax-over-images", COP_E_UNSUPPORTED, "Softmax 's': not over the images"},
+    {"sparse-huge", COP_E_FORMAT, "274877906944 bytes of constants are more than a file of 161 warrants"},
+    {"sparse-out-of-range", COP_E_FORMAT, "sparse tensor 'w': index 1 is out of range or order"},
+    {"sparse-unsorted", COP_E_FORMAT, "sparse tensor 'w': index 1 is out of range or order"},
+    {"transpose-moves-images", COP_E_UNSUPPORTED, "Transpose 't': the images do not stay first"},
+    {"truncated", COP_E_FORMAT, "malformed ModelProto at byte"},
+    {"two-inputs", COP_E_UNSUPPORTED, "the graph has two inputs, 'x' and 'x2'; nets have one"},
+    {"two-outputs", COP_E_UNSUPPORTED, "the graph has 2 outputs; nets have one"},
+    {"unknown-attribute", COP_E_UNSUPPORTED, "Relu 's': its attribute 'slope' is not read"},
+    {"unknown-domain", COP_E_UNSUPPORTED,
+     "Relu 's': this op of domain com.mine is not read; those that are: Add, Ave"},
+    {"unknown-op", COP_E_UNSUPPORTED, "Swish 's': this op is not read; those that are: Add, Ave"},
+    {"weight-computed", COP_E_UNSUPPORTED, "MatMul 'm': input 'f' is computed; only a constant is read there"},
+    {"weight-huge-dims", COP_E_FORMAT, "tensor 'w': dimension 0 is 1099511627776, which makes no size"},
+    {"weight-int", COP_E_UNSUPPORTED, "Gemm 'fc': weights of 2 dimensions for 8 inputs; read is a vector"},
+    {"weight-nan", COP_E_FORMAT, "fc.weight[10] is nan; weights must be finite"},
+    {"weight-negative-dims", COP_E_FORMAT, "tensor 'w': dimension 0 is -3, which makes no size"},
+    {"weight-shape", COP_E_UNSUPPORTED, "weights of 2 dimensions for 7 inputs; read is a vector (here of 8)"},
+    {"weight-short", COP_E_FORMAT, "tensor 'w' takes 96 bytes but has 92"},
+    {"weight-string", COP_E_UNSUPPORTED, "tensor 'w' is of data type 8; read are float,"},
+};
+
+static void test_bad_files_fail_by_name(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COPI_COUNT(bad); i++) {
+        cop_ctx *ctx = test_ctx();
+        char path[256];
+        snprintf(path, sizeof path, FIXTURES "bad/%s.onnx", bad[i].name);
+        cop_net *net = (cop_net *)&net;
+        test_fails(ctx, cop_net_load(ctx, path, &net), bad[i].status, bad[i].part);
+        assert_null(net);
+        assert_non_null(strstr(cop_error(ctx), path));
+        test_ctx_destroy(ctx);
+    }
+    assert_int_equal(count_files(FIXTURES "bad"), COPI_COUNT(bad));
+}
+
 static void test_layers_have_the_names_people_know(void **state) {
     (void)state;
     static const struct {
@@ -275,6 +368,8 @@ static int remove_dir(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_frameworks_export_is_computed_alike),
+        cmocka_unit_test(test_odd_files_are_computed_alike),
+        cmocka_unit_test(test_bad_files_fail_by_name),
         cmocka_unit_test(test_layers_have_the_names_people_know),
         cmocka_unit_test(test_what_became_of_the_graph_is_said),
         cmocka_unit_test(test_random_nets_come_back),
