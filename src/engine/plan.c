@@ -80,9 +80,7 @@ static cop_status finish(copi_plan *p) {
     return s ? s : plan_weights_finish(p);
 }
 
-cop_status copi_plan_create(cop_ctx *ctx, const cop_net *net, const copi_plan_options *options, copi_plan **plan) {
-    *plan = NULL;
-    if (options->batch < 1) return copi_fail(ctx, COP_E_ARG, "batch is %lld; at least 1", (long long)options->batch);
+static cop_status create(cop_ctx *ctx, const cop_net *net, const copi_plan_options *options, copi_plan **plan) {
     copi_plan *p = copi_alloc(ctx, 1, sizeof *p);
     if (!p) return COP_E_NOMEM;
     p->ctx = ctx;
@@ -102,6 +100,20 @@ cop_status copi_plan_create(cop_ctx *ctx, const cop_net *net, const copi_plan_op
     else
         *plan = p;
     return s;
+}
+
+/* AUTO means the faster type. Where oneDNN has but reference code in bf16 (convs of few channels: a hundred times
+ * slower), that is f32. */
+cop_status copi_plan_create(cop_ctx *ctx, const cop_net *net, const copi_plan_options *options, copi_plan **plan) {
+    *plan = NULL;
+    if (options->batch < 1) return copi_fail(ctx, COP_E_ARG, "batch is %lld; at least 1", (long long)options->batch);
+    cop_status s = create(ctx, net, options, plan);
+    if (s || options->precision != COP_PRECISION_AUTO || !(*plan)->bf16 || !(*plan)->reference) return s;
+    copi_plan_destroy(*plan);
+    *plan = NULL;
+    copi_plan_options f32 = *options;
+    f32.precision = COP_PRECISION_F32;
+    return create(ctx, net, &f32, plan);
 }
 
 void copi_plan_destroy(copi_plan *p) {

@@ -88,6 +88,7 @@ struct copi_plan {
     cop_net *net;         /* a copy, for its topology */
     copi_plan_options options;
     bool bf16;
+    bool reference;       /* oneDNN had but its slow reference code for some op in this type */
     const copi_kernels *kernels;
     dnnl_engine_t engine;
     dnnl_stream_t stream;
