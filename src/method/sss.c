@@ -63,12 +63,13 @@ cop_status copi_factors_mend(cop_net *gated, double factor_threshold, int64_t ke
             int64_t best = -1;
             for (int64_t k = 0; k < lambda->count; k++)
                 if (lambda->data[k] <= threshold && (best < 0 || lambda->data[k] > lambda->data[best])) best = k;
-            const char *name = gated->node[gate->src[0]].name;
+            const copi_node *from = &gated->node[gate->src[0]];
+            if (from->op == COPI_OP_BATCHNORM) from = &gated->node[from->src[0]]; /* people know the conv */
             copi_log(gated->ctx, COP_LOG_WARNING,
-                     "sss: all but %lld factors of %s fell to %g or below; unit %lld is kept", (long long)above, name,
-                     factor_threshold, (long long)best);
+                     "sss: all but %lld factors of %s fell to %g or below; unit %lld is kept", (long long)above,
+                     from->name, factor_threshold, (long long)best);
             cop_status s = copi_net_note(gated, "sss: %s would have kept %lld units; unit %lld was kept besides",
-                                         name, (long long)above, (long long)best);
+                                         from->name, (long long)above, (long long)best);
             if (s) return s;
             if (!(lambda->data[best] > 0)) lambda->data[best] = 1; /* it gave 0: only a fresh start keeps it alive */
             if (lambda->data[best] <= threshold) rescale(gated, gate, best, least);

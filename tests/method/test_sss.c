@@ -1,0 +1,443 @@
+/* Sparse structure selection: its three forms agree, factors fall as the theory says, folding and removal are exact.
+ */
+#include "../train/little.h"
+#include "method/method.h"
+#include "nets.h"
+
+/* -- the iteration itself, in double, on G(l) = a/2 (l - b)^2 -- */
+
+static double soft(double z, double t) {
+    return fmax(0, z - t);
+}
+
+typedef struct stored {
+    double ahead, v, lambda;
+} stored;
+static void stored_step(stored *s, double g, double eta, double mu, double gamma) {
+    s->lambda = soft(s->ahead - eta * g, eta * gamma);
+    s->v = s->lambda - s->ahead + mu * s->v;
+    s->ahead = fmax(0, s->lambda + mu * s->v);
+}
+
+static void three_forms_agree(void **state) {
+    (void)state;
+    const double eta = 0.1, mu = 0.9, a = 0.7;
+    static const double target[] = {3, 1.2, 0.8, 0.3}, gammas[] = {0, 1e-3, 0.05};
+    for (size_t t = 0; t < COPI_COUNT(target); t++)
+        for (size_t k = 0; k < COPI_COUNT(gammas); k++) {
+            const double gamma = gammas[k], b = target[t];
+            stored s = {.ahead = 1, .lambda = 1};
+            double before = 1, last = 1;            /* textbook: lambda_{t-2}, lambda_{t-1} */
+            double weight = 1, momentum = 0, z = 1; /* the authors': two-sided soft threshold, l' and its momentum */
+            bool clamped = false;
+            for (int i = 0; i < 400; i++) {
+                stored_step(&s, a * (s.ahead - b), eta, mu, gamma);
+                double d = last + mu * (last - before), next = soft(d - eta * a * (d - b), eta * gamma);
+                before = last;
+                last = next;
+                z = weight - eta * a * (weight - b);
+                z = copysign(fmax(0, fabs(z) - eta * gamma), z);
+                momentum = z - weight + mu * momentum;
+                weight = fmax(0, z + mu * momentum);
+                clamped |= s.ahead == 0; /* where the stored form's clamp acts the iterates part, not their limit */
+                if (!clamped) {
+                    test_near(s.lambda, last, 1e-9, 1e-12);
+                    test_near(s.lambda, z, 1e-9, 1e-12);
+                    test_near(s.ahead, weight, 1e-9, 1e-12);
+                }
+            }
+            test_near(s.lambda, fmax(0, b - gamma / a), 1e-6, 1e-6); /* where the gradient is -gamma */
+            test_near(last, s.lambda, 1e-6, 1e-6);
+        }
+    /* a factor at 0 stays there while |dL/dlambda| <= gamma, and revives beyond */
+    stored s = {0};
+    for (int i = 0; i < 50; i++) stored_step(&s, -0.01, eta, mu, 0.01);
+    assert_true(s.lambda == 0);
+    stored_step(&s, -0.02, eta, mu, 0.01);
+    test_near(s.lambda, 0.001, 1e-12, 0);
+}
+
+/* -- the engine's steps are that iteration, on its own gradients -- */
+
+typedef struct fixture {
+    little_hooks hooks;
+    cop_ctx *ctx;
+    cop_data *data;
+} fixture;
+static void setup(fixture *f) {
+    f->ctx = little_ctx(&f->hooks);
+    f->data = little_data(f->ctx);
+}
+static void teardown(fixture *f) {
+    cop_data_destroy(f->data);
+    cop_ctx_destroy(f->ctx);
+}
+
+static cop_net *gated_net(const fixture *f, int flags) {
+    cop_net *net = little_net(f->ctx, flags, 1), *gated;
+    test_ok(f->ctx, copi_net_with_gates(net, &gated));
+    cop_net_destroy(net);
+    return gated;
+}
+static copi_param *factors(const cop_net *gated, const char *producer) {
+    char name[64];
+    snprintf(name, sizeof name, "%s.gate_op", producer);
+    int node = copi_net_find(gated, name);
+    assert_true(node >= 0);
+    return copi_node_slot(gated, &gated->node[node], COPI_GATE);
+}
+
+static void engine_steps_are_the_stored_form(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f);
+    cop_net *gated = gated_net(&f, LITTLE_NORM);
+    const copi_gate_rule rule = {.prox = COP_PROX_APG, .momentum = 0.9, .gamma = 0.05};
+    copi_plan *plan;
+    copi_loader *loader;
+    test_ok(f.ctx, copi_plan_create(
+                       f.ctx, gated,
+                       &(copi_plan_options){.batch = 32, .training = true, .precision = COP_PRECISION_F32}, &plan));
+    copi_plan_set_optimizer(plan, &(copi_optimizer){.kind = COP_OPTIMIZER_SGD});
+    copi_plan_set_gates(plan, &rule);
+    test_ok(f.ctx, copi_loader_create(
+                       f.ctx, f.data,
+                       &(copi_loader_options){.split = COP_SPLIT_TRAIN, .batch = 32, .shuffle = true, .steps = 60},
+                       &loader));
+    int number = copi_net_find_param(gated, factors(gated, "conv2")->name);
+    copi_param *lambda = &gated->param[number];
+    stored s[8];
+    float g[8];
+    for (int u = 0; u < 8; u++) s[u] = (stored){.ahead = 1, .lambda = 1};
+    for (int t = 0; t < 60; t++) {
+        const float *x;
+        const int32_t *label;
+        int64_t n, correct;
+        double loss;
+        test_ok(f.ctx, copi_loader_next(loader, &x, &label, &n));
+        test_ok(f.ctx,
+                copi_plan_step(
+                    plan,
+                    &(copi_step){.x = x, .label = label, .distil_temperature = 1, .rate = 0.01, .gate_rate = 0.1},
+                    &loss, &correct));
+        test_ok(f.ctx, copi_plan_gradient(plan, number, g));
+        test_ok(f.ctx, copi_plan_pull(plan, gated));
+        for (int u = 0; u < 8; u++) {
+            stored_step(&s[u], (double)g[u], 0.1, 0.9, 0.05);
+            test_near(lambda->data[u], s[u].lambda, 1e-4, 1e-5); /* f32 state over 60 steps */
+        }
+    }
+    copi_loader_destroy(loader);
+    copi_plan_destroy(plan);
+    cop_net_destroy(gated);
+    teardown(&f);
+}
+
+/* A factor that the loss does not need falls from 1 to 0 in about (1 - mu) / (eta gamma) = 100 steps. */
+static void useless_factor_falls_in_time(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f);
+    cop_net *gated = gated_net(&f, 0);
+    copi_param *next = copi_node_slot(gated, &gated->node[copi_net_find(gated, "dense2")], COPI_WEIGHT);
+    uint8_t *mask = copi_param_mask(gated, next);
+    for (int64_t o = 0; o < LITTLE_CLASSES; o++) mask[o * 16 + 3] = 0; /* nothing reads unit 3 of dense1 */
+    copi_net_apply_masks(gated);
+    const copi_gate_rule rule = {.prox = COP_PROX_APG, .momentum = 0.9, .gamma = 1e-2};
+    for (int steps = 80; steps <= 120; steps += 40) {
+        cop_net *net = little_clone(gated);
+        cop_recipe r = little_recipe(steps / 10.0);
+        r.schedule = COP_SCHEDULE_CONSTANT;
+        r.rate = 1e-3;
+        cop_history h;
+        test_ok(f.ctx, copi_fit_run(net, f.data, &(copi_fit){.recipe = &r, .gates = &rule, .gate_rate = 0.1}, &h));
+        assert_int_equal(h.steps, steps);
+        float lambda = factors(net, "dense1")->data[3];
+        if (steps == 80)
+            assert_true(lambda > 0.1 && lambda < 0.5);
+        else
+            assert_true(lambda == 0);
+        cop_history_clear(&h);
+        cop_net_destroy(net);
+    }
+    cop_net_destroy(gated);
+    teardown(&f);
+}
+
+/* -- removal -- */
+
+static void folded_and_removed_equals_gated(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f);
+    for (int flags = 0; flags < 4; flags++) {
+        cop_net *gated = gated_net(&f, flags), *folded, *shrunk;
+        test_net_fill(gated, 3);
+        const char *producer[] = {"conv1", "conv2", "dense1"};
+        for (int i = 0; i < 3; i++)
+            for (int64_t u = 0; u < factors(gated, producer[i])->count; u += 2)
+                factors(gated, producer[i])->data[u] = 0;
+        test_ok(f.ctx, copi_net_fold_gates(gated, 0, &folded));
+        cop_shrink_report report;
+        test_ok(f.ctx, cop_shrink(folded, &shrunk, &report));
+        assert_int_equal(report.units_removed, 4 + 4 + 8);
+        test_near(little_apart(gated, folded), 0, 0, 1e-5);
+        test_near(little_apart(gated, shrunk), 0, 0, 1e-5);
+        cop_net_destroy(shrunk);
+        cop_net_destroy(folded);
+        cop_net_destroy(gated);
+    }
+    teardown(&f);
+}
+
+static void mended_factors(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f);
+    for (int flags = 0; flags < 2; flags++) {
+        cop_net *gated = gated_net(&f, flags), *before;
+        test_net_fill(gated, 3);
+        float *a = factors(gated, "conv1")->data, *b = factors(gated, "conv2")->data,
+              *c = factors(gated, "dense1")->data;
+        for (int u = 0; u < 8; u++) {
+            a[u] = u % 2 ? -0.5f - 0.1f * (float)u : 0.7f; /* some negative */
+            b[u] = u == 5 ? 0.01f : 0;                     /* one above 0, none above the threshold */
+        }
+        before = little_clone(gated);
+        test_ok(f.ctx, copi_factors_mend(gated, 0, 1));
+        for (int u = 0; u < 8; u++) assert_true(a[u] > 0);
+        assert_true(a[3] == 0.8f && b[5] == 0.01f);
+        test_near(little_apart(gated, before), 0, 0, 1e-5); /* the same function */
+        assert_null(strstr(gated->provenance, "kept besides"));
+        test_ok(f.ctx, copi_factors_mend(gated, 0.05, 1)); /* raised over the threshold, its producer lowered */
+        assert_true(b[5] > 0.05f && b[5] < 0.0501f);
+        test_near(little_apart(gated, before), 0, 0, 1e-5);
+        assert_non_null(strstr(gated->provenance, "unit 5 was kept besides"));
+        assert_non_null(strstr(f.hooks.warning, "conv2"));
+        for (int u = 0; u < 16; u++) c[u] = 0;
+        test_ok(f.ctx, copi_factors_mend(gated, 0, 3)); /* of equal zeros the first three, each from 1 again */
+        for (int u = 0; u < 16; u++) assert_true(c[u] == (u < 3 ? 1.0f : 0.0f));
+        cop_net *folded, *shrunk;
+        test_ok(f.ctx, copi_net_fold_gates(gated, 0, &folded));
+        test_ok(f.ctx, cop_shrink(folded, &shrunk, NULL));
+        assert_int_equal(shrunk->node[copi_net_find(shrunk, "dense1")].shape[0], 3);
+        cop_net_destroy(shrunk);
+        cop_net_destroy(folded);
+        cop_net_destroy(before);
+        cop_net_destroy(gated);
+    }
+    teardown(&f);
+}
+
+/* -- the method -- */
+
+typedef struct seen {
+    cop_point point[8];
+    cop_net *net[8];
+    int epochs[8], points;
+} seen;
+static int see(void *user, const cop_point *point, const cop_net *net) {
+    seen *s = user;
+    s->point[s->points] = *point;
+    s->epochs[s->points] = point->history.count;
+    s->net[s->points++] = little_clone(net);
+    return 0;
+}
+static void forget(seen *s) {
+    for (int i = 0; i < s->points; i++) cop_net_destroy(s->net[i]);
+    *s = (seen){0};
+}
+
+static cop_method_params params(double gamma) {
+    cop_method_params p = cop_method_params_default();
+    p.method = "sss";
+    p.gamma = gamma;
+    p.search = little_recipe(12);
+    p.search.schedule = COP_SCHEDULE_CONSTANT;
+    p.search.rate = 2e-3;
+    p.retrain = little_recipe(4);
+    p.retrain.l1 = 1e-5;
+    return p;
+}
+
+static cop_net *trained(const fixture *f, int flags) {
+    cop_net *net = little_net(f->ctx, flags, 1);
+    cop_recipe r = little_recipe(6);
+    test_ok(f->ctx, cop_train(net, f->data, &r, NULL));
+    return net;
+}
+
+static void points_of_every_threshold(void **state) {
+    (void)state;
+    static const double threshold[] = {0, 0.01, 0.05};
+    fixture f;
+    setup(&f);
+    cop_net *dense = trained(&f, LITTLE_NORM), *kept = little_clone(dense), *result;
+    cop_method_params p = params(0.02);
+    p.threshold = threshold;
+    p.thresholds = 3;
+    seen s = {0};
+    test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, &result));
+    little_same(dense, kept);
+    assert_int_equal(dense->nodes, kept->nodes);
+    assert_int_equal(s.points, 3);
+    little_same(result, s.net[2]);
+    for (int i = 0; i < 3; i++) {
+        const cop_point *q = &s.point[i];
+        cop_eval e;
+        assert_true(q->threshold == threshold[i] && q->level == 0.02 && isnan(q->asked));
+        assert_false(isnan(q->accuracy_pruned));
+        assert_true(q->accuracy_pruned == s.point[0].accuracy_pruned);
+        assert_true(q->epochs == 16 && q->train_macs > 0);
+        assert_int_equal(s.epochs[i], i ? 0 : 16); /* both trainings, and none since the point before */
+        assert_int_equal(q->parameters, s.point[0].parameters);
+        test_ok(f.ctx, cop_evaluate(s.net[i], f.data, COP_SPLIT_TEST, NULL, &e));
+        assert_true(q->accuracy_test == e.accuracy);
+        for (int k = 0; k < s.net[i]->params; k++) {
+            const copi_param *a = &s.net[i]->param[k], *b = &s.net[0]->param[k];
+            for (int64_t j = 0; j < a->count && a->kind == COPI_PARAM_WEIGHT; j++)
+                assert_true(a->data[j] == ((double)fabsf(b->data[j]) <= threshold[i] ? 0 : b->data[j]));
+        }
+    }
+    assert_true(s.point[0].parameters < 6000); /* of 9,204: structures went */
+    assert_true(s.point[0].nonzero > s.point[1].nonzero && s.point[1].nonzero > s.point[2].nonzero);
+    assert_true(s.point[0].accuracy_val > 0.5);
+    cop_net_info info;
+    cop_net_get_info(dense, &info);
+    double search_macs =
+        3.0 * (double)info.macs * 320 * 12; /* gates cost none; the rest was spent on the smaller net */
+    assert_true(s.point[0].train_macs > search_macs && s.point[0].train_macs < search_macs * 16 / 12);
+    forget(&s);
+    cop_net_destroy(result);
+    cop_net_destroy(kept);
+    cop_net_destroy(dense);
+    teardown(&f);
+}
+
+static void no_layer_is_emptied(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f);
+    cop_net *dense = trained(&f, 0);
+    cop_method_params p = params(100); /* nothing survives this */
+    const double threshold[] = {1e5};  /* nor that */
+    seen s = {0};
+    p.keep = 2;
+    p.threshold = threshold;
+    p.thresholds = 1;
+    test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, NULL));
+    assert_int_equal(s.points, 1);
+    const char *producer[] = {"conv1", "conv2", "dense1"};
+    for (int i = 0; i < 3; i++) {
+        const copi_node *n = &s.net[0]->node[copi_net_find(s.net[0], producer[i])];
+        assert_int_equal(n->shape[0], 2);
+        const copi_param *w = copi_node_slot(s.net[0], n, COPI_WEIGHT);
+        int64_t nonzero = 0;
+        for (int64_t k = 0; k < w->count; k++) nonzero += w->data[k] != 0;
+        assert_int_equal(nonzero, 1); /* the largest */
+    }
+    assert_non_null(strstr(s.net[0]->provenance, "kept besides"));
+    assert_non_null(strstr(f.hooks.warning, "factors of"));
+    forget(&s);
+    cop_net_destroy(dense);
+    teardown(&f);
+}
+
+/* The proximal step reaches 0 exactly, the plain subgradient (the reference study's) only comes near and needs a
+ * threshold; with one, both remove structures at the same gamma. */
+static void apg_against_subgradient(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f);
+    cop_net *dense = trained(&f, 0);
+    int64_t zeros[2] = {0}, near[2] = {0};
+    for (int prox = 0; prox < 2; prox++) {
+        cop_net *gated;
+        test_ok(f.ctx, copi_net_with_gates(dense, &gated));
+        cop_method_params p = params(0.02);
+        const copi_gate_rule rule = {.prox = (cop_prox)prox, .momentum = 0.9, .gamma = p.gamma};
+        test_ok(f.ctx, copi_fit_run(gated, f.data, &(copi_fit){.recipe = &p.search, .gates = &rule, .gate_rate = 0.1},
+                                    NULL));
+        for (int i = 0; i < gated->params; i++)
+            for (int64_t k = 0; k < gated->param[i].count && gated->param[i].kind == COPI_PARAM_GATE; k++) {
+                zeros[prox] += gated->param[i].data[k] == 0;
+                near[prox] += fabsf(gated->param[i].data[k]) < 0.05f;
+            }
+        cop_net_destroy(gated);
+    }
+    assert_true(zeros[COP_PROX_APG] >= 4);
+    assert_int_equal(zeros[COP_PROX_SUBGRADIENT], 0);
+    assert_true(near[COP_PROX_SUBGRADIENT] >= 4);
+    seen s = {0};
+    for (int prox = 0; prox < 2; prox++) {
+        cop_method_params p = params(0.02);
+        p.prox = (cop_prox)prox;
+        p.factor_threshold = 0.05;
+        test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, NULL));
+        assert_true(s.point[prox].parameters < 8000);
+        assert_true(s.point[prox].accuracy_val > 0.5);
+    }
+    forget(&s);
+    cop_net_destroy(dense);
+    teardown(&f);
+}
+
+static void masked_instead_of_shrunk(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f);
+    cop_net *dense = trained(&f, 0);
+    seen s = {0};
+    for (int shrink = 0; shrink < 2; shrink++) {
+        cop_method_params p = params(0.02);
+        p.shrink = shrink;
+        p.search.epochs = 8;
+        p.retrain.epochs = 1;
+        p.retrain.optimizer = COP_OPTIMIZER_SGD;
+        p.retrain.rate = 1e-3;
+        test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, NULL));
+    }
+    assert_int_equal(s.point[0].parameters, s.point[1].parameters);
+    assert_true(s.point[0].train_macs > s.point[1].train_macs);
+    test_near(little_apart(s.net[0], s.net[1]), 0, 0, 1e-3);
+    forget(&s);
+    cop_net_destroy(dense);
+    teardown(&f);
+}
+
+static void same_seed_same_bytes_and_cancel(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f);
+    cop_net *dense = trained(&f, LITTLE_DROPOUT), *net[2];
+    cop_method_params p = params(0.02);
+    p.search.epochs = 3;
+    p.retrain.epochs = 1;
+    for (int i = 0; i < 2; i++) test_ok(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, &net[i]));
+    little_same(net[0], net[1]);
+    for (int i = 0; i < 2; i++) cop_net_destroy(net[i]);
+    f.hooks.cancel_at = f.hooks.polls + 20;
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, &net[0]), COP_E_CANCELLED, "sss: search: ");
+    assert_null(net[0]);
+    p.search.optimizer = COP_OPTIMIZER_SGD;
+    p.search.rate = 900;
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, &net[0]), COP_E_DIVERGED, "sss: ");
+    cop_net_destroy(dense);
+    teardown(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(three_forms_agree),
+        cmocka_unit_test(engine_steps_are_the_stored_form),
+        cmocka_unit_test(useless_factor_falls_in_time),
+        cmocka_unit_test(folded_and_removed_equals_gated),
+        cmocka_unit_test(mended_factors),
+        cmocka_unit_test(points_of_every_threshold),
+        cmocka_unit_test(no_layer_is_emptied),
+        cmocka_unit_test(apg_against_subgradient),
+        cmocka_unit_test(masked_instead_of_shrunk),
+        cmocka_unit_test(same_seed_same_bytes_and_cancel),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
