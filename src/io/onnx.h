@@ -17,6 +17,8 @@
 #include "io/name_map.h"
 #include "io/onnx_wire.h"
 
+#include <string.h>
+
 enum {
     COPI_ONNX_RANK = 8,
     COPI_ONNX_NUMBERS = 4096, /* whole numbers in a constant that is computed with */
@@ -136,7 +138,11 @@ void *copi_onnx_arena(copi_onnx_reader *r, size_t count, size_t size);
 cop_status copi_onnx_warranted(copi_onnx_reader *r, size_t bytes);
 cop_status copi_onnx_tensor_read(copi_onnx_reader *r, const Onnx__TensorProto *proto, copi_onnx_tensor *t);
 cop_status copi_onnx_sparse_read(copi_onnx_reader *r, const Onnx__SparseTensorProto *proto, copi_onnx_tensor *t);
-float copi_onnx_float(const copi_onnx_tensor *t, int64_t i);
+static inline float copi_onnx_float(const copi_onnx_tensor *t, int64_t i) {
+    float x;
+    memcpy(&x, t->floats + 4 * i, sizeof x); /* which may be unaligned */
+    return x;
+}
 /** A tensor of floats in the arena, to be filled through *data; a shape of rank 1. Errors: NOMEM. */
 cop_status copi_onnx_floats(copi_onnx_reader *r, int64_t count, float **data, copi_onnx_tensor *t);
 cop_status copi_onnx_wholes(copi_onnx_reader *r, int64_t count, int64_t **data, copi_onnx_tensor *t);

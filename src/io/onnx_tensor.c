@@ -42,12 +42,6 @@ void *copi_onnx_arena(copi_onnx_reader *r, size_t count, size_t size) {
     return block;
 }
 
-float copi_onnx_float(const copi_onnx_tensor *t, int64_t i) {
-    float x;
-    memcpy(&x, t->floats + 4 * i, sizeof x);
-    return x;
-}
-
 cop_status copi_onnx_floats(copi_onnx_reader *r, int64_t count, float **data, copi_onnx_tensor *t) {
     *data = copi_onnx_arena(r, (size_t)count, sizeof **data);
     *t = (copi_onnx_tensor){
