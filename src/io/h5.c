@@ -46,10 +46,10 @@ cop_status copi_h5_open(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_h5 *h
     if (!heaps_are_sound(bytes, n)) return copi_fail(ctx, COP_E_FORMAT, "a damaged HDF5 file: its heap of names");
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* a library prints nothing */
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    /* in memory, changes (there are none) not written back */
+    /* in memory: changes never reach a file */
     if (access >= 0 && H5Pset_fapl_core(access, (size_t)1 << 20, 0) >= 0 &&
         H5Pset_file_image(access, (void *)(uintptr_t)bytes, n) >= 0) {
-        h5->file = H5Fopen("coppice-memory.h5", H5F_ACC_RDONLY, access);
+        h5->file = H5Fopen("coppice-memory.h5", H5F_ACC_RDWR, access);
     }
     if (access >= 0) H5Pclose(access);
     return h5->file >= 0 ? COP_OK : copi_fail(ctx, COP_E_FORMAT, "not an HDF5 file, or a damaged one");
@@ -371,6 +371,13 @@ cop_status copi_h5_put_floats(copi_h5 *h5, const char *path, int rank, const int
     if (set >= 0) H5Dclose(set);
     bool closed = close_all(links, plan, space);
     return good && closed ? COP_OK : cannot(h5, path);
+}
+
+cop_status copi_h5_replace_floats(copi_h5 *h5, const char *path, const float *data) {
+    hid_t set = open_data(h5, path);
+    bool good = set >= 0 && H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
+    if (set >= 0) H5Dclose(set);
+    return good ? COP_OK : cannot(h5, path);
 }
 
 cop_status copi_h5_image(copi_h5 *h5, uint8_t **bytes, size_t *n) {

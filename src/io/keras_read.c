@@ -175,33 +175,46 @@ static cop_status check_shape(source *s, const copi_keras_layer *layer, const co
     return copi_fail(s->ctx, COP_E_FORMAT, "'%s' is [%s]; layer '%s' needs [%s]", path, a, layer->name, b);
 }
 
-/* from [KH,KW,I,O] -> to [O,I,KH,KW]. */
-static void put_conv(const float *from, const copi_param *p) {
+/* Which way numbers go. SHAPES: none do, they are only looked at; net is then a graph whose numbers have no memory
+ * yet. */
+typedef enum direction { SHAPES, INTO_NET, OUT_OF_NET } direction;
+
+static void move(float *of_net, float *of_file, direction d) {
+    if (d == INTO_NET) {
+        *of_net = *of_file;
+    } else {
+        *of_file = *of_net;
+    }
+}
+
+/* [O,I,KH,KW] <-> [KH,KW,I,O]. */
+static void move_conv(const copi_param *p, float *file, direction d) {
     int64_t o = p->shape[0], i = p->shape[1], pixels = p->shape[2] * p->shape[3];
     for (int64_t k = 0; k < pixels; k++) {
         for (int64_t c = 0; c < i; c++) {
-            for (int64_t f = 0; f < o; f++) p->data[(f * i + c) * pixels + k] = *from++;
+            for (int64_t f = 0; f < o; f++) move(&p->data[(f * i + c) * pixels + k], file++, d);
         }
     }
 }
 
-/* from [KH,KW,C,M] -> to [C*M,1,KH,KW]: the last two dimensions together are the filters. */
-static void put_depthwise(const float *from, const copi_param *p) {
+/* [C*M,1,KH,KW] <-> [KH,KW,C,M]: the last two dimensions together are the filters. */
+static void move_depthwise(const copi_param *p, float *file, direction d) {
     int64_t filters = p->shape[0], pixels = p->shape[2] * p->shape[3];
     for (int64_t k = 0; k < pixels; k++) {
-        for (int64_t f = 0; f < filters; f++) p->data[f * pixels + k] = *from++;
+        for (int64_t f = 0; f < filters; f++) move(&p->data[f * pixels + k], file++, d);
     }
 }
 
-static void put_dense(const float *from, const int64_t *place, const copi_param *p) {
+/* [O,I] <-> [I,O]. */
+static void move_dense(const copi_param *p, const int64_t *place, float *file, direction d) {
     int64_t units = p->shape[0], inputs = p->shape[1];
     for (int64_t i = 0; i < inputs; i++) {
-        float *to = p->data + (place ? place[i] : i);
-        for (int64_t u = 0; u < units; u++) to[u * inputs] = *from++;
+        float *column = p->data + (place ? place[i] : i);
+        for (int64_t u = 0; u < units; u++) move(&column[u * inputs], file++, d);
     }
 }
 
-static cop_status put(cop_net *net, const copi_keras_weight *w, const float *from) {
+static cop_status move_array(const cop_net *net, const copi_keras_weight *w, float *file, direction d) {
     static const int hwc[3] = {1, 2, 0};
     const copi_param *p = copi_node_slot(net, &net->node[w->node], w->slot);
     int64_t *place = NULL;
@@ -212,25 +225,37 @@ static cop_status put(cop_net *net, const copi_keras_weight *w, const float *fro
     }
     switch (w->kind) {
     case COPI_KERAS_CONV:
-        put_conv(from, p);
+        move_conv(p, file, d);
         break;
     case COPI_KERAS_DEPTHWISE:
-        put_depthwise(from, p);
+        move_depthwise(p, file, d);
         break;
     case COPI_KERAS_DENSE:
-        put_dense(from, place, p);
+        move_dense(p, place, file, d);
         break;
     case COPI_KERAS_VECTOR:
-        for (int64_t k = 0; k < p->count; k++) p->data[place ? place[k] : k] = from[k];
+        for (int64_t k = 0; k < p->count; k++) move(&p->data[place ? place[k] : k], &file[k], d);
         break;
     }
     copi_free(net->ctx, place);
-    return copi_param_check(net->ctx, p, COP_E_FORMAT);
+    return copi_param_check(net->ctx, p, d == INTO_NET ? COP_E_FORMAT : COP_E_RANGE);
 }
 
-/* -- all arrays: first only their shapes (net is a graph whose numbers have no memory yet), then the numbers -- */
+/* -- all arrays -- */
 
-static cop_status read_layer(source *s, const copi_keras_layer *layer, cop_net *net, bool numbers) {
+static cop_status read_array(source *s, const copi_keras_layer *layer, const copi_keras_weight *w, cop_net *net,
+                             const char *path, direction d) {
+    if (d == SHAPES) return check_shape(s, layer, w, net, path);
+    float *data;
+    int64_t count;
+    cop_status status = copi_h5_floats(s->h5, path, &data, &count);
+    if (!status) status = move_array(net, w, data, d);
+    if (!status && d == OUT_OF_NET) status = copi_h5_replace_floats(s->h5, path, data);
+    copi_free(s->ctx, data);
+    return status;
+}
+
+static cop_status read_layer(source *s, const copi_keras_layer *layer, cop_net *net, direction d) {
     cop_status status = s->newer ? enter_newer(s, layer) : enter_older(s, layer);
     if (status || !layer->weights) return status;
     int present = 0;
@@ -245,23 +270,16 @@ static cop_status read_layer(source *s, const copi_keras_layer *layer, cop_net *
         char path[1500];
         if (w->absent && !all) continue;
         status = weight_path(s, at++, path, sizeof path);
-        if (!status && w->absent) continue;
-        if (!status && !numbers) status = check_shape(s, layer, w, net, path);
-        if (status || !numbers) continue;
-        float *data;
-        int64_t count;
-        status = copi_h5_floats(s->h5, path, &data, &count);
-        if (!status) status = put(net, w, data);
-        copi_free(s->ctx, data);
+        if (!status && !w->absent) status = read_array(s, layer, w, net, path, d);
     }
     return status;
 }
 
-static cop_status read_layers(copi_h5 *h5, const copi_keras_layer *layer, int layers, cop_net *net, bool numbers) {
+static cop_status read_layers(copi_h5 *h5, const copi_keras_layer *layer, int layers, cop_net *net, direction d) {
     source s;
     cop_status status = open_source(h5, &s);
     if (!status && !s.newer) status = choose_order(&s, layer, layers);
-    for (int i = 0; !status && i < layers; i++) status = read_layer(&s, &layer[i], net, numbers);
+    for (int i = 0; !status && i < layers; i++) status = read_layer(&s, &layer[i], net, d);
     close_source(&s);
     return status;
 }
@@ -289,7 +307,7 @@ static cop_status read_metadata(copi_h5 *h5, cop_net *net) {
 }
 
 static cop_status finish(const copi_keras_model *model, copi_h5 *h5, const char *kind, cop_net *net) {
-    cop_status status = read_layers(h5, model->layer, model->layers, net, true);
+    cop_status status = read_layers(h5, model->layer, model->layers, net, INTO_NET);
     if (!status) status = read_metadata(h5, net);
     if (!status) copi_net_apply_masks(net);
     if (!status) {
@@ -313,7 +331,7 @@ static cop_status read_whole(copi_h5 *h5, json_t *json, const char *kind, cop_ne
     cop_net *made = NULL;
     cop_status status = copi_keras_model_read(h5->ctx, json, &model);
     if (status) return status;
-    status = read_layers(h5, model.layer, model.layers, model.graph->net, false);
+    status = read_layers(h5, model.layer, model.layers, model.graph->net, SHAPES);
     if (!status) {
         status = copi_graph_build_raw(model.graph, &made);
         model.graph = NULL;
@@ -478,24 +496,51 @@ static void describe(const cop_net *net, const copi_flat_image *flat, int number
     }
 }
 
-cop_status copi_keras_weights_parse(cop_net *net, const uint8_t *bytes, size_t n) {
-    cop_ctx *ctx = net->ctx;
-    int layers = 0;
-    copi_h5 h5 = {.file = -1};
-    copi_keras_layer *layer = copi_alloc(ctx, (size_t)net->nodes, sizeof *layer);
-    copi_flat_image *flat = copi_alloc(ctx, (size_t)net->nodes, sizeof *flat);
-    cop_status status = layer && flat ? copi_keras_flat_images(net, flat) : COP_E_NOMEM;
+/* The layers of a net that have numbers, as Keras would have them; *layer is the caller's. */
+static cop_status describe_all(const cop_net *net, copi_keras_layer **layer, int *layers) {
+    *layers = 0;
+    *layer = copi_alloc(net->ctx, (size_t)net->nodes, sizeof **layer);
+    copi_flat_image *flat = copi_alloc(net->ctx, (size_t)net->nodes, sizeof *flat);
+    cop_status status = *layer && flat ? copi_keras_flat_images(net, flat) : COP_E_NOMEM;
     for (int i = 0; !status && i < net->nodes; i++) {
-        describe(net, flat, i, &layer[layers]);
-        layers += layer[layers].weights > 0;
+        describe(net, flat, i, &(*layer)[*layers]);
+        *layers += (*layer)[*layers].weights > 0;
     }
-    if (!status) status = copi_h5_open(ctx, bytes, n, &h5);
-    if (!status) status = read_layers(&h5, layer, layers, net, false); /* before anything is changed */
-    if (!status) status = read_layers(&h5, layer, layers, net, true);
+    copi_free(net->ctx, flat);
+    return status;
+}
+
+cop_status copi_keras_weights_parse(cop_net *net, const uint8_t *bytes, size_t n) {
+    int layers;
+    copi_h5 h5 = {.file = -1};
+    copi_keras_layer *layer;
+    cop_status status = describe_all(net, &layer, &layers);
+    if (!status) status = copi_h5_open(net->ctx, bytes, n, &h5);
+    if (!status) status = read_layers(&h5, layer, layers, net, SHAPES); /* before anything is changed */
+    if (!status) status = read_layers(&h5, layer, layers, net, INTO_NET);
     if (!status) copi_net_apply_masks(net);
     if (!status) status = copi_net_note(net, "weights from a Keras file: %d layers", layers);
     copi_h5_close(&h5);
-    copi_free(ctx, flat);
-    copi_free(ctx, layer);
+    copi_free(net->ctx, layer);
     return status;
+}
+
+cop_status copi_keras_weights_save(const cop_net *net, const uint8_t *like, size_t n, const char *path) {
+    int layers;
+    size_t size = 0;
+    uint8_t *bytes = NULL;
+    copi_h5 h5 = {.file = -1};
+    copi_keras_layer *layer;
+    cop_net *same = (cop_net *)(uintptr_t)net; /* it is only read from */
+    cop_status status = describe_all(net, &layer, &layers);
+    if (!status) status = copi_h5_open(net->ctx, like, n, &h5);
+    if (!status) status = read_layers(&h5, layer, layers, same, SHAPES);
+    if (!status) status = read_layers(&h5, layer, layers, same, OUT_OF_NET);
+    if (!status) status = copi_h5_image(&h5, &bytes, &size);
+    copi_h5_close(&h5);
+    if (!status) status = copi_write_file(net->ctx, path, bytes, size);
+    copi_free(net->ctx, bytes);
+    copi_free(net->ctx, layer);
+    return status && status != COP_E_IO ? copi_fail_in(net->ctx, status, "%s", path)
+                                        : status; /* IO names it itself */
 }

@@ -198,6 +198,86 @@ static cop_status save_h5(cop_ctx *ctx, void *user) {
     return status;
 }
 
+/* Pruned weights go back into a file of the same names and attributes. */
+static void check_weights_out(const char *net_file, const char *weights_file) {
+    cop_ctx *ctx = test_ctx();
+    cop_net *net, *back;
+    uint8_t *like, *bytes;
+    size_t n, m;
+    char path[256];
+    snprintf(path, sizeof path, FIXTURES "%s", net_file);
+    test_ok(ctx, cop_net_load(ctx, path, &net));
+    test_ok(ctx, cop_net_load(ctx, path, &back));
+    test_net_fill(net, 7);
+    test_net_mask(net, 7, 0.5);
+    snprintf(path, sizeof path, FIXTURES "%s", weights_file);
+    test_ok(ctx, copi_read_file(ctx, path, 0, &like, &n));
+    test_ok(ctx, copi_keras_weights_save(net, like, n, in_dir("out-weights.h5")));
+    test_ok(ctx, copi_read_file(ctx, in_dir("out-weights.h5"), 0, &bytes, &m));
+    assert_int_equal(n, m);
+    test_ok(ctx, copi_keras_weights_parse(back, bytes, m));
+    assert_memory_equal(net->block, back->block, net->block_count * sizeof *net->block);
+    copi_free(ctx, bytes);
+    copi_free(ctx, like);
+    cop_net_destroy(net);
+    cop_net_destroy(back);
+    test_ctx_destroy(ctx);
+}
+
+static void test_weights_alone_go_out(void **state) {
+    (void)state;
+    check_weights_out("tf2/seed_like.h5", "tf2/seed_like-weights.h5");
+    check_weights_out("tf2/mobile.h5", "tf2/mobile-weights.h5");
+    check_weights_out("k3/mlp.keras", "k3/mlp.weights.h5");
+}
+
+static const struct {
+    const char *name;
+    cop_status status;
+    const char *part;
+} bad[] = {
+    {"activation-unknown.h5", COP_E_UNSUPPORTED, "Dense 'dense_4': activation 'swish'; read are linear, relu"},
+    {"bomb.keras", COP_E_FORMAT, "'config.json' unpacks to 83886080 bytes; at most"},
+    {"chunks-absurd.h5", COP_E_FORMAT, "is [1073741824,1073741824]; layer 'dense_4' needs [36,12]"},
+    {"class-unknown.h5", COP_E_UNSUPPORTED,
+     "LSTM 'dense_4': this class is not read; those that are: InputLayer, Activation"},
+    {"config-not-json.h5", COP_E_FORMAT, "model_config: not JSON at byte"},
+    {"count-of-arrays.h5", COP_E_FORMAT, "layer 'dense_4' needs 1 arrays; the file has 0 for it"},
+    {"damaged.keras", COP_E_FORMAT, "'model.weights.h5' can't be unpacked: damaged?"},
+    {"input-open.h5", COP_E_UNSUPPORTED, "InputLayer 'input_4': its shape is not"},
+    {"model-class.h5", COP_E_UNSUPPORTED, "a Keras model of class 'Subclassed'"},
+    {"names-twice.h5", COP_E_FORMAT, "two layers are named 'same'"},
+    {"no-config.h5", COP_E_UNSUPPORTED, "Keras weights alone, without a model"},
+    {"no-layers.h5", COP_E_FORMAT, "the model has 0 layers"},
+    {"no-member.keras", COP_E_FORMAT, "a .keras file without 'config.json'"},
+    {"not-hdf5.h5", COP_E_FORMAT, "not an HDF5 file, or a damaged one"},
+    {"truncated.h5", COP_E_FORMAT, "not an HDF5 file, or a damaged one"},
+    {"truncated.keras", COP_E_FORMAT, "not a ZIP archive, or a damaged one"},
+    {"units-huge.h5", COP_E_FORMAT, "is [36,12]; layer 'dense_4' needs [36,1073741824]"},
+    {"units-zero.h5", COP_E_FORMAT, "Dense 'dense_4': units is not a count"},
+    {"weight-external-link.h5", COP_E_FORMAT, "kernel:0': no data there"},
+    {"weight-int.h5", COP_E_FORMAT, "kernel:0': is not of floating-point numbers"},
+    {"weight-missing.h5", COP_E_FORMAT, "kernel:0': no data there"},
+    {"weight-nan.h5", COP_E_FORMAT, "dense_4.weight[108] is nan; weights must be finite"},
+    {"weight-outside.h5", COP_E_UNSUPPORTED, "kernel:0': stored outside the file, or by a filter other than gzip"},
+    {"weight-rank.h5", COP_E_FORMAT, "kernel:0': data of too many or too large dimensions"},
+    {"weight-shape.h5", COP_E_FORMAT, "kernel:0' is [36,11]; layer 'dense_4' needs [36,12]"},
+};
+
+static void test_bad_files_fail_by_name(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COPI_COUNT(bad); i++) {
+        cop_ctx *ctx = test_ctx();
+        char path[256];
+        snprintf(path, sizeof path, FIXTURES "bad/%s", bad[i].name);
+        cop_net *net = (cop_net *)&net;
+        test_fails(ctx, cop_net_load(ctx, path, &net), bad[i].status, bad[i].part);
+        assert_null(net);
+        assert_non_null(strstr(cop_error(ctx), path));
+        test_ctx_destroy(ctx);
+    }
+}
+
 static cop_status load(cop_ctx *ctx, void *user) {
     cop_net *net;
     cop_status status = cop_net_load(ctx, user, &net);
@@ -229,6 +309,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_models_of_keras_2), cmocka_unit_test(test_whole_models_of_keras_3),
         cmocka_unit_test(test_weights_alone),           cmocka_unit_test(test_weights_of_another_net_are_refused),
+        cmocka_unit_test(test_weights_alone_go_out),    cmocka_unit_test(test_bad_files_fail_by_name),
         cmocka_unit_test(test_random_nets_come_back),   cmocka_unit_test(test_same_net_gives_the_same_bytes),
         cmocka_unit_test(test_memory_that_runs_out),
     };
