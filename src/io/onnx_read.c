@@ -309,19 +309,20 @@ static void fill_transposed(const copi_onnx_fill *f, float *to, int64_t rows, in
 static cop_status fill(copi_onnx_reader *r, cop_net *net, const copi_onnx_fill *f) {
     copi_param *p = copi_node_slot(net, &net->node[f->node], f->slot);
     int64_t columns = p->rank == 2 ? p->shape[1] : p->count, rows = columns ? p->count / columns : 0;
-    if (f->transposed) {
+    cop_status status = COP_OK;
+    bool plain = !f->transposed && !f->order && f->scale == 1;
+    if (plain) {
+        status = copi_param_copy(r->ctx, p, f->tensor.floats, COP_E_FORMAT);
+    } else if (f->transposed) {
         fill_transposed(f, p->data, rows, columns);
-    } else if (f->order) {
-        for (int64_t k = 0; k < p->count; k++) {
-            p->data[k / columns * columns + f->order[k % columns]] = copi_onnx_float(&f->tensor, k);
-        }
     } else {
-        memcpy(p->data, f->tensor.floats, (size_t)p->count * sizeof *p->data);
+        for (int64_t k = 0; k < p->count; k++) {
+            int64_t to = f->order ? k / columns * columns + f->order[k % columns] : k;
+            p->data[to] = copi_onnx_float(&f->tensor, k);
+        }
     }
-    if (f->scale != 1) {
-        for (int64_t k = 0; k < p->count; k++) p->data[k] = (float)(p->data[k] * f->scale);
-    }
-    cop_status status = copi_param_check(r->ctx, p, COP_E_FORMAT);
+    for (int64_t k = 0; f->scale != 1 && k < p->count; k++) p->data[k] = (float)((double)p->data[k] * f->scale);
+    if (!plain) status = copi_param_check(r->ctx, p, COP_E_FORMAT);
     if (!status && f->tensor.sparse) status = copi_param_mask_zeros(net, p);
     return status;
 }

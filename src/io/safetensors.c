@@ -183,8 +183,7 @@ static cop_status read_parameters(const copi_st_header *h, cop_net *net) {
     for (int i = 0; !status && i < net->params; i++) {
         copi_param *p = &net->param[i];
         const copi_st_entry *e = copi_st_header_find(h, p->name);
-        memcpy(p->data, h->data + e->begin, e->end - e->begin);
-        status = copi_param_check(h->ctx, p, COP_E_FORMAT);
+        status = copi_param_copy(h->ctx, p, h->data + e->begin, COP_E_FORMAT);
         if (!status) status = read_mask(h, net, p);
     }
     if (!status) copi_net_apply_masks(net);
