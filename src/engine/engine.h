@@ -70,7 +70,8 @@ void copi_plan_set_steps(copi_plan *plan, int64_t steps);
 
 cop_precision copi_plan_precision(const copi_plan *plan); /* F32 or BF16: what AUTO became */
 /** Time each primitive alone (median of runs) and give the sum in seconds; *own: the time of our own kernels
- *  likewise; either may be NULL. log: each one's name and time through the context's log at DEBUG. */
+ *  likewise; either may be NULL. log: each one's name and time through the context's log at DEBUG.
+ *  For a plan made to be timed: optimizer state and running statistics are meaningless afterwards. */
 cop_status copi_plan_time(copi_plan *plan, int runs, double *primitives, double *own);
 const char *copi_engine_info(void); /* "oneDNN 2.6.3, avx512_core_bf16" */
 

@@ -42,7 +42,6 @@ typedef struct copi_kernels {
     void (*adam)(float *w, const float *g, float *m, float *v, const uint8_t *keep, int64_t n, const copi_update *u);
     /** e[i] = lambda[unit[i]] * w[i] */
     void (*gate_apply)(float *e, const float *w, const float *lambda, const int32_t *unit, int64_t n);
-    void (*to_bf16)(copi_bf16 *y, const float *x, int64_t n);
 } copi_kernels;
 
 const copi_kernels *copi_kernels_get(void); /* the widest this processor runs */

@@ -136,9 +136,5 @@ static void gate_apply(float *restrict e, const float *restrict w, const float *
     EACH e[i] = lambda[unit[i]] * w[i];
 }
 
-static void to_bf16(copi_bf16 *restrict y, const float *restrict x, int64_t n) {
-    EACH y[i] = copi_f32_to_bf16(x[i]);
-}
-
 #define TABLE(T) {act_forward_##T, act_backward_##T, mask_backward_##T, dropout_##T, add_##T}
-const copi_kernels KERNELS = {ISA, TABLE(f32), TABLE(bf16), sgd, adam, gate_apply, to_bf16};
+const copi_kernels KERNELS = {ISA, TABLE(f32), TABLE(bf16), sgd, adam, gate_apply};

@@ -8,14 +8,36 @@
 
 typedef struct linear {
     bool conv;
-    bool winograd; /* worth trying */
+    bool winograd;           /* worth trying */
+    dnnl_format_tag_t image; /* layout of source and destination; any: the primitive chooses */
     dn_window window;
     int rank; /* of the kernel as oneDNN sees it: [O,I], [O,I,KH,KW] or [G,O,I,KH,KW] */
     int64_t dims[DN_DIMS];
     const dn_md *bias; /* NULL: none */
 } linear;
 
-/* Winograd's F(4x4, 3x3) takes a quarter of the multiplications, in f32 alone, and as exact as the plain sum here
+enum { BLOCK = 16 }; /* channels in a block of the layouts that oneDNN likes best */
+
+/* Do a group's channels fill whole blocks? */
+static bool fills_blocks(const copi_node *n, const copi_param *w) {
+    int64_t groups = n->u.conv.groups, out = w->shape[0] / groups;
+    if (groups > 1 && out == 1 && w->shape[1] == 1) return groups % BLOCK == 0;
+    return out % BLOCK == 0 && w->shape[1] % BLOCK == 0;
+}
+
+/* Blocked layouts are oneDNN's choice and the fastest where channels fill the blocks. Where they do not, as in shrunk
+ * nets, it chooses layouts for forward that backward has only its reference loops for, a thousand times slower;
+ * channels last is fast for any count, in all three directions. Images of up to three channels have a kernel of their
+ * own, but it has no backward by data. Measured in docs/benchmarks.md. One exception: oneDNN 2.6's backward by data
+ * of a 1x1 convolution in bf16, channels last, is wrong for odd numbers of filters at some sizes. */
+static dnnl_format_tag_t image_layout(copi_plan *p, const copi_node *n, const copi_param *w) {
+    bool first = plan_value_of(p, n->src[0])->node == 0 && w->shape[1] <= 3 && w->shape[0] % BLOCK == 0;
+    bool pointwise = w->shape[2] == 1 && w->shape[3] == 1, wrong = p->bf16 && pointwise && w->shape[0] % 2;
+    bool blocked = fills_blocks(n, w) || (first && n->u.conv.groups == 1) || wrong;
+    return blocked ? dnnl_format_tag_any : dnnl_acdb;
+}
+
+/* Winograd's F(4x4, 3x3) takes a quarter of the multiplications, in f32 alone, and is as exact as the plain sum here
  * (the tests hold both to the same measure). It pays where there are channels enough to be worth the transforms,
  * tiles enough to make a matrix product of, and tiles not half empty: measured in docs/benchmarks.md. */
 static bool winograd_pays(const copi_plan *p, const copi_node *n, const copi_param *w) {
@@ -23,17 +45,18 @@ static bool winograd_pays(const copi_plan *p, const copi_node *n, const copi_par
     bool simple = c->kernel[0] == 3 && c->kernel[1] == 3 && c->stride[0] == 1 && c->stride[1] == 1 &&
                   c->dilation[0] == 1 && c->dilation[1] == 1 && c->groups == 1;
     int64_t tiles = (n->shape[1] + 3) / 4 * ((n->shape[2] + 3) / 4);
-    return !p->bf16 && simple && w->shape[0] > 16 && w->shape[1] > 16 && tiles * p->options.batch >= 64 &&
-           n->shape[1] * n->shape[2] >= 8 * tiles;
+    return !p->bf16 && simple && fills_blocks(n, w) && w->shape[0] > BLOCK && w->shape[1] > BLOCK &&
+           tiles * p->options.batch >= 64 && n->shape[1] * n->shape[2] >= 8 * tiles;
 }
 
 static linear describe(copi_plan *p, int node) {
     const copi_node *n = &p->net->node[node];
     const copi_param *w = copi_node_slot(p->net, n, COPI_WEIGHT);
-    linear x = {.conv = n->op == COPI_OP_CONV};
+    linear x = {.conv = n->op == COPI_OP_CONV, .image = dnnl_format_tag_any};
     if (x.conv) {
         bool grouped = n->u.conv.groups > 1;
         x.winograd = winograd_pays(p, n, w);
+        x.image = image_layout(p, n, w);
         x.rank = 4 + grouped;
         x.dims[0] = n->u.conv.groups;
         x.dims[grouped] = w->shape[0] / n->u.conv.groups;
@@ -63,9 +86,9 @@ static const dn_md *logical_kernel(copi_plan *p, const linear *x) {
     static const dnnl_format_tag_t tag[] = {[2] = dnnl_ab, [4] = dnnl_abcd, [5] = dnnl_abcde};
     return plan_md(p, x->rank, x->dims, dnnl_f32, tag[x->rank]);
 }
-static const dn_md *any_source(copi_plan *p, int node) {
+static const dn_md *source(copi_plan *p, int node, const linear *x) {
     int from = plan_value_of(p, p->net->node[node].src[0])->node;
-    return plan_node_md(p, from, plan_type(p), p->net->node[from].rank == 1, dnnl_format_tag_any);
+    return plan_node_md(p, from, plan_type(p), p->net->node[from].rank == 1, x->image);
 }
 
 /* The primitive's attributes with the fused activation. */
@@ -128,7 +151,7 @@ static dnnl_primitive_desc_t make(const request *r, int node) {
 static dnnl_primitive_desc_t forward_pd(copi_plan *p, int node, const linear *x, const dn_md *dst) {
     request r = {.p = p,
                  .x = x,
-                 .src = any_source(p, node),
+                 .src = source(p, node, x),
                  .w = any_kernel(p, x, plan_type(p)),
                  .dst = dst,
                  .prop = p->options.training ? dnnl_forward_training : dnnl_forward_inference,
@@ -155,7 +178,7 @@ static dnnl_primitive_desc_t weights_pd(copi_plan *p, int node, const linear *x,
 static dnnl_primitive_desc_t data_pd(copi_plan *p, int node, const linear *x, const dn_md *diff_dst) {
     request r = {.p = p,
                  .x = x,
-                 .src = any_source(p, node),
+                 .src = source(p, node, x),
                  .w = any_kernel(p, x, plan_type(p)),
                  .dst = diff_dst,
                  .prop = dnnl_backward_data,
@@ -194,8 +217,8 @@ void lower_linear(copi_plan *p, int node) {
     plan_node *l = &p->node[node];
     linear x = describe(p, node);
     bool exact = node == p->last && !x.conv && l->act < 0 && node >= p->net->nodes - 2; /* logits are f32 */
-    const dn_md *any = exact ? plan_plain_md(p, node, dnnl_f32, true)
-                             : plan_node_md(p, node, plan_type(p), !x.conv, dnnl_format_tag_any);
+    const dn_md *any =
+        exact ? plan_plain_md(p, node, dnnl_f32, true) : plan_node_md(p, node, plan_type(p), !x.conv, x.image);
     l->forward = forward_pd(p, node, &x, any);
     const dn_md *src = plan_chosen(p, l->forward, dnnl_query_src_md);
     l->src_mem = plan_adapt(p, node, p->net->node[node].src[0], src);

@@ -31,8 +31,9 @@ typedef struct subject { /* one net, one batch of images */
     const cop_net *net;
     int64_t n;
     cop_precision precision;
-    float *x;       /* [n,C,H,W] */
-    int32_t *label; /* [n] */
+    float *x;                   /* [n,C,H,W] */
+    int32_t *label;             /* [n] */
+    const uint8_t *const *keep; /* the reference's dropout masks, or NULL */
 } subject;
 
 typedef struct verdict { /* the worst tensor */
@@ -80,6 +81,7 @@ static inline ref_run *reference_run(const subject *s, bool training, double u, 
     const cop_net *net = s->net;
     ref_run *r = ref_create(net, s->n);
     r->training = training;
+    r->keep = s->keep;
     copi_rng rng = copi_rng_make(seed, COPI_STREAM_TEST, 7);
     for (int p = 0; p < net->params; p++) disturb(r->param[p], net->param[p].count, u, &rng);
     for (int64_t i = 0; i < s->n * ref_count(net, 0); i++) r->out[0][i] = s->x[i];
@@ -182,25 +184,27 @@ static inline void judge_inference(const subject *s, verdict *v) {
     yard_free(&y);
 }
 
-/* Gradients of every parameter. */
+/* The gradients of the plan's last step, of every parameter. */
+static inline void judge_gradients(const yard *y, copi_plan *plan, const cop_net *net, cop_ctx *ctx, verdict *v) {
+    for (int p = 0; p < net->params; p++) {
+        const copi_param *param = &net->param[p];
+        if (param->kind == COPI_PARAM_MEAN || param->kind == COPI_PARAM_VAR) continue;
+        float *g = malloc((size_t)param->count * sizeof *g);
+        assert_non_null(g);
+        test_ok(ctx, copi_plan_gradient(plan, p, g));
+        judge(v, y, gradient_at, p, g, param->count, "gradient", param->name);
+        free(g);
+    }
+}
+
 static inline void judge_training(const subject *s, verdict *v) {
-    const cop_net *net = s->net;
     yard y = yard_make(s, true);
     copi_plan *plan = plan_for(s, true);
     copi_step step = {.x = s->x, .label = s->label, .gradient_only = true};
     double loss;
     int64_t correct;
     test_ok(s->ctx, copi_plan_step(plan, &step, &loss, &correct));
-    for (int p = 0; p < net->params; p++) {
-        const copi_param *param = &net->param[p];
-        float *g = malloc((size_t)param->count * sizeof *g);
-        assert_non_null(g);
-        if (param->kind != COPI_PARAM_MEAN && param->kind != COPI_PARAM_VAR) {
-            test_ok(s->ctx, copi_plan_gradient(plan, p, g));
-            judge(v, &y, gradient_at, p, g, param->count, "gradient", param->name);
-        }
-        free(g);
-    }
+    judge_gradients(&y, plan, s->net, s->ctx, v);
     copi_plan_destroy(plan);
     yard_free(&y);
 }
