@@ -16,5 +16,5 @@ lib=$(pkg-config --variable=libdir coppice)
 "$cc" "$@" -std=c17 "$source/examples/prune.c" $(pkg-config --cflags --libs coppice) -Wl,-rpath,"$lib" -o "$work/prune"
 "$work/usr/bin/coppice" version
 "$work/prune" /usr/share/datasets/fashion-mnist "$work/pruned.safetensors" 2000 | tee "$work/out"
-grep -q 'at sparsity 0\.9' "$work/out"
+grep -q 'at sparsity 0\.8988$' "$work/out" # 0.9 of the kernels; the 580 biases stay
 [ -s "$work/pruned.safetensors" ]
