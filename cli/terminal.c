@@ -170,11 +170,11 @@ static void draw(const cop_progress *p) {
     state.drawn = text_columns(head) < width ? text_columns(head) : width;
     if (bar) {
         int full = p->total > 0 ? (int)((double)bar * (double)p->done / (double)p->total) : 0;
-        char done[BAR_MOST + 1], todo[BAR_MOST + 1];
+        char done[BAR_MOST + 1], rest[BAR_MOST + 1];
         memset(done, '#', sizeof done);
-        memset(todo, '-', sizeof todo);
+        memset(rest, '-', sizeof rest);
         fprintf(stderr, " %s%.*s%s%s%.*s%s", terminal_style(stderr, STYLE_ACCENT), full, done,
-                terminal_style(stderr, STYLE_PLAIN), terminal_style(stderr, STYLE_DIM), bar - full, todo,
+                terminal_style(stderr, STYLE_PLAIN), terminal_style(stderr, STYLE_DIM), bar - full, rest,
                 terminal_style(stderr, STYLE_PLAIN));
         state.drawn += 1 + bar;
     }

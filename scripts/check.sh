@@ -27,7 +27,6 @@ tests() {
     case $line in *passed*) ;; *) failed=1 ;; esac
 }
 
-
 for preset in dev asan; do
     stage "configure $preset" sh -c "mkdir -p build && cmake --preset $preset > build/$preset.log 2>&1 || { cat build/$preset.log; exit 1; }"
     stage "build $preset" cmake --build --preset "$preset" -- --quiet

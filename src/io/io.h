@@ -27,7 +27,7 @@ cop_status copi_extras_set(copi_extras *x, const char *key, const char *value);
 const copi_extra_tensor *copi_extras_find(const copi_extras *x, const char *name); /* NULL: none */
 const char *copi_extras_get(const copi_extras *x, const char *key);               /* NULL: none */
 
-/** extras may be NULL. Layout and checks: docs/design.md, "safetensors". */
+/** extras may be NULL. Layout and checks: docs/safetensors.md. */
 cop_status copi_safetensors_save(const cop_net *net, const copi_extras *extras, const char *path);
 cop_status copi_safetensors_load(cop_ctx *ctx, const char *path, cop_net **net, copi_extras *extras);
 /** The same from bytes in memory; what the fuzzer drives. */
