@@ -212,16 +212,18 @@ static int run(int words, char **word) {
     return code;
 }
 
-/* OpenMP's threads spin at every barrier unless told otherwise before the process starts; beside any other work on the
- * same processors that costs a time slice a barrier, and waiting passively is no slower on an idle machine
- * (docs/benchmarks.md). What the user has set stays. */
-static void wait_passively(char **argv) {
-    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("OMP_WAIT_POLICY", "passive", 1)) return;
+/* OpenMP's threads spin for milliseconds at every barrier unless told otherwise before the process starts. Beside
+ * other work on the same processors that costs a time slice a barrier; not to spin at all costs a wake-up a barrier,
+ * most of the time of a small net. So: spin for some microseconds, then sleep (docs/benchmarks.md). What the user has
+ * set stays.
+ */
+static void wait_briefly(char **argv) {
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("GOMP_SPINCOUNT", "10000", 1)) return;
     execv("/proc/self/exe", argv); /* where that fails the work is done all the same */
 }
 
 int main(int argc, char **argv) {
-    wait_passively(argv);
+    wait_briefly(argv);
     int code = run(argc - 1, argv + 1);
     if (fflush(stdout) || ferror(stdout)) { /* results that did not arrive are no success */
         complain("standard output: %s", strerror(errno));

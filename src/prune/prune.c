@@ -227,30 +227,43 @@ static cop_status rank_structures(ranking *r, const float *const *gradient) {
     return status ? status : score_units(r, gradient);
 }
 
-static bool chosen(ranking *r, int node, int64_t c) {
-    int64_t unit = *unit_of(r, node, c);
+static bool chosen(ranking *r, int64_t channel) {
+    int64_t unit = r->unit[copi_links_root(&r->links, channel)];
     return unit > 0 && !r->keep[unit - 1];
 }
 
-/* All members of a unit that have parameters are masked: kernels, biases, batch-norms. */
-static cop_status mask_structures(ranking *r) {
-    for (int n = 0; n < r->net->nodes; n++) { /* first all that could fail */
-        const copi_node *node = &r->net->node[n];
-        bool any = false;
-        for (int64_t c = 0; copi_rule_get(node->op)->mask && !any && c < copi_channels(node); c++)
-            any = chosen(r, n, c);
-        for (int slot = 0; any && slot < COPI_SLOTS; slot++) {
-            copi_param *p = copi_node_slot(r->net, node, slot);
-            if (p && copi_param_counts(p->kind) && !copi_param_mask(r->net, p)) return COP_E_NOMEM;
-        }
+/* Call act, unless it is NULL, for each of count channels from first on that was chosen; any: there is one. */
+static cop_status each_chosen(ranking *r, const copi_node *node, int64_t first, int64_t count,
+                              cop_status (*act)(cop_net *, const copi_node *, int64_t), bool *any) {
+    cop_status status = COP_OK;
+    for (int64_t c = 0; !status && c < count; c++) {
+        if (!chosen(r, first + c)) continue;
+        *any = true;
+        if (act) status = act(r->net, node, c);
     }
+    return status;
+}
+
+/* Mask all members of a unit that have parameters: kernels, biases, batch-norms. They give 0 then, so the weights
+ * that read them do nothing: masked too, and sparsity is the same before and after the unit is removed. dry: only
+ * find the memory for it, so that nothing is masked if there is none. */
+static cop_status mask_structures(ranking *r, bool dry) {
     for (int n = 0; n < r->net->nodes; n++) {
         const copi_node *node = &r->net->node[n];
         const copi_rule *rule = copi_rule_get(node->op);
-        for (int64_t c = 0; rule->mask && c < copi_channels(node); c++) {
-            cop_status status = chosen(r, n, c) ? rule->mask(r->net, node, c) : COP_OK;
-            if (status) return status;
+        bool own = false, input = false;
+        cop_status status = COP_OK;
+        if (rule->mask)
+            status = each_chosen(r, node, r->links.first[n], copi_channels(node), dry ? NULL : rule->mask, &own);
+        if (!status && rule->mask_input)
+            status = each_chosen(r, node, copi_links_input(&r->links, n, 0, 0),
+                                 copi_channels(&r->net->node[node->src[0]]), dry ? NULL : rule->mask_input, &input);
+        for (int slot = 0; !status && dry && slot < COPI_SLOTS; slot++) {
+            copi_param *p = copi_node_slot(r->net, node, slot);
+            if (!p || !copi_param_counts(p->kind) || !(own || (input && slot == COPI_WEIGHT))) continue;
+            if (!copi_param_mask(r->net, p)) status = COP_E_NOMEM;
         }
+        if (status) return status;
     }
     return COP_OK;
 }
@@ -360,7 +373,9 @@ static cop_status run(ranking *r, const float *const *gradient) {
                          r->criterion->name, unit_word(r));
     status = strcmp(r->params->scope, "layer") ? choose_globally(r) : choose_by_layer(r);
     if (status) return status;
-    return weights ? mask_weights(r) : mask_structures(r);
+    if (weights) return mask_weights(r);
+    status = mask_structures(r, true);
+    return status ? status : mask_structures(r, false);
 }
 
 cop_status copi_prune(cop_net *net, const cop_prune_params *params, const float *const *gradient,

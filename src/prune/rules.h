@@ -96,6 +96,8 @@ typedef struct copi_rule {
     void (*fold)(copi_shrinker *s, int node, cop_net *small);
     /** Hold output channel c at 0. NULL: it has nothing to hold it by. */
     cop_status (*mask)(cop_net *net, const copi_node *node, int64_t c);
+    /** Hold at 0 the weights that read input channel c. NULL: it has none. */
+    cop_status (*mask_input)(cop_net *net, const copi_node *node, int64_t c);
     /** Is output channel c held so? NULL: never. */
     bool (*masked)(const cop_net *net, const copi_node *node, int64_t c);
 } copi_rule;

@@ -154,6 +154,15 @@ static cop_status mask(cop_net *net, const copi_node *node, int64_t o) {
     return status ? status : copi_mask_entries(net, node, COPI_BIAS, o, 1);
 }
 
+static cop_status mask_input(cop_net *net, const copi_node *node, int64_t c) {
+    linear l = linear_of(net, node);
+    int64_t per_group = l.outputs / l.groups, group = c / l.inputs;
+    cop_status status = COP_OK;
+    for (int64_t o = group * per_group; !status && o < (group + 1) * per_group; o++)
+        status = copi_mask_entries(net, node, COPI_WEIGHT, (o * l.inputs + c % l.inputs) * l.taps, l.taps);
+    return status;
+}
+
 static bool masked(const cop_net *net, const copi_node *node, int64_t o) {
     linear l = linear_of(net, node);
     return copi_entries_masked(net, node, COPI_WEIGHT, o * l.inputs * l.taps, l.inputs * l.taps) &&
@@ -167,6 +176,7 @@ const copi_rule copi_rule_conv = {.bundle = bundle_groups,
                                   .slice = slice,
                                   .fold = fold,
                                   .mask = mask,
+                                  .mask_input = mask_input,
                                   .masked = masked};
 const copi_rule copi_rule_dense = {.constant = constant,
                                    .need = need,
@@ -174,4 +184,5 @@ const copi_rule copi_rule_dense = {.constant = constant,
                                    .slice = slice,
                                    .fold = fold,
                                    .mask = mask,
+                                   .mask_input = mask_input,
                                    .masked = masked};

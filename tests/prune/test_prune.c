@@ -126,9 +126,11 @@ static void filters(void **state) {
         is(net, "a.bias", (float[]){0, 2, 0, 4});
         is(net, "n.scale", (float[]){0, 1, 0, 1});
         is(net, "n.shift", (float[]){0, 1, 0, 1});
-        is(net, "b.weight", (float[]){0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 3, -3, 3, -3});
+        /* and the weights that read it */
+        is(net, "b.weight", (float[]){0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0, -3, 0, -3});
         is(net, "b.bias", (float[]){0, 0, 1, 1});
-        is(net, "c.weight", (float[]){1, 1, 1, 1, 3, 3, 3, 3, 2, 2, -2, -2}); /* dense layers are not touched */
+        is(net, "c.weight", (float[]){0, 0, 1, 1, 0, 0, 3, 3, 0, 0, -2, -2});
+        assert_null(param(net, "c.bias")->mask); /* no neuron goes */
         assert_null(param(net, "n.mean")->mask);
         assert_int_equal(report.ranked, 8);
         assert_int_equal(report.removed, 4);
@@ -146,7 +148,8 @@ static void neurons(void **state) {
     test_ok(ctx, copi_prune(net, &p, NULL, &report));
     is(net, "c.weight", (float[]){0, 0, 0, 0, 3, 3, 3, 3, 0, 0, 0, 0});
     is(net, "c.bias", (float[]){0, 2, 0});
-    is(net, "d.weight", (float[]){1, 2, 3, 4, 5, 6}); /* the last dense layer is the output */
+    is(net, "d.weight", (float[]){0, 2, 0, 0, 5, 0}); /* the last dense layer is the output */
+    assert_null(param(net, "d.bias")->mask);
     assert_int_equal(report.ranked, 3);
     assert_int_equal(report.removed, 2);
     cop_net_destroy(net);
@@ -164,7 +167,8 @@ static void slimming(void **state) {
     is(net, "n.shift", (float[]){1, 0, 0, 1});
     is(net, "a.weight", (float[]){1, -2, 0, 0, 0, 0, 5, 6});
     is(net, "a.bias", (float[]){1, 0, 0, 4});
-    assert_null(param(net, "b.weight")->mask); /* b has no batch-norm */
+    is(net, "b.weight", (float[]){.1f, 0, 0, .4f, 1, 0, 0, 1, 2, 0, 0, 2, 3, 0, 0, -3});
+    assert_null(param(net, "b.bias")->mask); /* b has no batch-norm */
     cop_net_destroy(net);
     test_ctx_destroy(ctx);
 }
@@ -184,8 +188,8 @@ static void taylor(void **state) {
     gradient[copi_net_find_param(net, "c.weight")] = c;
     test_ok(ctx, copi_prune(net, &p, gradient, NULL));
     is(net, "a.weight", (float[]){1, -2, 0, 0, 4, -4, 5, 6});
-    is(net, "b.weight", (float[]){.1f, .2f, .3f, .4f, 1, 1, 1, 1, 0, 0, 0, 0, 3, -3, 3, -3});
-    is(net, "c.weight", (float[]){1, 1, 1, 1, 3, 3, 3, 3, 0, 0, 0, 0});
+    is(net, "b.weight", (float[]){.1f, 0, .3f, .4f, 1, 0, 1, 1, 0, 0, 0, 0, 3, 0, 3, -3});
+    is(net, "c.weight", (float[]){1, 1, 0, 1, 3, 3, 0, 3, 0, 0, 0, 0});
     free(gradient);
     cop_net_destroy(net);
     test_ctx_destroy(ctx);
