@@ -185,11 +185,20 @@ static const char *preset_name(int i, const void *user) {
     return cop_preset_name(i);
 }
 
-/* A relative path is taken from the study file's folder where it exists there, else as given. */
+/* A relative path is taken from the study file's folder where it exists there, else as given. Leading "../" are taken
+ * back, so that the page shows build/data, not studies/../build/data. */
 static cop_status resolve(const copi_spec *spec, char **path) {
-    const char *slash = strrchr(spec->path, '/');
+    const char *slash = strrchr(spec->path, '/'), *rest = *path;
     if (!slash || **path == '/') return COP_OK;
-    char *there = copi_format(spec->ctx, "%.*s/%s", (int)(slash - spec->path), spec->path, *path);
+    size_t length = (size_t)(slash - spec->path) + 1; /* of the folder, with its slash; 0: the current one */
+    while (length > 0 && strncmp(rest, "../", 3) == 0) {
+        size_t up = length - 1;
+        while (up > 0 && spec->path[up - 1] != '/') up--;
+        if (spec->path[up] == '.' || spec->path[up] == '/') break; /* not the name of a folder */
+        length = up;
+        rest += 3;
+    }
+    char *there = copi_format(spec->ctx, "%.*s%s", (int)length, spec->path, rest);
     if (!there) return COP_E_NOMEM;
     bool exists = access(there, F_OK) == 0;
     copi_free(spec->ctx, exists ? *path : there);

@@ -218,4 +218,12 @@ static inline void open_fails(cop_ctx *ctx, const char *path, const cop_data_opt
     assert_null(data);
 }
 
+/** Opening path, for test_out_of_memory. */
+static inline cop_status open_and_close(cop_ctx *ctx, void *path) {
+    cop_data *data;
+    cop_status status = cop_data_open(ctx, path, NULL, &data);
+    cop_data_destroy(data);
+    return status;
+}
+
 #endif

@@ -277,7 +277,7 @@ static void watched_and_stopped(void **state) {
     cop_ctx_destroy(ctx);
 }
 
-static cop_status open_and_close(cop_ctx *ctx, void *user) {
+static cop_status open_resized_and_close(cop_ctx *ctx, void *user) {
     cop_data_options options = cop_data_options_default();
     cop_data *data;
     options.height = options.width = 3; /* takes memory for the resizing too */
@@ -289,7 +289,7 @@ static cop_status open_and_close(cop_ctx *ctx, void *user) {
 static void memory_may_run_out(void **state) {
     (void)state;
     make_set(true, false);
-    assert_true(test_out_of_memory(open_and_close, dir) > 50);
+    assert_true(test_out_of_memory(open_resized_and_close, dir) > 50);
 }
 
 int main(void) {

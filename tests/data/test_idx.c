@@ -219,13 +219,6 @@ static void bad_labels_and_missing_files(void **state) {
     test_ctx_destroy(ctx);
 }
 
-static cop_status open_and_close(cop_ctx *ctx, void *user) {
-    cop_data *data;
-    cop_status status = cop_data_open(ctx, user, NULL, &data);
-    cop_data_destroy(data);
-    return status;
-}
-
 static void memory_may_run_out(void **state) {
     (void)state;
     assert_true(test_out_of_memory(open_and_close, dir) > 20);

@@ -2,9 +2,12 @@
 #include "check.h"
 #include "study/study.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static char dir[256];
 
@@ -133,6 +136,28 @@ static void test_paths(void **state) {
     test_ok(ctx, copi_spec_load(ctx, write_file("study.yaml", other, sizeof other - 1), &s));
     assert_string_equal(s.data.path, "elsewhere/d"); /* not there: as given */
     copi_spec_clear(&s);
+    /* "../" is taken back, as far as it names the folder that the study is in */
+    char here[PATH_MAX];
+    assert_non_null(getcwd(here, sizeof here));
+    assert_int_equal(chdir(dir), 0);
+    assert_int_equal(mkdir("studies", 0700) | mkdir("studies/deep", 0700), 0);
+    static const char *const cases[][3] = {
+        {"studies/s.yaml", "../d", "d"},
+        {"studies/deep/s.yaml", "../../d", "d"},
+        {"./studies/s.yaml", "../d", "./d"},
+        {"studies/deep/s.yaml", "../deep", "studies/deep"},
+        {"studies/../s.yaml", "d", "studies/../d"},
+        {"studies/s.yaml", "../none", "../none"},
+    };
+    for (size_t i = 0; i < COPI_COUNT(cases); i++) {
+        char line[160];
+        int n = snprintf(line, sizeof line, "name: t\ndata: {path: %s}\nmodel: lenet-5\ntrials: [{method: sss}]\n",
+                         cases[i][1]);
+        test_ok(ctx, copi_spec_parse(ctx, cases[i][0], line, (size_t)n, &s));
+        assert_string_equal(s.data.path, cases[i][2]);
+        copi_spec_clear(&s);
+    }
+    assert_int_equal(rmdir("studies/deep") | rmdir("studies") | chdir(here), 0);
     test_ctx_destroy(ctx);
 }
 
