@@ -29,7 +29,7 @@ def run(command, env=None):
 class Programs:
     def __init__(self, step, threads, blas):
         self.step, self.threads = step, threads
-        self.own_env = {"GOMP_SPINCOUNT": "10000", **os.environ}  # as the program itself waits
+        self.own_env = {"GOMP_SPINCOUNT": "2000", **os.environ}  # as the program itself waits
         self.env = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
         if blas:
             self.env["LD_LIBRARY_PATH"] = blas

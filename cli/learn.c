@@ -46,7 +46,7 @@ static void print_result(const settings *s, const cop_net *net, const cop_histor
     else
         printf("trained (no validation images)");
     if (is_pruned(net, &info)) printf(", sparsity %s", SAY(share, info.sparsity));
-    printf(", %d epoch%s", h->count, h->count == 1 ? "" : "s");
+    printf(", %g epoch%s", s->recipe.epochs, s->recipe.epochs == 1 ? "" : "s");
     if (h->seconds > 0)
         printf(", %s, %s images/s", SAY(seconds, h->seconds), SAY(count, llround((double)h->images / h->seconds)));
     printf("; saved as %s\n", s->output);

@@ -218,7 +218,7 @@ static int run(int words, char **word) {
  * set stays.
  */
 static void wait_briefly(char **argv) {
-    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("GOMP_SPINCOUNT", "10000", 1)) return;
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("GOMP_SPINCOUNT", "2000", 1)) return;
     execv("/proc/self/exe", argv); /* where that fails the work is done all the same */
 }
 

@@ -107,17 +107,14 @@ static cop_status rank_weights(ranking *r, const float *const *gradient) {
     return status;
 }
 
-static cop_status mask_weights(ranking *r) {
-    for (int i = 0; i < r->layers; i++) { /* first all that could fail */
-        const layer *l = &r->layer[i];
-        copi_param *p = copi_node_slot(r->net, &r->net->node[l->node], COPI_WEIGHT);
-        if (memchr(r->keep + l->at, 0, (size_t)l->n) && !copi_param_mask(r->net, p)) return COP_E_NOMEM;
-    }
+static cop_status mask_weights(ranking *r, bool dry) {
     for (int i = 0; i < r->layers; i++) {
         const layer *l = &r->layer[i];
         copi_param *p = copi_node_slot(r->net, &r->net->node[l->node], COPI_WEIGHT);
-        if (p->mask) memcpy(p->mask, r->keep + l->at, (size_t)l->n); /* what was masked is not kept either */
-        for (int64_t j = 0; p->mask && j < l->n; j++)
+        if (dry && memchr(r->keep + l->at, 0, (size_t)l->n) && !copi_param_mask(r->net, p)) return COP_E_NOMEM;
+        if (dry || !p->mask) continue;
+        memcpy(p->mask, r->keep + l->at, (size_t)l->n); /* what was masked is not kept either */
+        for (int64_t j = 0; j < l->n; j++)
             if (!p->mask[j]) p->data[j] = 0;
     }
     return COP_OK;
@@ -349,12 +346,24 @@ static cop_status check(cop_ctx *ctx, const cop_prune_params *p, const copi_crit
     return COP_OK;
 }
 
-static void fill_report(const ranking *r, cop_prune_report *report) {
+static void count(const ranking *r, int64_t *ranked, int64_t *removed) {
     for (int64_t u = 0; u < r->units; u++) {
         int64_t weight = r->weight ? r->weight[u] : 1;
-        report->ranked += weight;
-        if (!r->keep[u]) report->removed += weight;
+        *ranked += weight;
+        if (!r->keep[u]) *removed += weight;
     }
+}
+
+static cop_status note(const ranking *r) {
+    int64_t ranked = 0, removed = 0;
+    count(r, &ranked, &removed);
+    if (!removed) return COP_OK;
+    return copi_net_note(r->net, "prune: %s, scope %s, asked %g: %lld of %lld %s at zero", r->criterion->name,
+                         r->params->scope, r->params->sparsity, (long long)removed, (long long)ranked, unit_word(r));
+}
+
+static void fill_report(const ranking *r, cop_prune_report *report) {
+    count(r, &report->ranked, &report->removed);
     cop_net_info info;
     cop_net_get_info(r->net, &info);
     report->asked = r->params->sparsity;
@@ -373,9 +382,11 @@ static cop_status run(ranking *r, const float *const *gradient) {
                          r->criterion->name, unit_word(r));
     status = strcmp(r->params->scope, "layer") ? choose_globally(r) : choose_by_layer(r);
     if (status) return status;
-    if (weights) return mask_weights(r);
-    status = mask_structures(r, true);
-    return status ? status : mask_structures(r, false);
+    /* first, dry, all that could fail, so that a net is pruned or as it was */
+    cop_status (*mask)(ranking *, bool dry) = weights ? mask_weights : mask_structures;
+    status = mask(r, true);
+    if (!status) status = note(r);
+    return status ? status : mask(r, false);
 }
 
 cop_status copi_prune(cop_net *net, const cop_prune_params *params, const float *const *gradient,
