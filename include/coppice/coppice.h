@@ -286,6 +286,7 @@ typedef struct cop_recipe {
     double beta1, beta2, epsilon; /* Adam, AdamW */
     double decay;               /* weight decay on conv and dense kernels: decoupled for AdamW, an L2 gradient else */
     double l1;                  /* l1 * sum|w| over conv and dense kernels is added to the loss (subgradient) */
+    double l1_scale;            /* l1_scale * sum |batch-norm scale| is added likewise (Network Slimming's training) */
     double l2;                  /* l2 * sum w^2 over conv and dense kernels is added to the loss */
     double l2_conv;             /* the same over conv kernels only (the reference study's 1e-5) */
     cop_schedule schedule;
@@ -365,6 +366,22 @@ COP_API int cop_criterion_count(void);
 COP_API const char *cop_criterion_name(int criterion);
 COP_API const char *cop_criterion_help(int criterion);
 
+/** How the scores of channels that go together make one. */
+#define COP_AGGREGATE_LIST(X) X(SUM, "sum") X(MEAN, "mean")
+#define X(name, text) COP_AGGREGATE_##name,
+typedef enum cop_aggregate { COP_AGGREGATE_LIST(X) } cop_aggregate;
+#undef X
+COP_API const char *cop_aggregate_name(cop_aggregate aggregate);
+
+/** A floor and a cap of one layer, or of all whose name fits a pattern; coupled layers are bound by the tightest of all.
+ *  Both bind layer-wise and global ranking: a floor that the asked share would break is refused layer by layer, a cap
+ *  takes what it lets go; ranked globally, other layers give more. */
+typedef struct cop_layer_limit {
+    const char *layer;       /* a layer's name, or a pattern of names with * ? [...] */
+    int64_t keep;            /* units (weights for magnitude) kept at least; 0: as cop_prune_params.keep */
+    double most;             /* share of its units removed at most, in [0,1]; 1: no cap */
+} cop_layer_limit;
+
 typedef struct cop_prune_params {
     const char *criterion;   /* "magnitude", "l1-filter", "l2-filter", "l2-neuron", "random", ... */
     const char *scope;       /* "layer": the lowest share of each layer; "global": the lowest of all layers together */
@@ -372,8 +389,11 @@ typedef struct cop_prune_params {
     int64_t keep;            /* units (weights for magnitude) kept in every layer at least; >= 1; binds global too */
     uint64_t seed;           /* of "random" */
     const cop_data *data;    /* for criteria that look at data; NULL otherwise */
+    cop_aggregate aggregate; /* of coupled channels (`coppice inspect --groups`): residual sums, grouped convolutions */
+    const cop_layer_limit *limit; /* [limits] */
+    int limits;
 } cop_prune_params;
-COP_API cop_prune_params cop_prune_params_default(void); /* magnitude, layer, sparsity 0, keep 1 */
+COP_API cop_prune_params cop_prune_params_default(void); /* magnitude, layer, sparsity 0, keep 1, sum, no limits */
 
 typedef struct cop_prune_report {
     int64_t ranked, removed;       /* weights, filters or neurons: how many were ranked, how many are now at 0 */
@@ -382,9 +402,28 @@ typedef struct cop_prune_report {
 
 /** Set masks (and zeros) by a criterion; what was masked before stays masked and counts towards the share. A pruned
  *  filter or neuron loses its weights, its bias, and the following batch-norm's scale and shift. report may be NULL.
- *  Errors: NOT_FOUND (nearest criterion), RANGE (sparsity), REFUSED (a layer would fall under keep: its name, the
- *  units it has, the highest share that works); the net is untouched on failure. */
+ *  Errors: NOT_FOUND (nearest criterion; a limit that fits no layer), RANGE (sparsity, a limit), REFUSED (a layer would
+ *  fall under its floor: its name, the units it has, the highest share that works); the net is untouched on failure. */
 COP_API cop_status cop_prune(cop_net *net, const cop_prune_params *params, cop_prune_report *report);
+
+/** The coupling groups of a net: layers whose output channels can only go together. METHODS section 4. */
+typedef struct cop_groups cop_groups;
+typedef struct cop_group_info {
+    const char *name;              /* of its first layer */
+    const char *const *layer;      /* [layers] convs and denses (and the input) of the group, in the net's order */
+    int layers;
+    int64_t units;                 /* that can be removed, each a set of coupled channels */
+    int64_t channels;              /* of all layers together, those of fixed sets included */
+    int64_t fixed;                 /* sets that stay, whatever is ranked */
+    const char *fixed_by;          /* the first op that ties them, the net's input or output; NULL: nothing does */
+    int64_t parameters, macs;      /* of its layers, per image */
+} cop_group_info;
+/** Find them; they are independent of the net afterwards. Errors: NOMEM. */
+COP_API cop_status cop_groups_create(const cop_net *net, cop_groups **groups);
+COP_API int cop_groups_count(const cop_groups *groups);
+/** Group i, ordered by first layer; pointers are owned by groups. Errors: RANGE. */
+COP_API cop_status cop_groups_get(const cop_groups *groups, int i, cop_group_info *info);
+COP_API void cop_groups_destroy(cop_groups *groups);
 
 typedef struct cop_shrink_report {
     int64_t parameters_before, parameters_after, macs_before, macs_after;
@@ -399,7 +438,7 @@ COP_API cop_status cop_shrink(const cop_net *net, cop_net **shrunk, cop_shrink_r
 /* ------------------------------------------------------------------------------------------------ method -- */
 
 /** The methods, from src/method/methods.def: "magnitude", "l1-filter", "l2-filter", "l2-neuron", "sss", and the
- *  controls "random" and "dense-longer". */
+ *  controls "random", "dense-longer" and "scratch". */
 COP_API int cop_method_count(void);
 COP_API const char *cop_method_name(int method);
 COP_API const char *cop_method_help(int method);
@@ -414,6 +453,20 @@ COP_API const char *cop_pace_name(cop_pace pace);
 typedef enum cop_prox { COP_PROX_LIST(X) } cop_prox;
 #undef X
 COP_API const char *cop_prox_name(cop_prox prox);
+/** What SSS gives factors to. METHODS section 3. */
+#define COP_STRUCTURE_LIST(X) X(NEURON, "neuron") X(GROUP, "group") X(BLOCK, "block")
+#define X(name, text) COP_STRUCTURE_##name,
+typedef enum cop_structure {
+    COP_STRUCTURE_LIST(X) /* a conv channel or dense unit; a group of a grouped conv; a residual block */
+} cop_structure;
+#undef X
+COP_API const char *cop_structure_name(cop_structure structure);
+/** What SSS's gamma is searched for. */
+#define COP_TARGET_LIST(X) X(NONE, "none") X(SPARSITY, "sparsity") X(MACS, "macs") X(PARAMETERS, "parameters")
+#define X(name, text) COP_TARGET_##name,
+typedef enum cop_target { COP_TARGET_LIST(X) } cop_target;
+#undef X
+COP_API const char *cop_target_name(cop_target target);
 
 typedef struct cop_method_params {
     const char *method;
@@ -424,10 +477,23 @@ typedef struct cop_method_params {
     cop_pace pace;            /* sparsity of round r of n: ONE_SHOT s; LINEAR s r/n; GEOMETRIC 1-(1-s)^(r/n);
                                  CUBIC s (1-(1-r/n)^3) */
     cop_recipe tune;          /* of each round; dense-longer: of the extra training */
+    cop_aggregate aggregate;  /* as in cop_prune_params, like limit */
+    const cop_layer_limit *limit; /* [limits] */
+    int limits;
+    cop_recipe sparsify;      /* training before the first cut, on the dense net; epochs 0 (default): none. With l1_scale
+                                 and criterion bn-scale: Network Slimming (Liu et al. 2017, arXiv:1708.06519) */
     int shrink;               /* 1 (default): filter and neuron methods tune the shrunk net, which costs less and gives
                                  the same function; 0: masked-dense, as other tools do */
     /* SSS */
-    double gamma;             /* weight of |lambda|_1 */
+    unsigned structures;      /* a bit 1u << COP_STRUCTURE_* for each kind that gets factors; default: neurons */
+    double gamma;             /* weight of |lambda|_1; where a target is searched for, the first that is tried */
+    int cost_aware;           /* 1: gamma of a structure times (its MACs / the mean structure's MACs) */
+    cop_target target;        /* NONE: gamma as it is; else it is searched by bisection of log gamma, each try a search
+                                 of its own, for the net that removal leaves */
+    double reach;             /* SPARSITY: at least this share; MACS, PARAMETERS: at most so many are left, a share of
+                                 the dense net's where less than 1 */
+    int tries;                /* searches at most; it ends before when less than 0.02 of the dense net is left between
+                                 what was reached and asked */
     cop_prox prox;
     double factor_rate;       /* eta of the factors */
     double factor_momentum;   /* mu */
@@ -436,15 +502,20 @@ typedef struct cop_method_params {
     cop_recipe retrain;       /* after removal, usually with l1 */
     const double *threshold;  /* [thresholds] final weight thresholds: |w| <= t becomes 0; each gives a point */
     int thresholds;           /* 0: one point, threshold 0 */
+    /* scratch */
+    const char *like;         /* the method whose shrunk net is trained from new weights */
+    cop_recipe scratch;       /* how; its epochs are those that the dense net was trained for, which count as spent: the
+                                 small net gets as many as make up the same training MACs */
     uint64_t seed;
 } cop_method_params;
-/** magnitude, layer-wise, 0 rounds; SSS: gamma 1e-3, apg, eta 0.1, mu 0.9, factor threshold 0. */
+/** magnitude, layer-wise, 0 rounds; SSS: neurons, gamma 1e-3, no target, 8 tries, apg, eta 0.1, mu 0.9, factor
+ *  threshold 0. */
 COP_API cop_method_params cop_method_params_default(void);
 
 /** One point of the accuracy-sparsity plane. */
 typedef struct cop_point {
     int round;                      /* 0: pruned without tuning; else 1-based */
-    double level;                   /* the method's own parameter: share of this round, or gamma */
+    double level;                   /* the method's own parameter: share of this round, or gamma (the one found) */
     double asked;                   /* sparsity asked for; NaN for SSS */
     double threshold;               /* of SSS's last step; NaN elsewhere */
     double sparsity, sparsity_conv, sparsity_dense;

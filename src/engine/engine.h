@@ -18,7 +18,7 @@ typedef struct copi_optimizer {
     cop_optimizer kind;
     double momentum;          /* SGD, Nesterov */
     double beta1, beta2, epsilon;
-    double decay, l1, l2, l2_conv; /* as cop_recipe */
+    double decay, l1, l1_scale, l2, l2_conv; /* as cop_recipe */
 } copi_optimizer;
 
 /** How gates move: METHODS section 3. The optimizer never touches them. */

@@ -7,7 +7,8 @@
  *    SGD    d = g + decay w;  v = mu v + d;  w -= rate (d + mu v)                              (Nesterov)
  *    Adam   d = g + decay w;  m, v: moments of d;  w -= rate m^ / (sqrt(v^) + epsilon)
  *    AdamW  d = g; the same after w *= 1 - rate decay
- *  where g includes l1 sign(w) + 2 (l2 + l2_conv) w. decay, l1, l2 act on kernels only. Masked entries become 0.
+ *  where g includes l1 sign(w) + 2 (l2 + l2_conv) w. decay, l1, l2 act on kernels only; batch-norm scales get
+ *  l1_scale sign(w). Masked entries become 0.
  *  Source: Kingma & Ba 2015; Loshchilov & Hutter 2019; Sutskever et al. 2013. */
 void plan_update(copi_plan *p, double rate) {
     const copi_optimizer *o = &p->optimizer;
@@ -26,13 +27,15 @@ void plan_update(copi_plan *p, double rate) {
     kernel.l1 = (float)o->l1;
     kernel.l2 = (float)(2 * o->l2 + (decoupled ? 0 : o->decay));
     if (decoupled) kernel.shrink = (float)(1.0 - rate * o->decay);
+    copi_update scale = base;
+    scale.l1 = (float)o->l1_scale;
     copi_update conv = kernel;
     conv.l2 = (float)(2 * (o->l2 + o->l2_conv) + (decoupled ? 0 : o->decay));
 #pragma omp parallel for schedule(static)
     for (int c = 0; c < p->chunks; c++) {
         const plan_weight *w = &p->weights[p->chunk[c].weight];
         int64_t at = p->chunk[c].begin, n = p->chunk[c].n;
-        const copi_update *u = w->conv ? &conv : w->kernel ? &kernel : &base;
+        const copi_update *u = w->conv ? &conv : w->kernel ? &kernel : w->kind == COPI_PARAM_SCALE ? &scale : &base;
         const uint8_t *keep = w->masked ? p->keep + at : NULL;
         if (sgd)
             p->kernels->sgd(p->w + at, p->g + at, p->s0 + at, keep, n, u);

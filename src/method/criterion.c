@@ -11,10 +11,22 @@ cop_status copi_criterion_check(cop_ctx *ctx, const cop_method_params *p) {
         return copi_fail(ctx, COP_E_RANGE, "rounds is %d; it must be in [0,1000]", p->rounds);
     if ((unsigned)p->pace > COP_PACE_CUBIC)
         return copi_fail(ctx, COP_E_RANGE, "pace is %d; one of one-shot, linear, geometric, cubic", (int)p->pace);
-    return p->rounds ? copi_method_recipe_check(ctx, "tune", &p->tune) : COP_OK;
+    cop_status s = copi_limits_check(ctx, p->limit, p->limits, NULL);
+    if (!s) s = copi_method_recipe_check(ctx, "sparsify", &p->sparsify);
+    return s || !p->rounds ? s : copi_method_recipe_check(ctx, "tune", &p->tune);
 }
 
-static cop_status prune_to(const copi_run *run, cop_net *net, double share) {
+cop_status copi_criterion_start(copi_run *run, cop_net **full, cop_history *history) {
+    const copi_fit fit = {.recipe = &run->params->sparsify, .phase = "sparsify"};
+    cop_status s = cop_net_clone(run->dense, full);
+    if (!s && fit.recipe->epochs > 0) s = copi_run_train(run, *full, &fit, 1, history);
+    if (!s) return COP_OK;
+    cop_net_destroy(*full);
+    *full = NULL;
+    return s;
+}
+
+cop_status copi_criterion_prune(const copi_run *run, cop_net *net, double share) {
     const cop_method_params *p = run->params;
     cop_prune_params cut = cop_prune_params_default();
     cut.criterion = p->method;
@@ -23,6 +35,9 @@ static cop_status prune_to(const copi_run *run, cop_net *net, double share) {
     cut.keep = p->keep;
     cut.seed = p->seed;
     cut.data = run->data;
+    cut.aggregate = p->aggregate;
+    cut.limit = p->limit;
+    cut.limits = p->limits;
     return cop_prune(net, &cut, NULL);
 }
 
@@ -40,8 +55,9 @@ static void put_back(const cop_net *tuned, const cop_net *untuned, const copi_sh
 }
 
 /* One round on full, the net in its original size, which remembers every mask. *small: the shrunk net that is
- * measured, for structured criteria; the caller's to destroy. */
-static cop_status one_round(copi_run *run, cop_net *full, int round, bool structured, cop_net **small) {
+ * measured, for structured criteria; the caller's to destroy. before: training since the point before, cleared. */
+static cop_status one_round(copi_run *run, cop_net *full, int round, bool structured, cop_history *before,
+                            cop_net **small) {
     const cop_method_params *p = run->params;
     const copi_fit fit = {.recipe = &p->tune, .phase = "tune"};
     bool tune_small = structured && p->shrink;
@@ -50,7 +66,7 @@ static cop_status one_round(copi_run *run, cop_net *full, int round, bool struct
     cop_history history = {.ctx = run->ctx};
     copi_shrink_map map = {0};
     cop_net *untuned = NULL;
-    cop_status s = prune_to(run, full, point.level);
+    cop_status s = copi_criterion_prune(run, full, point.level);
     if (!s && tune_small && !(s = copi_shrink_checked(full, small, &map, NULL))) s = cop_net_clone(*small, &untuned);
     cop_net *net = tune_small ? *small : full;
     if (!s) s = copi_run_settle(run, net);
@@ -59,8 +75,9 @@ static cop_status one_round(copi_run *run, cop_net *full, int round, bool struct
             s = copi_run_train(run, net, &fit, round, &history);
         if (!s && tune_small) put_back(net, untuned, &map, full);
     }
+    if (!s) s = copi_history_append(before, &history);
     if (!s && structured && !tune_small) s = copi_shrink_checked(full, small, NULL, NULL);
-    if (!s) s = copi_run_point(run, structured ? *small : full, &point, &history);
+    if (!s) s = copi_run_point(run, structured ? *small : full, &point, before);
     cop_history_clear(&history);
     cop_net_destroy(untuned);
     copi_shrink_map_clear(&map);
@@ -73,13 +90,14 @@ cop_status copi_criterion_run(copi_run *run, cop_net **result) {
     if (!criterion) return copi_fail(run->ctx, COP_E_NOT_FOUND, "there is no criterion '%s'", p->method);
     bool structured = criterion->unit != COPI_UNIT_WEIGHT;
     cop_net *full, *small = NULL;
-    cop_status s = cop_net_clone(run->dense, &full);
-    if (s) return s;
+    cop_history history = {.ctx = run->ctx};
+    cop_status s = copi_criterion_start(run, &full, &history);
     for (int r = p->rounds ? 1 : 0; r <= p->rounds && !s && !run->stopped; r++) {
         cop_net_destroy(small);
         small = NULL;
-        s = one_round(run, full, r, structured, &small);
+        s = one_round(run, full, r, structured, &history, &small);
     }
+    cop_history_clear(&history);
     cop_net *drop = structured ? full : small;
     *result = structured ? small : full;
     cop_net_destroy(drop);

@@ -40,14 +40,23 @@ cop_status copi_method_recipe_check(cop_ctx *ctx, const char *what, const cop_re
 /** cop_shrink with the map for slicing; map and report may be NULL. */
 cop_status copi_shrink_checked(const cop_net *net, cop_net **shrunk, copi_shrink_map *map, cop_shrink_report *report);
 /** Make the factors of a gated net fit for folding: none negative (the plain subgradient lets them through 0), the
- *  function being the same; and at least keep of each gate above the threshold, so that no layer is emptied (what was
- *  kept for that alone is logged and noted in the provenance). */
+ *  function being the same; and at least keep of each gate but a block's above the threshold, so that no layer is
+ *  emptied (what was kept for that alone is logged and noted in the provenance). */
 cop_status copi_factors_mend(cop_net *gated, double factor_threshold, int64_t keep);
 
 cop_status copi_criterion_run(copi_run *run, cop_net **result);
 cop_status copi_criterion_check(cop_ctx *ctx, const cop_method_params *params);
+/** What a criterion's rounds start from: the dense net, trained by params->sparsify if that has epochs. */
+cop_status copi_criterion_start(copi_run *run, cop_net **full, cop_history *history);
+/** Prune net, by the criterion that is named as the method, to a share. */
+cop_status copi_criterion_prune(const copi_run *run, cop_net *net, double share);
+cop_status copi_scratch_run(copi_run *run, cop_net **result);
+cop_status copi_scratch_check(cop_ctx *ctx, const cop_method_params *params);
 cop_status copi_longer_run(copi_run *run, cop_net **result);
 cop_status copi_longer_check(cop_ctx *ctx, const cop_method_params *params);
+/** SSS up to its removal: the dense net with trained factors, folded, and (params->shrink) without what reached 0.
+ *  *gamma: the one used, or found; history gets its training. */
+cop_status copi_sss_search(copi_run *run, cop_net **net, cop_history *history, double *gamma);
 cop_status copi_sss_run(copi_run *run, cop_net **result);
 cop_status copi_sss_check(cop_ctx *ctx, const cop_method_params *params);
 

@@ -30,6 +30,14 @@ const char *cop_pace_name(cop_pace pace) {
     static const char *const names[] = {COP_PACE_LIST(X)};
     return (size_t)pace < COPI_COUNT(names) ? names[pace] : "unknown";
 }
+const char *cop_structure_name(cop_structure structure) {
+    static const char *const names[] = {COP_STRUCTURE_LIST(X)};
+    return (size_t)structure < COPI_COUNT(names) ? names[structure] : "unknown";
+}
+const char *cop_target_name(cop_target target) {
+    static const char *const names[] = {COP_TARGET_LIST(X)};
+    return (size_t)target < COPI_COUNT(names) ? names[target] : "unknown";
+}
 #undef X
 
 double copi_pace_share(cop_pace pace, double sparsity, int r, int n) {
@@ -58,15 +66,21 @@ cop_method_params cop_method_params_default(void) {
                            .keep = 1,
                            .pace = COP_PACE_ONE_SHOT,
                            .tune = cop_recipe_default(),
+                           .sparsify = cop_recipe_default(),
                            .shrink = 1,
+                           .structures = 1u << COP_STRUCTURE_NEURON,
                            .gamma = 1e-3,
+                           .tries = 8,
                            .prox = COP_PROX_APG,
                            .factor_rate = 0.1,
                            .factor_momentum = 0.9,
                            .search = cop_recipe_default(),
                            .retrain = cop_recipe_default(),
+                           .like = "l1-filter",
+                           .scratch = cop_recipe_default(),
                            .seed = 1};
     p.retrain.l1 = 1e-5;
+    p.sparsify.epochs = 0;
     return p;
 }
 

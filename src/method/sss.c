@@ -5,6 +5,20 @@
 #include <math.h>
 #include <string.h>
 
+enum { ALL_STRUCTURES = (1u << (COP_STRUCTURE_BLOCK + 1)) - 1 };
+
+static cop_status check_target(cop_ctx *ctx, const cop_method_params *p) {
+    if (p->target == COP_TARGET_NONE) return COP_OK;
+    double most = p->target == COP_TARGET_SPARSITY ? 1 : 1e18;
+    if (!(p->reach > 0 && p->reach < most))
+        return copi_fail(ctx, COP_E_RANGE, "%s to reach is %g; it must be in (0,%g)", cop_target_name(p->target),
+                         p->reach, most);
+    if (!(p->gamma > 0))
+        return copi_fail(ctx, COP_E_RANGE, "gamma is %g; a search for %s starts from one above 0", p->gamma,
+                         cop_target_name(p->target));
+    return COP_OK;
+}
+
 cop_status copi_sss_check(cop_ctx *ctx, const cop_method_params *p) {
     const struct {
         const char *name;
@@ -18,6 +32,9 @@ cop_status copi_sss_check(cop_ctx *ctx, const cop_method_params *p) {
         {"keep", (double)p->keep, 1, 1e9, "at least 1"},
         {"prox", (double)p->prox, 0, COP_PROX_SUBGRADIENT, "one of apg, subgradient"},
         {"thresholds", p->thresholds, 0, 1000, "in [0,1000]"},
+        {"structures", p->structures, 1, ALL_STRUCTURES, "a set of neuron, group, block, not empty"},
+        {"target", p->target, 0, COP_TARGET_PARAMETERS, "one of none, sparsity, macs, parameters"},
+        {"tries", p->tries, 1, 100, "in [1,100]"},
     };
     for (size_t i = 0; i < COPI_COUNT(number); i++)
         if (!(number[i].value >= number[i].low && number[i].value <= number[i].high))
@@ -28,7 +45,8 @@ cop_status copi_sss_check(cop_ctx *ctx, const cop_method_params *p) {
     for (int i = 0; i < p->thresholds; i++)
         if (!(p->threshold[i] >= 0 && p->threshold[i] <= 1e6))
             return copi_fail(ctx, COP_E_RANGE, "threshold[%d] is %g; it must be in [0,1e6]", i, p->threshold[i]);
-    cop_status s = copi_method_recipe_check(ctx, "search", &p->search);
+    cop_status s = check_target(ctx, p);
+    if (!s) s = copi_method_recipe_check(ctx, "search", &p->search);
     return s ? s : copi_method_recipe_check(ctx, "retrain", &p->retrain);
 }
 
@@ -50,16 +68,19 @@ static void rescale(cop_net *net, const copi_node *gate, int64_t factor, float v
 
 cop_status copi_factors_mend(cop_net *gated, double factor_threshold, int64_t keep) {
     const float threshold = (float)factor_threshold, least = nextafterf(threshold, INFINITY);
-    for (int i = 0; i < gated->nodes; i++) {
+    bool *block;
+    cop_status s = copi_net_block_gates(gated, &block);
+    for (int i = 0; !s && i < gated->nodes; i++) {
         const copi_node *gate = &gated->node[i];
         if (gate->op != COPI_OP_GATE) continue;
         copi_param *lambda = copi_node_slot(gated, gate, COPI_GATE);
         int64_t above = 0, floor = keep < lambda->count ? keep : lambda->count;
+        if (block[i]) floor = 0; /* the shortcut stays */
         for (int64_t k = 0; k < lambda->count; k++) {
             if (lambda->data[k] < 0) rescale(gated, gate, k, -lambda->data[k]);
             above += lambda->data[k] > threshold;
         }
-        for (; above < floor; above++) {
+        for (; !s && above < floor; above++) {
             int64_t best = -1;
             for (int64_t k = 0; k < lambda->count; k++)
                 if (lambda->data[k] <= threshold && (best < 0 || lambda->data[k] > lambda->data[best])) best = k;
@@ -68,36 +89,133 @@ cop_status copi_factors_mend(cop_net *gated, double factor_threshold, int64_t ke
             copi_log(gated->ctx, COP_LOG_WARNING,
                      "sss: all but %lld factors of %s fell to %g or below; unit %lld is kept", (long long)above,
                      from->name, factor_threshold, (long long)best);
-            cop_status s = copi_net_note(gated, "sss: %s would have kept %lld units; unit %lld was kept besides",
-                                         from->name, (long long)above, (long long)best);
-            if (s) return s;
+            s = copi_net_note(gated, "sss: %s would have kept %lld units; unit %lld was kept besides", from->name,
+                              (long long)above, (long long)best);
             if (!(lambda->data[best] > 0)) lambda->data[best] = 1; /* it gave 0: only a fresh start keeps it alive */
             if (lambda->data[best] <= threshold) rescale(gated, gate, best, least);
         }
     }
-    return COP_OK;
+    copi_free(gated->ctx, block);
+    return s;
 }
 
-/* The dense net with factors, trained, folded, and (params->shrink) without what reached 0. */
-static cop_status search(copi_run *run, cop_net **net, cop_history *history) {
+static cop_status no_gates(const copi_run *run, const cop_net *gated) {
+    for (int i = 0; i < gated->nodes; i++)
+        if (gated->node[i].op == COPI_OP_GATE) return COP_OK;
+    unsigned only = run->params->structures;
+    return copi_fail(run->ctx, COP_E_REFUSED, "the net has %s that could get a factor; neuron fits every net",
+                     only == 1u << COP_STRUCTURE_BLOCK   ? "no residual block"
+                     : only == 1u << COP_STRUCTURE_GROUP ? "no grouped convolution"
+                                                         : "nothing");
+}
+
+/* The dense net with factors, trained with this gamma and folded. */
+static cop_status train_factors(copi_run *run, double gamma, cop_net **folded, cop_history *history) {
     const cop_method_params *p = run->params;
-    const copi_gate_rule rule = {.prox = p->prox, .momentum = p->factor_momentum, .gamma = p->gamma};
+    cop_net *gated = NULL;
+    double *cost = NULL;
+    *folded = NULL;
+    cop_status s = copi_net_with_gates(run->dense, p->structures, &gated);
+    if (!s) s = no_gates(run, gated);
+    if (!s && p->cost_aware) s = copi_net_gate_costs(gated, &cost);
+    const copi_gate_rule rule = {.prox = p->prox, .momentum = p->factor_momentum, .gamma = gamma, .cost = cost};
     const copi_fit fit = {.recipe = &p->search, .phase = "search", .gates = &rule, .gate_rate = p->factor_rate};
-    cop_net *gated = NULL, *folded = NULL;
-    cop_status s = copi_net_with_gates(run->dense, &gated);
     if (!s) s = copi_run_train(run, gated, &fit, 1, history);
     if (!s) s = copi_factors_mend(gated, p->factor_threshold, p->keep);
-    if (!s) s = copi_net_fold_gates(gated, p->factor_threshold, &folded);
+    if (!s) s = copi_net_fold_gates(gated, p->factor_threshold, folded);
     if (!s)
-        s = copi_net_note(folded, "sss: factors by %s, gamma %g, rate %g, momentum %g; those up to %g removed",
-                          cop_prox_name(p->prox), p->gamma, p->factor_rate, p->factor_momentum, p->factor_threshold);
+        s = copi_net_note(*folded, "sss: factors by %s, gamma %g%s, rate %g, momentum %g; those up to %g removed",
+                          cop_prox_name(p->prox), gamma, cost ? " by MACs" : "", p->factor_rate, p->factor_momentum,
+                          p->factor_threshold);
+    copi_free(run->ctx, cost);
     cop_net_destroy(gated);
-    if (!s && !p->shrink) {
-        *net = folded;
-        return COP_OK;
+    if (!s) return COP_OK;
+    cop_net_destroy(*folded);
+    *folded = NULL;
+    return s;
+}
+
+/* The share of the dense net's parameters or MACs that a net leaves, and that the target allows. */
+static double share_left(const cop_method_params *p, const cop_net *small) {
+    cop_net_info info;
+    cop_net_get_info(small, &info);
+    if (p->target == COP_TARGET_SPARSITY) return 1 - info.sparsity;
+    return p->target == COP_TARGET_MACS ? (double)info.macs / (double)info.macs_dense
+                                        : (double)info.parameters / (double)info.parameters_dense;
+}
+
+static double share_allowed(const cop_method_params *p, const cop_net *dense) {
+    cop_net_info info;
+    cop_net_get_info(dense, &info);
+    if (p->target == COP_TARGET_SPARSITY) return 1 - p->reach;
+    if (p->reach < 1) return p->reach;
+    return p->reach / (double)(p->target == COP_TARGET_MACS ? info.macs_dense : info.parameters_dense);
+}
+
+static const char *left_of(cop_target target) {
+    return target == COP_TARGET_MACS ? "MACs" : "parameters";
+}
+
+#define CLOSE 0.02 /* of the dense net: near enough to a target to end the search */
+#define STRIDE 4.0 /* how gamma grows or falls until the target lies between two tries */
+
+/* Bisection: low is the largest gamma that left too much, high the smallest that did not. Of the tries that meet the
+ * target the one that leaves most stays in *folded and *small. */
+static cop_status search_gamma(copi_run *run, cop_net **folded, cop_net **small, cop_history *history,
+                               double *gamma) {
+    const cop_method_params *p = run->params;
+    const double allowed = share_allowed(p, run->dense);
+    double low = 0, high = INFINITY, at = p->gamma, best = -1, least = INFINITY, tried = at;
+    cop_status s = COP_OK;
+    for (int t = 0; !s && t < p->tries && !(best >= allowed - CLOSE); t++) {
+        cop_net *whole = NULL, *removed = NULL;
+        cop_history own = {.ctx = run->ctx};
+        tried = at;
+        s = train_factors(run, at, &whole, &own);
+        if (!s) s = cop_shrink(whole, &removed, NULL);
+        double left = s ? INFINITY : share_left(p, removed);
+        bool meets = left <= allowed * (1 + 1e-12);
+        least = fmin(least, left);
+        if (!s) copi_log(run->ctx, COP_LOG_INFO, "sss: gamma %g leaves %.4f of the %s", at, left, left_of(p->target));
+        if (meets && left > best) {
+            cop_net *drop[] = {*folded, *small};
+            *folded = whole, *small = removed;
+            whole = drop[0], removed = drop[1];
+            cop_history_clear(history);
+            *history = own;
+            own = (cop_history){0};
+            best = left;
+            *gamma = at;
+        }
+        if (meets)
+            high = fmin(high, at);
+        else
+            low = fmax(low, at);
+        at = !low ? high / STRIDE : isinf(high) ? low * STRIDE : sqrt(low * high);
+        cop_history_clear(&own);
+        cop_net_destroy(removed);
+        cop_net_destroy(whole);
     }
-    if (!s) s = cop_shrink(folded, net, NULL);
-    cop_net_destroy(folded);
+    if (!s && best < 0)
+        s = copi_fail(run->ctx, COP_E_REFUSED,
+                      "%d tries of gamma, the last %g, leave %.4f of the %s; %.4f are allowed; start from a larger "
+                      "gamma, train longer or try more often",
+                      p->tries, tried, least, left_of(p->target), allowed);
+    return s;
+}
+
+cop_status copi_sss_search(copi_run *run, cop_net **net, cop_history *history, double *gamma) {
+    const cop_method_params *p = run->params;
+    cop_net *folded = NULL, *small = NULL;
+    *net = NULL;
+    *gamma = p->gamma;
+    cop_status s = p->target == COP_TARGET_NONE ? train_factors(run, p->gamma, &folded, history)
+                                                : search_gamma(run, &folded, &small, history, gamma);
+    if (!s && p->shrink && !small) s = cop_shrink(folded, &small, NULL);
+    cop_net *drop = p->shrink ? folded : small;
+    if (!s) *net = p->shrink ? small : folded;
+    cop_net_destroy(drop);
+    if (s) cop_net_destroy(p->shrink ? small : folded);
     return s;
 }
 
@@ -121,11 +239,11 @@ static cop_status zero_small(cop_net *net, double threshold) {
 }
 
 /* Retrained net -> the point of one threshold; *net is what was measured. */
-static cop_status finish(copi_run *run, const cop_net *retrained, double threshold, double accuracy_pruned,
-                         cop_history *history, cop_net **net) {
+static cop_status finish(copi_run *run, const cop_net *retrained, double gamma, double threshold,
+                         double accuracy_pruned, cop_history *history, cop_net **net) {
     cop_point point = {.round = 1,
-                       .level = run->params->gamma,
-                       .asked = NAN,
+                       .level = gamma,
+                       .asked = run->params->target == COP_TARGET_SPARSITY ? run->params->reach : NAN,
                        .threshold = threshold,
                        .accuracy_pruned = accuracy_pruned};
     cop_status s = cop_net_clone(retrained, net);
@@ -147,8 +265,8 @@ cop_status copi_sss_run(copi_run *run, cop_net **result) {
     const copi_fit fit = {.recipe = &p->retrain, .phase = "retrain"};
     cop_history history = {.ctx = run->ctx}, more = {.ctx = run->ctx};
     cop_net *net = NULL;
-    double accuracy_pruned = NAN;
-    cop_status s = search(run, &net, &history);
+    double accuracy_pruned = NAN, gamma;
+    cop_status s = copi_sss_search(run, &net, &history, &gamma);
     if (!s) s = copi_run_settle(run, net);
     if (!s) s = copi_run_validate(run, net, &accuracy_pruned);
     if (!s) s = copi_run_train(run, net, &fit, 2, &more);
@@ -156,7 +274,7 @@ cop_status copi_sss_run(copi_run *run, cop_net **result) {
     for (int i = 0; i < (p->thresholds ? p->thresholds : 1) && !s && !run->stopped; i++) {
         cop_net_destroy(*result);
         *result = NULL;
-        s = finish(run, net, threshold[i], accuracy_pruned, &history, result);
+        s = finish(run, net, gamma, threshold[i], accuracy_pruned, &history, result);
     }
     cop_history_clear(&more);
     cop_history_clear(&history);

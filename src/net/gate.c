@@ -18,13 +18,97 @@ static void mark_output_layers(const cop_net *net, bool *output) {
             output[net->node[i].src[s]] = true;
 }
 
-/* The node whose output the factors of conv or dense i multiply, -1: none. */
-static int gate_place(const cop_net *net, int i, const bool *output) {
-    if (!has_weights(&net->node[i]) || output[i]) return -1;
+/* What comes behind f(x) and is the same behind lambda x for lambda >= 0, but for the factor: f(lambda x) = lambda
+ * f(x).
+ */
+static bool is_homogeneous(copi_op op) {
+    return op == COPI_OP_RELU || op == COPI_OP_LEAKY_RELU || op == COPI_OP_MAX_POOL || op == COPI_OP_AVG_POOL ||
+           op == COPI_OP_GLOBAL_POOL || op == COPI_OP_DROPOUT || op == COPI_OP_FLATTEN;
+}
+
+static bool has_one_reader(const cop_net *net, int i) {
+    int reader;
+    return copi_net_consumers(net, i, &reader, 1) == 1;
+}
+
+int copi_net_branch_end(const cop_net *net, int add, const int *depth) {
+    const copi_node *node = &net->node[add];
+    if (node->op != COPI_OP_ADD || depth[node->src[0]] == depth[node->src[1]]) return -1;
+    int i = node->src[depth[node->src[0]] < depth[node->src[1]]];
+    while (is_homogeneous(net->node[i].op) && has_one_reader(net, i)) i = net->node[i].src[0];
+    bool ends = has_weights(&net->node[i]) || net->node[i].op == COPI_OP_BATCHNORM || net->node[i].op == COPI_OP_GATE;
+    return ends && has_one_reader(net, i) ? i : -1;
+}
+
+cop_status copi_net_depths(const cop_net *net, int **depth) {
+    *depth = copi_alloc(net->ctx, (size_t)net->nodes, sizeof **depth);
+    if (!*depth) return COP_E_NOMEM;
+    for (int i = 0; i < net->nodes; i++) {
+        const copi_node *node = &net->node[i];
+        for (int s = 0; s < node->nsrc; s++)
+            if ((*depth)[node->src[s]] > (*depth)[i]) (*depth)[i] = (*depth)[node->src[s]];
+        (*depth)[i] += has_weights(node);
+    }
+    return COP_OK;
+}
+
+/* Where factors go: behind node i stand factors[i] of them, named after producer[i]. */
+typedef struct places {
+    const cop_net *net;
+    unsigned structures;
+    bool *output;     /* [nodes] see mark_output_layers */
+    int *depth;       /* [nodes] */
+    int *producer;    /* [nodes] */
+    int64_t *factors; /* [nodes] 0: none */
+} places;
+
+static bool wanted(const places *p, cop_structure structure) {
+    return p->structures >> structure & 1u;
+}
+
+/* A residual block's factor stands at the end of its branch. */
+static void place_block(places *p, int add) {
+    int end = copi_net_branch_end(p->net, add, p->depth);
+    if (end < 0 || p->net->node[end].op == COPI_OP_GATE) return;
+    p->factors[end] = 1;
+    p->producer[end] = p->net->node[end].op == COPI_OP_BATCHNORM ? p->net->node[end].src[0] : end;
+}
+
+/* The factors of a conv's or dense's units or groups stand behind it, after batch-norm if that alone reads it. */
+static void place_units(places *p, int i) {
+    const copi_node *node = &p->net->node[i];
+    if (!has_weights(node) || p->output[i]) return;
+    int64_t groups = node->op == COPI_OP_CONV ? node->u.conv.groups : 1, factors = 0;
+    if (wanted(p, COP_STRUCTURE_NEURON)) factors = node->shape[0];
+    if (wanted(p, COP_STRUCTURE_GROUP) && groups > 1) factors = groups;
     int reader, place = i;
-    if (copi_net_consumers(net, place, &reader, 1) == 1 && net->node[reader].op == COPI_OP_BATCHNORM) place = reader;
-    if (copi_net_consumers(net, place, &reader, 1) == 1 && net->node[reader].op == COPI_OP_GATE) return -1;
-    return place;
+    if (copi_net_consumers(p->net, place, &reader, 1) == 1 && p->net->node[reader].op == COPI_OP_BATCHNORM)
+        place = reader;
+    bool gated = copi_net_consumers(p->net, place, &reader, 1) == 1 && p->net->node[reader].op == COPI_OP_GATE;
+    if (!factors || gated || p->factors[place]) return;
+    p->factors[place] = factors;
+    p->producer[place] = i;
+}
+
+static void places_clear(places *p) {
+    copi_free(p->net->ctx, p->output);
+    copi_free(p->net->ctx, p->depth);
+    copi_free(p->net->ctx, p->producer);
+    copi_free(p->net->ctx, p->factors);
+}
+
+static cop_status places_find(places *p) {
+    size_t nodes = (size_t)p->net->nodes;
+    p->output = copi_alloc(p->net->ctx, nodes, sizeof *p->output);
+    p->producer = copi_alloc(p->net->ctx, nodes, sizeof *p->producer);
+    p->factors = copi_alloc(p->net->ctx, nodes, sizeof *p->factors);
+    if (!p->output || !p->producer || !p->factors) return COP_E_NOMEM;
+    cop_status status = copi_net_depths(p->net, &p->depth);
+    if (status) return status;
+    mark_output_layers(p->net, p->output);
+    for (int i = 0; wanted(p, COP_STRUCTURE_BLOCK) && i < p->net->nodes; i++) place_block(p, i);
+    for (int i = 0; i < p->net->nodes; i++) place_units(p, i);
+    return COP_OK;
 }
 
 static cop_status add_gate(cop_graph *g, const char *producer, int src, int64_t factors, int *gate) {
@@ -47,29 +131,24 @@ static int most_sources(const cop_net *net) {
     return most;
 }
 
-/* Scratch of both directions, in one block: number[nodes] of old nodes in the new graph, producer[nodes], src[most].
- */
-static cop_status scratch_make(const cop_net *net, int **number, int **producer, int **src) {
-    size_t nodes = (size_t)net->nodes;
-    *number = copi_alloc(net->ctx, 2 * nodes + (size_t)most_sources(net), sizeof **number);
+/* Scratch of both directions, in one block: number[nodes] of old nodes in the new graph, src[most]. */
+static cop_status scratch_make(const cop_net *net, int **number, int **src) {
+    *number = copi_alloc(net->ctx, (size_t)net->nodes + (size_t)most_sources(net), sizeof **number);
     if (!*number) return COP_E_NOMEM;
-    *producer = *number + nodes;
-    *src = *producer + nodes;
+    *src = *number + net->nodes;
     return COP_OK;
 }
 
-static cop_status add_gated(cop_graph *g, const cop_net *net, int *number, int *producer, int *src, bool *output) {
-    mark_output_layers(net, output);
-    for (int i = 0; i < net->nodes; i++) producer[i] = -1;
+static cop_status add_gated(cop_graph *g, const places *p, int *number, int *src) {
+    const cop_net *net = p->net;
     for (int i = 0; i < net->nodes; i++) {
-        int place = gate_place(net, i, output);
-        if (place >= 0) producer[place] = i;
         const copi_node *old = &net->node[i];
         translate(old, number, src);
         number[i] = copi_graph_add(g, old->name, old, src, old->nsrc);
-        if (producer[i] < 0) continue;
+        if (!p->factors[i]) continue;
         /* everything that reads the place reads its gate instead */
-        cop_status status = add_gate(g, net->node[producer[i]].name, number[i], old->shape[0], &number[i]);
+        const char *producer = net->node[p->producer[i]].name;
+        cop_status status = add_gate(g, producer, number[i], p->factors[i], &number[i]);
         if (status) return status;
     }
     return COP_OK;
@@ -86,20 +165,21 @@ static cop_status finish(cop_graph *g, const cop_net *net, cop_net **made) {
     return status;
 }
 
-cop_status copi_net_with_gates(const cop_net *net, cop_net **gated) {
+cop_status copi_net_with_gates(const cop_net *net, unsigned structures, cop_net **gated) {
     *gated = NULL;
     cop_graph *g = NULL;
-    int *number = NULL, *producer, *src;
-    bool *output = copi_alloc(net->ctx, (size_t)net->nodes, sizeof *output);
-    cop_status status = output ? scratch_make(net, &number, &producer, &src) : COP_E_NOMEM;
+    int *number = NULL, *src;
+    places p = {.net = net, .structures = structures};
+    cop_status status = places_find(&p);
+    if (!status) status = scratch_make(net, &number, &src);
     if (!status) status = cop_graph_create(net->ctx, &g);
-    if (!status) status = add_gated(g, net, number, producer, src, output);
+    if (!status) status = add_gated(g, &p, number, src);
     if (!status)
         status = finish(g, net, gated);
     else
         cop_graph_destroy(g);
     copi_free(net->ctx, number);
-    copi_free(net->ctx, output);
+    places_clear(&p);
     return status;
 }
 
@@ -143,8 +223,8 @@ cop_status copi_net_fold_gates(const cop_net *gated, double threshold, cop_net *
     if (!(threshold >= 0) || !isfinite(threshold))
         return copi_fail(gated->ctx, COP_E_RANGE, "factor threshold %g; it must be finite and at least 0", threshold);
     cop_graph *g = NULL;
-    int *number, *producer, *src;
-    cop_status status = scratch_make(gated, &number, &producer, &src);
+    int *number, *src;
+    cop_status status = scratch_make(gated, &number, &src);
     if (status) return status;
     status = cop_graph_create(gated->ctx, &g);
     for (int i = 0; !status && i < gated->nodes; i++) {
@@ -165,5 +245,95 @@ cop_status copi_net_fold_gates(const cop_net *gated, double threshold, cop_net *
     }
     copi_free(gated->ctx, number);
     *folded = made;
+    return status;
+}
+
+/* -- what stands behind a factor -- */
+
+cop_status copi_net_block_gates(const cop_net *gated, bool **block) {
+    int *depth = NULL;
+    *block = copi_alloc(gated->ctx, (size_t)gated->nodes, sizeof **block);
+    cop_status status = *block ? copi_net_depths(gated, &depth) : COP_E_NOMEM;
+    for (int i = 0; !status && i < gated->nodes; i++) {
+        int end = copi_net_branch_end(gated, i, depth);
+        if (end >= 0 && gated->node[end].op == COPI_OP_GATE) (*block)[end] = gated->node[end].u.gate.factors == 1;
+    }
+    copi_free(gated->ctx, depth);
+    if (!status) return COP_OK;
+    copi_free(gated->ctx, *block);
+    *block = NULL;
+    return status;
+}
+
+static double macs_of(const cop_net *net, int i) {
+    cop_layer_info info;
+    return cop_net_get_layer(net, i, &info) ? 0 : (double)info.macs; /* i is in range: it can't fail */
+}
+
+/* MACs of all layers whose every way on leads through the gate. */
+static double macs_of_branch(const cop_net *net, int gate, bool *inside) {
+    double macs = 0;
+    memset(inside, 0, (size_t)net->nodes * sizeof *inside);
+    inside[gate] = true;
+    for (int i = gate - 1; i > 0; i--) {
+        int readers = 0;
+        bool all = true;
+        for (int k = i + 1; k < net->nodes; k++)
+            for (int s = 0; s < net->node[k].nsrc; s++)
+                if (net->node[k].src[s] == i) {
+                    readers++;
+                    all &= inside[k];
+                }
+        inside[i] = readers && all;
+        if (inside[i]) macs += macs_of(net, i);
+    }
+    return macs;
+}
+
+/* MACs of the gated layer, and of those that read it as far as they read it: share [nodes] of a node's channels that
+ * come from the gate. */
+static double macs_of_layer(const cop_net *net, int gate, double *share) {
+    int from = net->node[gate].src[0];
+    if (net->node[from].op == COPI_OP_BATCHNORM) from = net->node[from].src[0];
+    double macs = macs_of(net, from);
+    memset(share, 0, (size_t)net->nodes * sizeof *share);
+    share[gate] = 1;
+    for (int i = gate + 1; i < net->nodes; i++) {
+        const copi_node *node = &net->node[i];
+        double sum = 0, most = 0;
+        for (int s = 0; s < node->nsrc; s++) {
+            double part = share[node->src[s]];
+            sum += part * (double)net->node[node->src[s]].shape[0];
+            most = fmax(most, part);
+        }
+        share[i] = node->op == COPI_OP_CONCAT ? sum / (double)node->shape[0] : most;
+        if (!has_weights(node)) continue;
+        macs += share[i] * macs_of(net, i);
+        share[i] = 0;
+    }
+    return macs;
+}
+
+cop_status copi_net_gate_costs(const cop_net *gated, double **cost) {
+    size_t nodes = (size_t)gated->nodes;
+    bool *block = NULL, *inside = copi_alloc(gated->ctx, nodes, sizeof *inside);
+    double *share = copi_alloc(gated->ctx, nodes, sizeof *share), sum = 0, factors = 0;
+    *cost = copi_alloc(gated->ctx, nodes, sizeof **cost);
+    cop_status status = inside && share && *cost ? copi_net_block_gates(gated, &block) : COP_E_NOMEM;
+    for (int i = 0; !status && i < gated->nodes; i++) {
+        if (gated->node[i].op != COPI_OP_GATE) continue;
+        double n = (double)gated->node[i].u.gate.factors;
+        double macs = block[i] ? macs_of_branch(gated, i, inside) : macs_of_layer(gated, i, share);
+        (*cost)[i] = macs / n;
+        sum += macs;
+        factors += n;
+    }
+    for (int i = 0; !status && sum > 0 && i < gated->nodes; i++) (*cost)[i] *= factors / sum;
+    copi_free(gated->ctx, block);
+    copi_free(gated->ctx, inside);
+    copi_free(gated->ctx, share);
+    if (!status) return COP_OK;
+    copi_free(gated->ctx, *cost);
+    *cost = NULL;
     return status;
 }

@@ -135,9 +135,27 @@ cop_status copi_net_set_classes(cop_net *net, const char *const *name, int class
 /** mean, std: [C of the input]; both NULL: forget them. Errors: RANGE (not finite, std <= 0). */
 cop_status copi_net_set_normalization(cop_net *net, const double *mean, const double *std);
 /** A new net of the same topology and parameters plus a gate node after each structure that SSS may remove.
- *  Neuron scope: conv channels and dense units but the output layer's; after batch-norm if the producer feeds one.
- *  Gates' names: "<node>.gate_op". */
-cop_status copi_net_with_gates(const cop_net *net, cop_net **gated);
+ *  structures: bits 1u << COP_STRUCTURE_*, any mixture. METHODS section 3:
+ *    block   one factor at the end of each residual branch (below), before the add
+ *    group   a factor per group of each grouped conv, after batch-norm if the conv feeds one
+ *    neuron  a factor per conv channel and dense unit, likewise
+ *  A layer takes the first of these that fits it; the layers that give the classes take none but a block's.
+ *  Gates' names: "<node>.gate_op". Errors: NOMEM. */
+cop_status copi_net_with_gates(const cop_net *net, unsigned structures, cop_net **gated);
+/** Layers with weights on the longest way from the input to each node; *depth [nodes] is the caller's to free. */
+cop_status copi_net_depths(const cop_net *net, int **depth);
+/** The residual branch of an add is the summand with more layers behind it (equal: neither is). Where its last conv,
+ *  dense, batch-norm or gate is, seen through ops that a factor >= 0 commutes with; -1: no branch, or one that ends in
+ *  something else or is read by others too. */
+int copi_net_branch_end(const cop_net *net, int add, const int *depth);
+/** Which nodes are gates of a whole block: without them a layer is not emptied, the shortcut stays. *block [nodes] is
+ *  the caller's to free. */
+cop_status copi_net_block_gates(const cop_net *gated, bool **block);
+/** What a structure behind each gate costs in MACs, relative to the mean over all structures of the net:
+ *    block          all layers whose every way on leads through the gate
+ *    group, neuron  (the layer + what its readers spend on its channels) / factors
+ *  *cost [nodes], 0 for nodes that are no gates, is the caller's to free. */
+cop_status copi_net_gate_costs(const cop_net *gated, double **cost);
 /** The inverse: fold every gate's factors into the producing conv/dense (weights, bias) or batch-norm (scale, shift),
  *  then drop the gate nodes. Units whose factor is <= threshold are masked (weight, bias, scale, shift) to exact 0.
  *  Same function as the gated net when threshold is 0. */

@@ -1,6 +1,8 @@
 /* Coupling groups: the sets of producers' output channels that are kept or removed together. */
 #include "prune/rules.h"
 
+#include <string.h>
+
 static bool produces(copi_op op) {
     return op == COPI_OP_INPUT || op == COPI_OP_CONV || op == COPI_OP_DENSE;
 }
@@ -30,6 +32,7 @@ static cop_status fill(copi_links *l, int64_t *number, copi_groups *groups) {
     for (int64_t g = 0; !status && g < groups->groups; g++) {
         groups->group[g].member = copi_alloc(l->ctx, (size_t)members[g], sizeof *groups->group[g].member);
         if (!groups->group[g].member) status = COP_E_NOMEM;
+        groups->group[g].fixed_by = -1;
     }
     copi_free(l->ctx, members);
     for (int n = 0; !status && n < net->nodes; n++)
@@ -37,7 +40,10 @@ static cop_status fill(copi_links *l, int64_t *number, copi_groups *groups) {
             int64_t at = number[copi_links_root(l, l->first[n] + c)];
             if (!at) continue; /* no producer is in it */
             copi_group *group = &groups->group[at - 1];
-            if (copi_rule_get(net->node[n].op)->fixed || n == net->nodes - 1) group->fixed = true;
+            if ((copi_rule_get(net->node[n].op)->fixed || n == net->nodes - 1) && !group->fixed) {
+                group->fixed = true;
+                group->fixed_by = n;
+            }
             if (produces(net->node[n].op)) group->member[group->members++] = (copi_group_member){n, c};
         }
     return status;
@@ -54,5 +60,127 @@ cop_status copi_groups_find(const cop_net *net, copi_groups *groups) {
     copi_free(net->ctx, number);
     copi_links_clear(&l);
     if (status) copi_groups_clear(groups);
+    return status;
+}
+
+/* -- as people see them: layers, not channels -- */
+
+struct cop_groups {
+    cop_ctx *ctx;
+    char *names;          /* one block of all names */
+    const char **layer;   /* [layers] pointers into it, group by group */
+    cop_group_info *info; /* [groups] */
+    int groups;
+};
+
+void cop_groups_destroy(cop_groups *g) {
+    if (!g) return;
+    copi_free(g->ctx, g->names);
+    copi_free(g->ctx, g->layer);
+    copi_free(g->ctx, g->info);
+    copi_free(g->ctx, g);
+}
+
+int cop_groups_count(const cop_groups *groups) {
+    return groups ? groups->groups : 0;
+}
+
+cop_status cop_groups_get(const cop_groups *g, int i, cop_group_info *info) {
+    *info = (cop_group_info){0};
+    if (i < 0 || i >= g->groups)
+        return copi_fail(g->ctx, COP_E_RANGE, "coupling group %d; the net has 0 to %d", i, g->groups - 1);
+    *info = g->info[i];
+    return COP_OK;
+}
+
+static int first_of(int *first, int node) {
+    while (first[node] != node) node = first[node] = first[first[node]];
+    return node;
+}
+
+/* first [nodes]: the first layer whose channels are coupled to this one's, in any number of steps. */
+static void join_layers(const cop_net *net, const copi_groups *sets, int *first) {
+    for (int n = 0; n < net->nodes; n++) first[n] = n;
+    for (int64_t s = 0; s < sets->groups; s++)
+        for (int m = 1; m < sets->group[s].members; m++) {
+            int a = first_of(first, sets->group[s].member[0].node),
+                b = first_of(first, sets->group[s].member[m].node);
+            first[a < b ? b : a] = a < b ? a : b;
+        }
+}
+
+static const char *name_of(const cop_groups *g, const cop_net *net, int node) {
+    const char *at = g->names;
+    for (int n = 0; n < node; n++) at += strlen(net->node[n].name) + 1;
+    return at;
+}
+
+static void add_layer(cop_groups *g, cop_group_info *info, int *layers, const cop_net *net, int n) {
+    cop_layer_info layer;
+    g->layer[*layers] = name_of(g, net, n);
+    if (!info->layers) info->name = g->layer[*layers];
+    info->layers++;
+    ++*layers;
+    info->channels += copi_channels(&net->node[n]);
+    if (cop_net_get_layer(net, n, &layer)) return; /* n is in range: it can't fail */
+    info->parameters += layer.parameters;
+    info->macs += layer.macs;
+}
+
+static cop_status copy_names(cop_groups *g, const cop_net *net) {
+    size_t bytes = 1;
+    for (int n = 0; n < net->nodes; n++) bytes += strlen(net->node[n].name) + 1;
+    g->names = copi_alloc(g->ctx, bytes, 1);
+    g->layer = copi_alloc(g->ctx, (size_t)net->nodes, sizeof *g->layer);
+    g->info = copi_alloc(g->ctx, (size_t)net->nodes, sizeof *g->info);
+    if (!g->names || !g->layer || !g->info) return COP_E_NOMEM;
+    char *at = g->names;
+    for (int n = 0; n < net->nodes; n++) {
+        size_t length = strlen(net->node[n].name) + 1;
+        memcpy(at, net->node[n].name, length);
+        at += length;
+    }
+    return COP_OK;
+}
+
+/* number [nodes]: of the group that a first layer stands for. */
+static void describe(cop_groups *g, const cop_net *net, const copi_groups *sets, int *first, int *number) {
+    int layers = 0;
+    for (int n = 0; n < net->nodes; n++) {
+        if (!produces(net->node[n].op) || first_of(first, n) != n) continue;
+        cop_group_info *info = &g->info[number[n] = g->groups++];
+        info->layer = g->layer + layers;
+        for (int k = n; k < net->nodes; k++)
+            if (produces(net->node[k].op) && first_of(first, k) == n) add_layer(g, info, &layers, net, k);
+    }
+    for (int64_t s = 0; s < sets->groups; s++) {
+        const copi_group *set = &sets->group[s];
+        cop_group_info *info = &g->info[number[first_of(first, set->member[0].node)]];
+        if (!set->fixed) {
+            info->units++;
+            continue;
+        }
+        if (!info->fixed_by) info->fixed_by = name_of(g, net, set->fixed_by);
+        info->fixed++;
+    }
+}
+
+cop_status cop_groups_create(const cop_net *net, cop_groups **groups) {
+    *groups = copi_alloc(net->ctx, 1, sizeof **groups);
+    if (!*groups) return COP_E_NOMEM;
+    (*groups)->ctx = net->ctx;
+    copi_groups sets = {0};
+    int *first = copi_alloc(net->ctx, 2 * (size_t)net->nodes, sizeof *first);
+    cop_status status = first ? copy_names(*groups, net) : COP_E_NOMEM;
+    if (!status) status = copi_groups_find(net, &sets);
+    if (!status) {
+        join_layers(net, &sets, first);
+        describe(*groups, net, &sets, first, first + net->nodes);
+    }
+    copi_groups_clear(&sets);
+    copi_free(net->ctx, first);
+    if (!status) return COP_OK;
+    cop_groups_destroy(*groups);
+    *groups = NULL;
     return status;
 }

@@ -3,6 +3,7 @@
  */
 #include "prune/rules.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@ typedef struct layer {
     int node;       /* the first of those that rank together */
     int64_t at, n;  /* its units are [at, at + n) */
     int64_t masked; /* of them, masked before */
+    int64_t floor;  /* at least so many stay */
+    int64_t cap;    /* at most so many go */
 } layer;
 
 typedef struct ranking {
@@ -45,6 +48,13 @@ static void clear(ranking *r) {
     copi_free(r->ctx, r->together);
     copi_free(r->ctx, r->weight);
 }
+
+#define X(name, text) text,
+const char *cop_aggregate_name(cop_aggregate aggregate) {
+    static const char *const names[] = {COP_AGGREGATE_LIST(X)};
+    return (size_t)aggregate < COPI_COUNT(names) ? names[aggregate] : "unknown";
+}
+#undef X
 
 static const char *unit_word(const ranking *r) {
     static const char *const words[] = {[COPI_UNIT_WEIGHT] = "weights",
@@ -179,7 +189,7 @@ static bool has_units(ranking *r, int node) {
     return any;
 }
 
-/* A unit's score is the sum over its members; it counts as masked when all of them are. */
+/* A unit's score is the sum or mean over its members; it counts as masked when all of them are. */
 static cop_status score_units(ranking *r, const float *const *gradient) {
     int64_t most = 1;
     for (int n = 0; n < r->net->nodes; n++)
@@ -200,6 +210,8 @@ static cop_status score_units(ranking *r, const float *const *gradient) {
             if (!copi_rule_get(node->op)->masked(r->net, node, c)) r->keep[u] = 1;
         }
     }
+    if (r->params->aggregate == COP_AGGREGATE_MEAN)
+        for (int64_t u = 0; !status && u < r->units; u++) r->score[u] /= (float)r->weight[u];
     for (int i = 0; !status && i < r->layers; i++)
         for (int64_t u = r->layer[i].at; u < r->layer[i].at + r->layer[i].n; u++) {
             if (r->keep[u]) continue;
@@ -272,53 +284,84 @@ static int64_t share_of(double share, int64_t n) {
     return (int64_t)(share * (double)n + 1e-6);
 }
 
+static bool limits_layer(ranking *r, const cop_layer_limit *limit, int first) {
+    for (int n = first; n < r->net->nodes; n++) {
+        bool belongs = n == first || (r->together && ranks(r, n) && together(r, n) == first);
+        if (belongs && fnmatch(limit->layer, r->net->node[n].name, 0) == 0) return true;
+    }
+    return false;
+}
+
+/* The tightest floor and cap of each layer. */
+static void find_limits(ranking *r) {
+    for (int i = 0; i < r->layers; i++) {
+        layer *l = &r->layer[i];
+        l->floor = r->params->keep;
+        l->cap = l->n;
+        for (int k = 0; k < r->params->limits; k++) {
+            const cop_layer_limit *limit = &r->params->limit[k];
+            if (!limits_layer(r, limit, l->node)) continue;
+            int64_t cap = share_of(limit->most, l->n);
+            if (limit->keep > l->floor) l->floor = limit->keep;
+            if (cap < l->cap) l->cap = cap;
+        }
+    }
+}
+
 /* Each layer gives its share. */
 static cop_status choose_by_layer(ranking *r) {
-    int64_t least = r->params->keep;
     const layer *worst = NULL;
     for (int i = 0; i < r->layers; i++) {
         layer *l = &r->layer[i];
         int64_t k = share_of(r->params->sparsity, l->n);
+        if (k > l->cap) k = l->cap;
         if (k <= l->masked)
             k = l->masked; /* nothing new goes, whatever is left */
-        else if (l->n - k < least && (!worst || l->n < worst->n))
+        else if (l->n - k < l->floor && (!worst || l->n - l->floor < worst->n - worst->floor))
             worst = l;
         copi_lowest(r->score + l->at, l->n, k, r->keep + l->at, r->scratch);
     }
     if (!worst) return COP_OK;
-    int64_t most = worst->n > least ? worst->n - least : 0;
-    return copi_fail(r->ctx, COP_E_REFUSED,
-                     "%s: '%s' has %lld %s, sparsity %g would leave %lld, at least %lld must stay; up to %.9g works",
-                     r->criterion->name, r->net->node[worst->node].name, (long long)worst->n, unit_word(r),
-                     r->params->sparsity, (long long)(worst->n - share_of(r->params->sparsity, worst->n)),
-                     (long long)least, (double)most / (double)worst->n);
+    int64_t most = worst->n > worst->floor ? worst->n - worst->floor : 0;
+    return copi_fail(
+        r->ctx, COP_E_REFUSED,
+        "%s: '%s' has %lld %s, sparsity %g would leave %lld, at least %lld must stay; up to %.9g works, or "
+        "a cap on this layer",
+        r->criterion->name, r->net->node[worst->node].name, (long long)worst->n, unit_word(r), r->params->sparsity,
+        (long long)(worst->n - share_of(r->params->sparsity, worst->n)), (long long)worst->floor,
+        (double)most / (double)worst->n);
 }
 
 /* The lowest of all layers together; but first each layer's best are set apart. */
 static cop_status choose_globally(ranking *r) {
-    int64_t masked = 0, stay = 0;
-    const layer *tightest = NULL;
+    int64_t masked = 0, stay = 0, most = 0;
+    const layer *tightest = NULL; /* the one that holds back most of its units */
     for (int i = 0; i < r->layers; i++) {
         layer *l = &r->layer[i];
-        int64_t may_go = l->n > r->params->keep ? l->n - r->params->keep : 0;
+        int64_t may_go = l->n > l->floor ? l->n - l->floor : 0, held = 0;
+        if (may_go > l->cap) may_go = l->cap;
         copi_lowest(r->score + l->at, l->n, may_go, r->keep + l->at, r->scratch);
         for (int64_t u = l->at; u < l->at + l->n; u++) {
             if (!r->keep[u] || r->score[u] == -INFINITY) continue;
             r->score[u] = INFINITY;
-            stay++;
+            held++;
         }
         masked += l->masked;
-        if (!tightest || l->n < tightest->n) tightest = l;
+        stay += held;
+        if (!tightest || held > most) {
+            tightest = l;
+            most = held;
+        }
     }
     int64_t k = share_of(r->params->sparsity, r->units);
     if (k <= masked)
         k = masked;
     else if (k > r->units - stay)
         return copi_fail(r->ctx, COP_E_REFUSED,
-                         "%s: sparsity %g would take %lld of all %lld %s, but each of %d layers keeps %lld ('%s' has "
-                         "%lld); up to %.9g works",
+                         "%s: sparsity %g would take %lld of all %lld %s, but floors and caps of %d layers hold %lld "
+                         "('%s' most: %lld of %lld); up to %.9g works",
                          r->criterion->name, r->params->sparsity, (long long)k, (long long)r->units, unit_word(r),
-                         r->layers, (long long)r->params->keep, r->net->node[tightest->node].name,
+                         r->layers, (long long)stay, r->net->node[tightest->node].name, (long long)most,
                          (long long)tightest->n, (double)(r->units - stay) / (double)r->units);
     copi_lowest(r->score, r->units, k, r->keep, r->scratch);
     return COP_OK;
@@ -329,7 +372,33 @@ static const char *name_at(int i, const void *user) {
     return cop_criterion_name(i);
 }
 
-static cop_status check(cop_ctx *ctx, const cop_prune_params *p, const copi_criterion **criterion) {
+static const char *layer_at(int i, const void *net) {
+    return ((const cop_net *)net)->node[i].name;
+}
+
+cop_status copi_limits_check(cop_ctx *ctx, const cop_layer_limit *limit, int limits, const cop_net *net) {
+    if (limits < 0 || (limits && !limit))
+        return copi_fail(ctx, COP_E_ARG, "limits is %d, but no limit is given", limits);
+    for (int i = 0; i < limits; i++) {
+        const char *name = limit[i].layer;
+        if (!name || !*name) return copi_fail(ctx, COP_E_ARG, "limit %d names no layer", i);
+        if (limit[i].keep < 0)
+            return copi_fail(ctx, COP_E_RANGE, "limit of '%s': keep is %lld; at least 0", name,
+                             (long long)limit[i].keep);
+        if (!(limit[i].most >= 0 && limit[i].most <= 1))
+            return copi_fail(ctx, COP_E_RANGE, "limit of '%s': most is %g; it must be in [0,1]", name, limit[i].most);
+        bool fits = !net;
+        for (int n = 0; !fits && n < net->nodes; n++) fits = fnmatch(name, net->node[n].name, 0) == 0;
+        if (fits) continue;
+        const char *near = copi_nearest(name, net->nodes, layer_at, net);
+        return copi_fail(ctx, COP_E_NOT_FOUND, "limit of '%s': the net has no such layer%s%s%s", name,
+                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    }
+    return COP_OK;
+}
+
+static cop_status check(const cop_net *net, const cop_prune_params *p, const copi_criterion **criterion) {
+    cop_ctx *ctx = net->ctx;
     *criterion = copi_criterion_find(p->criterion);
     if (!*criterion) {
         const char *given = p->criterion ? p->criterion : "";
@@ -343,7 +412,9 @@ static cop_status check(cop_ctx *ctx, const cop_prune_params *p, const copi_crit
         return copi_fail(ctx, COP_E_RANGE, "sparsity %g: at least 0, less than 1", p->sparsity);
     if (p->keep < 1)
         return copi_fail(ctx, COP_E_RANGE, "keep %lld: at least 1 unit stays in every layer", (long long)p->keep);
-    return COP_OK;
+    if ((unsigned)p->aggregate > COP_AGGREGATE_MEAN)
+        return copi_fail(ctx, COP_E_RANGE, "aggregate is %d; one of sum, mean", (int)p->aggregate);
+    return copi_limits_check(ctx, p->limit, p->limits, net);
 }
 
 static void count(const ranking *r, int64_t *ranked, int64_t *removed) {
@@ -380,6 +451,7 @@ static cop_status run(ranking *r, const float *const *gradient) {
         return copi_fail(r->ctx, COP_E_REFUSED,
                          "%s: the net has no %s that could go: those of the output and those tied to the input stay",
                          r->criterion->name, unit_word(r));
+    find_limits(r);
     status = strcmp(r->params->scope, "layer") ? choose_globally(r) : choose_by_layer(r);
     if (status) return status;
     /* first, dry, all that could fail, so that a net is pruned or as it was */
@@ -393,7 +465,7 @@ cop_status copi_prune(cop_net *net, const cop_prune_params *params, const float 
                       cop_prune_report *report) {
     if (report) *report = (cop_prune_report){0};
     ranking r = {.ctx = net->ctx, .net = net, .params = params};
-    cop_status status = check(net->ctx, params, &r.criterion);
+    cop_status status = check(net, params, &r.criterion);
     if (status) return status;
     if (r.criterion->uses_gradient && !gradient)
         return copi_fail(net->ctx, COP_E_ARG, "%s looks at gradients: it needs data", r.criterion->name);

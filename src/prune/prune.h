@@ -27,6 +27,9 @@ const copi_criterion *copi_criterion_find(const char *name); /* NULL: unknown */
 cop_status copi_prune(cop_net *net, const cop_prune_params *params, const float *const *gradient,
                       cop_prune_report *report);
 
+/** Refuse impossible limits; with a net (may be NULL) also those that fit none of its layers. */
+cop_status copi_limits_check(cop_ctx *ctx, const cop_layer_limit *limit, int limits, const cop_net *net);
+
 /** Indices of the k lowest of score [n], which holds no NaN, are set to 0 in keep [n] (others 1); ties go to the lower
  *  index. O(n). scratch: copi_lowest_scratch(n) floats (n are always enough), or NULL: slower. */
 void copi_lowest(const float *score, int64_t n, int64_t k, uint8_t *keep, float *scratch);
@@ -49,6 +52,7 @@ typedef struct copi_group {
     copi_group_member *member; /* [members], producers' output channels that share one fate */
     int members;
     bool fixed;                /* reaches the net's input or output: can't be removed */
+    int fixed_by;              /* the first such node; -1: not fixed */
 } copi_group;
 typedef struct copi_groups {
     cop_ctx *ctx;

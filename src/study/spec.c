@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FAMILY_CRITERION = 1, FAMILY_SSS = 2, FAMILY_LONGER = 4 };
+enum { FAMILY_CRITERION = 1, FAMILY_SSS = 2, FAMILY_LONGER = 4, FAMILY_SCRATCH = 8 };
 
 #define NAMES(function, list)                                                                                        \
     static const char *function(int i) {                                                                             \
@@ -18,6 +18,8 @@ NAMES(schedule_name, COP_SCHEDULE_LIST(X))
 NAMES(precision_name, COP_PRECISION_LIST(X))
 NAMES(pace_name, COP_PACE_LIST(X))
 NAMES(prox_name, COP_PROX_LIST(X))
+NAMES(structure_name, COP_STRUCTURE_LIST(X))
+NAMES(aggregate_name, COP_AGGREGATE_LIST(X))
 #undef X
 #define SCOPES "layer", "global"
 #define AUGMENTS "none", "flip", "shift"
@@ -58,6 +60,8 @@ static const char *method_name(int i) {
     {"epsilon", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.epsilon), "(0,1]", .family = who},              \
     {"decay", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.decay), "[0,1]", .family = who},                  \
     {"l1", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.l1), "[0,1]", .family = who},                        \
+    {"l1_scale", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.l1_scale), "[0,1]", .family = who,             \
+     .late = true},                                                                                                  \
     {"l2", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.l2), "[0,1]", .family = who},                        \
     {"l2_conv", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.l2_conv), "[0,1]", .family = who},              \
     {"schedule", COPI_KEY_CHOICE, base + offsetof(copi_spec_recipe, r.schedule), .names = schedule_name,             \
@@ -107,14 +111,35 @@ static const copi_schema dense_schema = {.what = "dense", .keys = recipe_keys, .
 
 /* -------------------------------------------------------------------------------------------------- trials -- */
 
+bool copi_spec_is_sss(const copi_spec_trial *t) {
+    const char *method = strcmp(t->p.method, "scratch") == 0 ? t->p.like : t->p.method;
+    return strcmp(method, "sss") == 0;
+}
+
+const copi_numbers *copi_spec_levels(const copi_spec_trial *t) {
+    switch (copi_spec_is_sss(t) ? t->p.target : COP_TARGET_SPARSITY) {
+    case COP_TARGET_SPARSITY:
+        return &t->sparsity;
+    case COP_TARGET_MACS:
+        return &t->macs;
+    case COP_TARGET_PARAMETERS:
+        return &t->parameters;
+    case COP_TARGET_NONE:
+        break;
+    }
+    return &t->gamma;
+}
+
 static unsigned trial_family(const void *element) {
-    const char *method = ((const copi_spec_trial *)element)->p.method;
-    if (strcmp(method, "sss") == 0) return FAMILY_SSS;
-    return strcmp(method, "dense-longer") == 0 ? FAMILY_LONGER : FAMILY_CRITERION;
+    const copi_spec_trial *t = element;
+    if (strcmp(t->p.method, "dense-longer") == 0) return FAMILY_LONGER;
+    unsigned family = copi_spec_is_sss(t) ? FAMILY_SSS : FAMILY_CRITERION;
+    return strcmp(t->p.method, "scratch") == 0 ? family | FAMILY_SCRATCH : family;
 }
 
 static const char *trial_owner(unsigned family) {
     if (family == FAMILY_SSS) return "sss";
+    if (family == FAMILY_SCRATCH) return "scratch";
     return family & FAMILY_LONGER ? "methods other than sss" : "methods that prune by a criterion";
 }
 
@@ -122,7 +147,8 @@ static void trial_init(const void *parent, void *element) {
     const copi_spec *spec = parent;
     copi_spec_trial *t = element;
     t->p = cop_method_params_default();
-    t->tune = t->search = t->retrain = spec->dense;
+    t->tune = t->search = t->retrain = t->sparsify = t->scratch = spec->dense;
+    t->sparsify.r.epochs = 0;          /* asked for by its epochs */
     t->retrain.r.l1 = t->p.retrain.l1; /* the reference's last step, METHODS section 3 */
 }
 
@@ -131,28 +157,68 @@ cop_method_params copi_spec_params(const copi_spec_trial *t) {
     p.tune = t->tune.r;
     p.search = t->search.r;
     p.retrain = t->retrain.r;
+    p.sparsify = t->sparsify.r;
+    p.scratch = t->scratch.r;
+    p.limit = t->limits.v;
+    p.limits = t->limits.n;
     p.threshold = t->threshold.v;
     p.thresholds = t->threshold.n;
     if (t->sparsity.n) p.sparsity = t->sparsity.v[0];
     if (t->gamma.n) p.gamma = t->gamma.v[0];
+    if (p.target != COP_TARGET_NONE) p.reach = copi_spec_levels(t)->v[0];
     return p;
+}
+
+/* What gamma is searched for stands as a list of its own in place of gamma's. */
+static cop_status find_target(copi_yaml *y, int node, copi_spec_trial *t) {
+    const char *given = NULL;
+    for (cop_target target = COP_TARGET_SPARSITY; target <= COP_TARGET_PARAMETERS; target++) {
+        const char *name = cop_target_name(target);
+        if (!copi_yaml_has(y, node, name)) continue;
+        if (given) return copi_yaml_fail(y, node, name, "gamma can be searched for %s or %s, not both", given, name);
+        given = name;
+        t->p.target = target;
+    }
+    if (given && t->gamma.n > 1)
+        return copi_yaml_fail(y, node, "gamma",
+                              "gamma is a list, but %s says that it is searched; give one to start from", given);
+    if (!given && copi_yaml_has(y, node, "tries"))
+        return copi_yaml_fail(y, node, "tries",
+                              "tries has no effect without a sparsity, macs or parameters to reach");
+    return COP_OK;
 }
 
 static cop_status check_trial(copi_yaml *y, int node, void *element) {
     copi_spec_trial *t = element;
     unsigned family = trial_family(t);
-    if (family == FAMILY_CRITERION && t->p.rounds == 0 && copi_yaml_has(y, node, "tune"))
+    if ((family & FAMILY_CRITERION) && t->p.rounds == 0 && copi_yaml_has(y, node, "tune"))
         return copi_yaml_fail(y, node, "tune", "tune has no effect without rounds; add `rounds: 1` or more");
-    cop_status status = family == FAMILY_SSS ? apply_recipe(y, node, &t->search) : COP_OK;
+    if (copi_yaml_has(y, node, "sparsify") && !(t->sparsify.r.epochs > 0))
+        return copi_yaml_fail(y, node, "sparsify", "sparsify has no effect without epochs");
+    cop_status status = family & FAMILY_SSS ? apply_recipe(y, node, &t->search) : COP_OK;
+    if (!status && (family & FAMILY_SSS)) status = find_target(y, node, t);
     if (status) return status;
     cop_method_params p = copi_spec_params(t);
     status = copi_method_find(p.method)->check(copi_yaml_ctx(y), &p);
     return status ? copi_yaml_fail(y, node, NULL, "trial: %s", cop_error(copi_yaml_ctx(y))) : COP_OK;
 }
 
+static void limit_init(const void *parent, void *element) {
+    (void)parent;
+    *(cop_layer_limit *)element = (cop_layer_limit){.most = 1};
+}
+
+static const copi_key limit_keys[] = {{"layer", COPI_KEY_TEXT, offsetof(cop_layer_limit, layer), .required = true},
+                                      {"keep", COPI_KEY_COUNT, offsetof(cop_layer_limit, keep), "[1,1e9]"},
+                                      {"most", COPI_KEY_NUMBER, offsetof(cop_layer_limit, most), "[0,1]"},
+                                      {NULL}};
+static const copi_schema limit_schema = {
+    .what = "limit", .keys = limit_keys, .size = sizeof(cop_layer_limit), .init = limit_init};
+
 #define TRIAL(field) offsetof(copi_spec_trial, field)
 static const copi_key trial_keys[] = {
     {"method", COPI_KEY_NAME, TRIAL(p.method), .names = method_name, .required = true},
+    {"like", COPI_KEY_NAME, TRIAL(p.like), .names = method_name, .required = true, .family = FAMILY_SCRATCH},
     {"sparsity", COPI_KEY_NUMBERS, TRIAL(sparsity), "[0,1)", .required = true, .family = FAMILY_CRITERION,
      .each = true},
     {"rounds", COPI_KEY_SMALL, TRIAL(p.rounds), "[0,1000]", .family = FAMILY_CRITERION | FAMILY_LONGER},
@@ -160,8 +226,18 @@ static const copi_key trial_keys[] = {
     {"scope", COPI_KEY_NAME, TRIAL(p.scope), .names = scope_name, .family = FAMILY_CRITERION},
     {"keep", COPI_KEY_COUNT, TRIAL(p.keep), "[1,1e9]", .family = FAMILY_CRITERION},
     {"shrink", COPI_KEY_FLAG, TRIAL(p.shrink), .family = FAMILY_CRITERION},
+    {"aggregate", COPI_KEY_CHOICE, TRIAL(p.aggregate), .names = aggregate_name, .family = FAMILY_CRITERION,
+     .late = true},
+    {"limits", COPI_KEY_MAPS, TRIAL(limits), .map = &limit_schema, .family = FAMILY_CRITERION, .late = true},
+    {"sparsify", COPI_KEY_MAP, TRIAL(sparsify), .map = &recipe_schema, .family = FAMILY_CRITERION, .late = true},
     {"tune", COPI_KEY_MAP, TRIAL(tune), .map = &recipe_schema, .family = FAMILY_CRITERION | FAMILY_LONGER},
+    {"scope", COPI_KEY_WORDS, TRIAL(p.structures), .names = structure_name, .family = FAMILY_SSS, .late = true},
     {"gamma", COPI_KEY_NUMBERS, TRIAL(gamma), "[0,1e3]", .family = FAMILY_SSS, .each = true},
+    {"cost_aware", COPI_KEY_FLAG, TRIAL(p.cost_aware), .family = FAMILY_SSS, .late = true},
+    {"sparsity", COPI_KEY_NUMBERS, TRIAL(sparsity), "(0,1)", .family = FAMILY_SSS, .each = true},
+    {"macs", COPI_KEY_NUMBERS, TRIAL(macs), "(0,1e18]", .family = FAMILY_SSS, .each = true},
+    {"parameters", COPI_KEY_NUMBERS, TRIAL(parameters), "(0,1e18]", .family = FAMILY_SSS, .each = true},
+    {"tries", COPI_KEY_SMALL, TRIAL(p.tries), "[1,100]", .family = FAMILY_SSS, .late = true},
     {"prox", COPI_KEY_CHOICE, TRIAL(p.prox), .names = prox_name, .family = FAMILY_SSS},
     {"factor_rate", COPI_KEY_NUMBER, TRIAL(p.factor_rate), "(0,1e3]", .family = FAMILY_SSS},
     {"factor_momentum", COPI_KEY_NUMBER, TRIAL(p.factor_momentum), "[0,1)", .family = FAMILY_SSS},
@@ -169,6 +245,7 @@ static const copi_key trial_keys[] = {
     RECIPE_KEYS(TRIAL(search), FAMILY_SSS),
     {"retrain", COPI_KEY_MAP, TRIAL(retrain), .map = &recipe_schema, .family = FAMILY_SSS},
     {"threshold", COPI_KEY_NUMBERS, TRIAL(threshold), "[0,1e3]", .family = FAMILY_SSS},
+    {"scratch", COPI_KEY_MAP, TRIAL(scratch), .map = &recipe_schema, .family = FAMILY_SCRATCH},
     {NULL}};
 static const copi_schema trial_schema = {.what = "trial",
                                          .keys = trial_keys,
@@ -293,9 +370,24 @@ void copi_spec_clear(copi_spec *spec) {
 
 void copi_spec_print_dense(copi_buffer *b, const copi_spec *spec) {
     copi_buffer_printf(b, "model=%s\n", copi_spec_is_preset(spec) ? spec->model : "file");
-    copi_yaml_print(b, &dense_schema, &spec->dense);
+    copi_spec_recipe usual = spec->dense;
+    usual.r.l1_scale = 0;
+    copi_yaml_print(b, &dense_schema, &spec->dense, &usual);
 }
 
 void copi_spec_print_trial(copi_buffer *b, const copi_spec_trial *trial) {
-    copi_yaml_print(b, &trial_schema, trial);
+    const cop_method_params p = cop_method_params_default();
+    copi_spec_trial usual = *trial;
+    usual.p.aggregate = p.aggregate;
+    usual.p.structures = p.structures;
+    usual.p.cost_aware = p.cost_aware;
+    usual.p.tries = p.tries;
+    usual.limits = (copi_list){0};
+    usual.sparsify.r.epochs = 0;
+    copi_spec_recipe *recipe[] = {&usual.tune, &usual.search, &usual.retrain, &usual.scratch};
+    for (size_t i = 0; i < COPI_COUNT(recipe); i++) recipe[i]->r.l1_scale = 0;
+    copi_yaml_print(b, &trial_schema, trial, &usual);
+    if (trial->p.target != COP_TARGET_NONE) /* what the level is, and where gamma starts */
+        copi_buffer_printf(b, "target=%s from %.17g\n", cop_target_name(trial->p.target),
+                           trial->gamma.n ? trial->gamma.v[0] : p.gamma);
 }

@@ -63,12 +63,14 @@ typedef struct copi_key {
     bool required;
     unsigned family;              /* 0: always allowed; else one of the families the struct belongs to */
     bool each;                    /* a list of which every trial takes one: not part of a trial's own text */
+    bool late;                    /* left out of the text where it is as usual, so that it renames no older trial */
 } copi_key;
 
 typedef struct copi_yaml copi_yaml;
 struct copi_schema {
     const char *what;             /* "study", "recipe", ...: how errors call the mapping */
-    const copi_key *keys;         /* read in this order, whatever the file's; ends with a NULL name */
+    const copi_key *keys;         /* read in this order, whatever the file's; ends with a NULL name. A name may come
+                                     again for another family */
     size_t size;                  /* of the struct, for MAPS */
     void (*init)(const void *parent, void *element);        /* MAPS: defaults of one element; may be NULL */
     unsigned (*family)(const void *element);                /* which keys are allowed; NULL: all */
@@ -87,8 +89,9 @@ bool copi_yaml_has(copi_yaml *y, int node, const char *key);
 cop_ctx *copi_yaml_ctx(copi_yaml *y);
 /** Free what reading put into target. */
 void copi_yaml_clear(cop_ctx *ctx, const copi_schema *schema, void *target);
-/** `key=value` of all keys that are allowed and not `each`, in the table's order: what a digest is taken of. */
-void copi_yaml_print(copi_buffer *b, const copi_schema *schema, const void *target);
+/** `key=value` of all keys that are allowed and not `each`, in the table's order: what a digest is taken of. usual: a
+ *  target to compare those with that are `late`; NULL: print them too. */
+void copi_yaml_print(copi_buffer *b, const copi_schema *schema, const void *target, const void *usual);
 
 /* ---------------------------------------------------------------------------------------------------- spec -- */
 
@@ -100,8 +103,9 @@ typedef struct copi_spec_recipe {
 
 typedef struct copi_spec_trial {
     cop_method_params p;       /* but for its recipes and threshold, which are below */
-    copi_numbers sparsity, gamma, threshold;
-    copi_spec_recipe tune, search, retrain;
+    copi_numbers sparsity, gamma, macs, parameters, threshold;
+    copi_spec_recipe sparsify, tune, search, retrain, scratch;
+    copi_list limits;          /* of cop_layer_limit */
 } copi_spec_trial;
 
 typedef struct copi_spec {
@@ -136,6 +140,10 @@ void copi_spec_print_trial(copi_buffer *b, const copi_spec_trial *trial);
 
 /** What to run a trial with, at its first level; pointers stay owned by the spec. */
 cop_method_params copi_spec_params(const copi_spec_trial *trial);
+/** Is its level sss's gamma, or what gamma is searched for? */
+bool copi_spec_is_sss(const copi_spec_trial *trial);
+/** The list that its levels are taken from; empty: one trial without. */
+const copi_numbers *copi_spec_levels(const copi_spec_trial *trial);
 
 /* -------------------------------------------------------------------------------------------------- trials -- */
 
@@ -149,7 +157,7 @@ typedef struct copi_trial {
     const copi_spec_trial *spec; /* NULL for dense */
     int dense;                 /* index of the dense trial it starts from; its own for dense */
     uint64_t seed;
-    double level;              /* sparsity or gamma; NaN for dense nets */
+    double level;              /* sparsity, gamma or what gamma is searched for; NaN for dense nets */
     double asked;              /* NaN for SSS */
 } copi_trial;
 

@@ -7,10 +7,6 @@
 
 enum { DIGEST_DENSE = 1, DIGEST_TRIAL }; /* so that the two kinds of name never meet */
 
-static bool is_sss(const copi_spec_trial *t) {
-    return t && strcmp(t->p.method, "sss") == 0;
-}
-
 static void name_into(char out[20], uint64_t salt, const copi_buffer *text) {
     snprintf(out, 20, "%016" PRIx64, copi_hash(salt, text->data, text->len));
 }
@@ -38,12 +34,20 @@ static cop_status make_dense(const copi_spec *spec, const char *data_digest, con
 
 static void label_trial(copi_trial *t) {
     const cop_method_params *p = &t->spec->p;
-    if (is_sss(t->spec)) {
-        snprintf(t->label, sizeof t->label, "%s gamma %g", t->method, t->level);
+    int n = snprintf(t->label, sizeof t->label, "%s", t->method);
+    if (strcmp(t->method, "scratch") == 0)
+        n += snprintf(t->label + n, sizeof t->label - (size_t)n, " as %s", p->like);
+    if (copi_spec_is_sss(t->spec)) {
+        for (cop_structure k = COP_STRUCTURE_NEURON; k <= COP_STRUCTURE_BLOCK; k++)
+            if ((p->structures >> k & 1u) && p->structures != 1u << COP_STRUCTURE_NEURON)
+                n += snprintf(t->label + n, sizeof t->label - (size_t)n, " %s", cop_structure_name(k));
+        snprintf(t->label + n, sizeof t->label - (size_t)n, " %s %g%s",
+                 p->target == COP_TARGET_NONE ? "gamma" : cop_target_name(p->target), t->level,
+                 p->cost_aware ? ", by MACs" : "");
     } else if (isnan(t->asked)) {
-        snprintf(t->label, sizeof t->label, "%s, %g epochs", t->method, t->spec->tune.r.epochs);
+        snprintf(t->label + n, sizeof t->label - (size_t)n, ", %g epochs", t->spec->tune.r.epochs);
     } else {
-        int n = snprintf(t->label, sizeof t->label, "%s %g", t->method, t->asked);
+        n += snprintf(t->label + n, sizeof t->label - (size_t)n, " %g", t->asked);
         if (p->scope && strcmp(p->scope, "layer") != 0)
             n += snprintf(t->label + n, sizeof t->label - (size_t)n, " %s", p->scope);
         if (p->rounds)
@@ -61,7 +65,7 @@ static cop_status make_trial(const copi_spec *spec, const copi_spec_trial *from,
                       .dense = number,
                       .seed = dense->seed,
                       .level = level,
-                      .asked = is_sss(from) ? NAN : level};
+                      .asked = copi_spec_is_sss(from) && from->p.target != COP_TARGET_SPARSITY ? NAN : level};
     label_trial(t);
     copi_buffer text;
     copi_buffer_init(&text, spec->ctx);
@@ -80,9 +84,9 @@ static bool listed(const copi_trials *trials, int from, const char *name) {
 
 /* The levels of one entry: shares, gammas, or one without a number. */
 static copi_numbers levels_of(const copi_spec_trial *from, double *alone) {
-    copi_numbers list = is_sss(from) ? from->gamma : from->sparsity;
+    copi_numbers list = *copi_spec_levels(from);
     if (list.n > 0) return list;
-    *alone = is_sss(from) ? from->p.gamma : NAN;
+    *alone = copi_spec_is_sss(from) ? from->p.gamma : NAN;
     return (copi_numbers){alone, 1};
 }
 
@@ -132,7 +136,11 @@ cop_method_params copi_trial_params(const copi_trial *trial, const cop_net *dens
     complete(&p.tune, trial, dense);
     complete(&p.search, trial, dense);
     complete(&p.retrain, trial, dense);
-    if (is_sss(trial->spec))
+    complete(&p.sparsify, trial, dense);
+    complete(&p.scratch, trial, dense);
+    if (p.target != COP_TARGET_NONE)
+        p.reach = trial->level;
+    else if (copi_spec_is_sss(trial->spec))
         p.gamma = trial->level;
     else if (!isnan(trial->level))
         p.sparsity = trial->level;

@@ -366,6 +366,17 @@ static cop_status check_names(copi_yaml *y, const yaml_node_t *map, const copi_s
     return COP_OK;
 }
 
+static bool is_allowed(const copi_schema *schema, const copi_key *key, const void *target) {
+    return !key->family || !schema->family || (key->family & schema->family(target));
+}
+
+/* A name may stand in the table more than once, for families that mean different things by it. */
+static bool means_another(const copi_schema *schema, const copi_key *key, const void *target) {
+    for (const copi_key *k = schema->keys; k->name; k++)
+        if (k != key && strcmp(k->name, key->name) == 0 && is_allowed(schema, k, target)) return true;
+    return false;
+}
+
 static cop_status read_map(copi_yaml *y, int number, const copi_schema *schema, void *target) {
     const yaml_node_t *map = node_at(y, number);
     if (map->type != YAML_MAPPING_NODE)
@@ -375,8 +386,10 @@ static cop_status read_map(copi_yaml *y, int number, const copi_schema *schema, 
     cop_status status = check_names(y, map, schema);
     for (const copi_key *key = schema->keys; !status && key->name; key++) {
         const yaml_node_pair_t *pair = find_pair(y, map, key->name);
-        bool allowed = !key->family || !schema->family || (key->family & schema->family(target));
-        if (pair && !allowed)
+        bool allowed = is_allowed(schema, key, target);
+        if (pair && !allowed && means_another(schema, key, target))
+            continue;
+        else if (pair && !allowed)
             status = fail_at(y, node_at(y, pair->key), "%s: \"%s\" belongs to %s", schema->what, key->name,
                              schema->owner(key->family));
         else if (pair)
@@ -488,57 +501,78 @@ void copi_yaml_clear(cop_ctx *ctx, const copi_schema *schema, void *target) {
     }
 }
 
-void copi_yaml_print(copi_buffer *b, const copi_schema *schema, const void *target) {
+static void print_value(copi_buffer *b, const copi_key *key, const void *target, const void *usual);
+
+/* Is the value the usual one, in words? */
+static bool is_usual(copi_buffer *b, const copi_key *key, const void *target, const void *usual) {
+    copi_buffer mine, other;
+    copi_buffer_init(&mine, b->ctx);
+    copi_buffer_init(&other, b->ctx);
+    print_value(&mine, key, target, NULL);
+    print_value(&other, key, usual, NULL);
+    bool same = mine.len == other.len && (!mine.len || memcmp(mine.data, other.data, mine.len) == 0);
+    b->failed |= mine.failed || other.failed;
+    copi_buffer_clear(&mine);
+    copi_buffer_clear(&other);
+    return same;
+}
+
+static void print_value(copi_buffer *b, const copi_key *key, const void *target, const void *usual) {
+    const void *at = (const char *)target + key->at;
+    switch (key->kind) {
+    case COPI_KEY_TEXT:
+    case COPI_KEY_NAME: {
+        const char *text = *(const char *const *)at;
+        copi_buffer_text(b, text ? text : "");
+        break;
+    }
+    case COPI_KEY_NUMBER:
+        copi_buffer_printf(b, "%.17g", *(const double *)at);
+        break;
+    case COPI_KEY_COUNT:
+        copi_buffer_printf(b, "%lld", (long long)*(const int64_t *)at);
+        break;
+    case COPI_KEY_SMALL:
+    case COPI_KEY_FLAG:
+    case COPI_KEY_CHOICE:
+        copi_buffer_printf(b, "%d", *(const int *)at);
+        break;
+    case COPI_KEY_WORDS:
+        copi_buffer_printf(b, "%u", *(const unsigned *)at);
+        break;
+    case COPI_KEY_NUMBERS: {
+        const copi_numbers *list = at;
+        for (int i = 0; i < list->n; i++) copi_buffer_printf(b, "%.17g ", list->v[i]);
+        break;
+    }
+    case COPI_KEY_STEPS:
+        for (int i = 0; i < 4; i++) copi_buffer_printf(b, "%.17g ", ((const double *)at)[i]);
+        break;
+    case COPI_KEY_SEEDS: {
+        const copi_seeds *list = at;
+        for (int i = 0; i < list->n; i++) copi_buffer_printf(b, "%llu ", (unsigned long long)list->v[i]);
+        break;
+    }
+    case COPI_KEY_MAP:
+        copi_buffer_text(b, "{\n");
+        copi_yaml_print(b, key->map, at, usual ? (const char *)usual + key->at : NULL);
+        copi_buffer_text(b, "}");
+        break;
+    case COPI_KEY_MAPS: {
+        const copi_list *list = at;
+        for (int i = 0; i < list->n; i++)
+            copi_yaml_print(b, key->map, (const char *)list->v + (size_t)i * key->map->size, NULL);
+        break;
+    }
+    }
+}
+
+void copi_yaml_print(copi_buffer *b, const copi_schema *schema, const void *target, const void *usual) {
     for (const copi_key *key = schema->keys; key->name; key++) {
-        if (key->each || (key->family && schema->family && !(key->family & schema->family(target)))) continue;
-        const void *at = (const char *)target + key->at;
+        if (key->each || !is_allowed(schema, key, target)) continue;
+        if (usual && key->late && is_usual(b, key, target, usual)) continue;
         copi_buffer_printf(b, "%s=", key->name);
-        switch (key->kind) {
-        case COPI_KEY_TEXT:
-        case COPI_KEY_NAME: {
-            const char *text = *(const char *const *)at;
-            copi_buffer_text(b, text ? text : "");
-            break;
-        }
-        case COPI_KEY_NUMBER:
-            copi_buffer_printf(b, "%.17g", *(const double *)at);
-            break;
-        case COPI_KEY_COUNT:
-            copi_buffer_printf(b, "%lld", (long long)*(const int64_t *)at);
-            break;
-        case COPI_KEY_SMALL:
-        case COPI_KEY_FLAG:
-        case COPI_KEY_CHOICE:
-            copi_buffer_printf(b, "%d", *(const int *)at);
-            break;
-        case COPI_KEY_WORDS:
-            copi_buffer_printf(b, "%u", *(const unsigned *)at);
-            break;
-        case COPI_KEY_NUMBERS: {
-            const copi_numbers *list = at;
-            for (int i = 0; i < list->n; i++) copi_buffer_printf(b, "%.17g ", list->v[i]);
-            break;
-        }
-        case COPI_KEY_STEPS:
-            for (int i = 0; i < 4; i++) copi_buffer_printf(b, "%.17g ", ((const double *)at)[i]);
-            break;
-        case COPI_KEY_SEEDS: {
-            const copi_seeds *list = at;
-            for (int i = 0; i < list->n; i++) copi_buffer_printf(b, "%llu ", (unsigned long long)list->v[i]);
-            break;
-        }
-        case COPI_KEY_MAP:
-            copi_buffer_text(b, "{\n");
-            copi_yaml_print(b, key->map, at);
-            copi_buffer_text(b, "}");
-            break;
-        case COPI_KEY_MAPS: {
-            const copi_list *list = at;
-            for (int i = 0; i < list->n; i++)
-                copi_yaml_print(b, key->map, (const char *)list->v + (size_t)i * key->map->size);
-            break;
-        }
-        }
+        print_value(b, key, target, usual);
         copi_buffer_text(b, "\n");
     }
 }

@@ -79,6 +79,7 @@ static cop_status describe(fit_run *f) {
         {"epsilon", r->epsilon},
         {"decay", r->decay},
         {"l1", r->l1},
+        {"l1_scale", r->l1_scale},
         {"l2", r->l2},
         {"l2_conv", r->l2_conv},
         {"warmup", r->warmup},
@@ -147,6 +148,7 @@ static cop_status open_plan(fit_run *f) {
                                                        .epsilon = r->epsilon,
                                                        .decay = r->decay,
                                                        .l1 = r->l1,
+                                                       .l1_scale = r->l1_scale,
                                                        .l2 = r->l2,
                                                        .l2_conv = r->l2_conv});
     if (f->fit->gates) copi_plan_set_gates(f->plan, f->fit->gates);

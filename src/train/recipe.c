@@ -85,6 +85,7 @@ cop_status copi_recipe_check(cop_ctx *ctx, const cop_recipe *r) {
         {"epsilon", r->epsilon, 1e-30, 1, "in (0,1]"},
         {"decay", r->decay, 0, 1e3, "in [0,1000]"},
         {"l1", r->l1, 0, 1e3, "in [0,1000]"},
+        {"l1_scale", r->l1_scale, 0, 1e3, "in [0,1000]"},
         {"l2", r->l2, 0, 1e3, "in [0,1000]"},
         {"l2_conv", r->l2_conv, 0, 1e3, "in [0,1000]"},
         {"warmup", r->warmup, 0, 1, "in [0,1]"},

@@ -21,7 +21,13 @@ static cop_net *odd_net(cop_ctx *ctx, bool norm) {
 }
 
 static const copi_optimizer rules[] = {
-    {.kind = COP_OPTIMIZER_SGD, .momentum = 0.9, .decay = 1e-2, .l1 = 1e-3, .l2 = 2e-3, .l2_conv = 3e-3},
+    {.kind = COP_OPTIMIZER_SGD,
+     .momentum = 0.9,
+     .decay = 1e-2,
+     .l1 = 1e-3,
+     .l1_scale = 4e-3,
+     .l2 = 2e-3,
+     .l2_conv = 3e-3},
     {.kind = COP_OPTIMIZER_SGD, .momentum = 0},
     {.kind = COP_OPTIMIZER_ADAM,
      .beta1 = 0.9,
@@ -36,6 +42,7 @@ static const copi_optimizer rules[] = {
      .beta2 = 0.999,
      .epsilon = 1e-8,
      .decay = 5e-2,
+     .l1_scale = 4e-3,
      .l1 = 1e-3,
      .l2 = 2e-3,
      .l2_conv = 3e-3},
@@ -46,7 +53,8 @@ typedef struct track {
     float *g;
 } track; /* of one parameter */
 
-/* One step by the definition. Kernels get decay and penalties, conv kernels l2_conv too. */
+/* One step by the definition. Kernels get decay and penalties, conv kernels l2_conv too, batch-norm scales l1_scale.
+ */
 static void reference_step(const cop_net *net, const copi_param *param, const copi_optimizer *o, double rate,
                            int64_t t, track *k) {
     bool kernel = param->kind == COPI_PARAM_WEIGHT, conv = kernel && net->node[param->node].op == COPI_OP_CONV;
@@ -56,6 +64,7 @@ static void reference_step(const cop_net *net, const copi_param *param, const co
             d += o->l1 * ((w > 0) - (w < 0)) + 2 * (o->l2 + (conv ? o->l2_conv : 0)) * w;
             if (o->kind != COP_OPTIMIZER_ADAMW) d += o->decay * w;
         }
+        if (param->kind == COPI_PARAM_SCALE) d += o->l1_scale * ((w > 0) - (w < 0));
         if (o->kind == COP_OPTIMIZER_SGD) {
             k->m[i] = o->momentum * k->m[i] + d;
             k->w[i] = w - rate * (d + o->momentum * k->m[i]);

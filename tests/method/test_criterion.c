@@ -366,9 +366,92 @@ static void without_validation_or_test(void **state) {
     teardown(&f);
 }
 
+/* Network Slimming, replayed: L1 on the scales, the smallest go, the rest is tuned. */
+static void scales_are_made_sparse(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f, LITTLE_NORM);
+    seen s = {0};
+    cop_method_params p = params("bn-scale", 0.5, 1);
+    p.sparsify = little_recipe(4);
+    p.sparsify.optimizer = COP_OPTIMIZER_SGD;
+    p.sparsify.rate = 0.02;
+    p.sparsify.schedule = COP_SCHEDULE_CONSTANT;
+    p.sparsify.l1_scale = 0.03;
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, NULL));
+    assert_int_equal(s.points, 1);
+    assert_int_equal(s.epochs[0], 5); /* both trainings */
+    assert_true(s.point[0].epochs == 5);
+
+    cop_net *net = little_clone(f.dense), *small;
+    cop_recipe r = p.sparsify;
+    test_ok(f.ctx, cop_train(net, f.data, &r, NULL));
+    test_ok(f.ctx, copi_recalibrate(net, f.data, 4096));
+    double before = 0, after = 0;
+    for (int i = 0; i < net->params; i++)
+        for (int64_t k = 0; net->param[i].kind == COPI_PARAM_SCALE && k < net->param[i].count; k++) {
+            before += fabs((double)f.dense->param[i].data[k]);
+            after += fabs((double)net->param[i].data[k]);
+        }
+    /* 40 steps, rate 0.02, momentum 0.9: each scale falls by up to 0.02 * 0.03 / 0.1 a step */
+    assert_true(after < 0.95 * before);
+    cop_prune_params cut = cop_prune_params_default();
+    cut.criterion = "bn-scale";
+    cut.sparsity = 0.5;
+    test_ok(f.ctx, cop_prune(net, &cut, NULL));
+    test_ok(f.ctx, cop_shrink(net, &small, NULL));
+    test_ok(f.ctx, copi_recalibrate(small, f.data, 4096));
+    test_ok(f.ctx, cop_train(small, f.data, &p.tune, NULL));
+    test_ok(f.ctx, copi_recalibrate(small, f.data, 4096));
+    little_same(small, s.net[0]);
+    cop_net_destroy(small);
+    cop_net_destroy(net);
+    forget(&s);
+    teardown(&f);
+}
+
+/* The same structure, other weights, as many training MACs as the dense net and the tuning took. */
+static void scratch_spends_as_much(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f, LITTLE_NORM);
+    cop_net_info dense;
+    cop_net_get_info(f.dense, &dense);
+    for (int k = 0; k < 2; k++) {
+        seen s = {0}, like = {0};
+        cop_method_params p = params(k ? "sss" : "l2-filter", 0.5, 1);
+        p.gamma = 0.02;
+        p.search = p.retrain = little_recipe(4);
+        test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &like, NULL));
+        p.like = p.method;
+        p.method = "scratch";
+        p.scratch = little_recipe(4);
+        test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, NULL));
+        assert_int_equal(s.points, 1);
+        const cop_point *a = &like.point[0], *b = &s.point[0];
+        assert_int_equal(a->parameters, b->parameters);
+        assert_int_equal(a->macs, b->macs);
+        assert_int_equal(b->parameters, s.net[0]->dense_parameters - (dense.parameters - a->parameters));
+        for (int i = 0; i < s.net[0]->params; i++) /* all entries are new, but for zeros and ones that begin anew */
+            if (s.net[0]->param[i].kind == COPI_PARAM_WEIGHT)
+                assert_memory_not_equal(s.net[0]->param[i].data, like.net[0]->param[i].data, 16);
+        /* to a step of the small net */
+        double spent = a->train_macs + 3.0 * (double)dense.macs * 320 * 4;
+        test_near(b->train_macs, spent, 0, 3.0 * (double)b->macs * 32);
+        assert_true(b->epochs > 5 && b->accuracy_val > 0.5);
+        assert_true(k ? isnan(b->asked) && b->level == 0.02 : b->asked == 0.5 && b->level == 0.5);
+        assert_non_null(strstr(s.net[0]->provenance, k ? "the structure of sss, new weights" : "of l2-filter, new"));
+        forget(&s);
+        forget(&like);
+    }
+    teardown(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(magnitude_one_shot),
+        cmocka_unit_test(scales_are_made_sparse),
+        cmocka_unit_test(scratch_spends_as_much),
         cmocka_unit_test(rounds_by_hand),
         cmocka_unit_test(filters_and_neurons_one_shot),
         cmocka_unit_test(shrunk_learns_what_masked_learns),

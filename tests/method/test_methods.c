@@ -15,7 +15,7 @@ static void every_criterion_is_a_method(void **state) {
         else
             others++;
     }
-    assert_int_equal(others, 2); /* sss and dense-longer */
+    assert_int_equal(others, 3); /* sss, dense-longer and scratch */
     assert_null(cop_method_name(-1));
     assert_null(cop_method_name(cop_method_count()));
     assert_null(copi_method_find("magic"));
@@ -83,6 +83,17 @@ static void refusals_come_first(void **state) {
     REFUSED("magnitude", (p.rounds = 1, p.tune.rate = NAN), COP_E_RANGE, "tune: recipe: rate is nan");
     REFUSED("magnitude", (p.rounds = 1, p.tune.checkpoint = "x"), COP_E_ARG, "checkpoint is x");
     REFUSED("dense-longer", p.tune.batch = 0, COP_E_RANGE, "batch is 0");
+    REFUSED("l1-filter", p.sparsify.epochs = -1, COP_E_RANGE, "sparsify: recipe: epochs is -1");
+    const cop_layer_limit unknown = {"conv9", 1, 1}, wild = {"conv1", 0, 1.5};
+    REFUSED("l1-filter", (p.limit = &unknown, p.limits = 1), COP_E_NOT_FOUND,
+            "limit of 'conv9': the net has no such layer; did you mean 'conv1'?");
+    REFUSED("l1-filter", (p.limit = &wild, p.limits = 1), COP_E_RANGE, "limit of 'conv1': most is 1.5");
+    REFUSED("scratch", p.like = "magnitude", COP_E_ARG,
+            "scratch: like is 'magnitude'; it must be sss or a method that");
+    REFUSED("scratch", p.like = NULL, COP_E_ARG, "like is ''");
+    REFUSED("scratch", p.scratch.epochs = 0, COP_E_RANGE, "scratch: epochs is 0");
+    REFUSED("scratch", p.sparsity = 2, COP_E_RANGE, "sparsity is 2");
+    REFUSED("sss", p.tries = 0, COP_E_RANGE, "tries is 0");
     REFUSED("sss", p.gamma = -1, COP_E_RANGE, "sss: gamma is -1");
     REFUSED("sss", p.factor_rate = 0, COP_E_RANGE, "factor_rate is 0");
     REFUSED("sss", p.factor_momentum = 1, COP_E_RANGE, "factor_momentum is 1");

@@ -4,6 +4,8 @@
 #include "method/method.h"
 #include "nets.h"
 
+#include <stdlib.h>
+
 /* -- the iteration itself, in double, on G(l) = a/2 (l - b)^2 -- */
 
 static double soft(double z, double t) {
@@ -75,7 +77,7 @@ static void teardown(fixture *f) {
 
 static cop_net *gated_net(const fixture *f, int flags) {
     cop_net *net = little_net(f->ctx, flags, 1), *gated;
-    test_ok(f->ctx, copi_net_with_gates(net, &gated));
+    test_ok(f->ctx, copi_net_with_gates(net, 1u << COP_STRUCTURE_NEURON, &gated));
     cop_net_destroy(net);
     return gated;
 }
@@ -229,6 +231,91 @@ static void mended_factors(void **state) {
     teardown(&f);
 }
 
+/* max |a(x) - b(x)| / max |a(x)| over random images of any net */
+static double apart(const cop_net *a, const cop_net *b) {
+    enum { IMAGES = 4 };
+    const int64_t pixels = IMAGES * a->node[0].shape[0] * a->node[0].shape[1] * a->node[0].shape[2];
+    float *x = malloc((size_t)pixels * sizeof *x), *y = malloc(2 * IMAGES * (size_t)a->classes * sizeof *y);
+    float *ya = y, *yb = y + IMAGES * a->classes;
+    double worst = 0, largest = 0;
+    test_fill_normal(3, x, pixels);
+    test_ok(a->ctx, cop_predict(a, x, IMAGES, ya));
+    test_ok(b->ctx, cop_predict(b, x, IMAGES, yb));
+    for (int i = 0; i < IMAGES * a->classes; i++) {
+        worst = fmax(worst, fabs((double)ya[i] - (double)yb[i]));
+        largest = fmax(largest, fabs((double)ya[i]));
+    }
+    free(x);
+    free(y);
+    return worst / largest;
+}
+
+static void gone(const cop_net *net, const char *const *name, int n) {
+    for (int i = 0; i < n; i++)
+        if (copi_net_find(net, name[i]) >= 0) fail_msg("'%s' is still there", name[i]);
+}
+
+/* Blocks, groups and neurons at 0: folded and removed is the gated net, and what was behind a block's 0 is gone. */
+static void whole_structures_go(void **state) {
+    (void)state;
+    static const struct {
+        const char *preset;
+        unsigned structures;
+    } nets[] = {{"resnet-20", 4},  {"resnet-20", 5},  {"resnet-20-preact", 4}, {"resnet-20-preact", 5},
+                {"resnext-20", 2}, {"resnext-20", 6}, {"resnext-20", 7}};
+    fixture f;
+    setup(&f);
+    for (size_t k = 0; k < COPI_COUNT(nets); k++) {
+        cop_net *net, *gated, *folded, *small;
+        test_ok(f.ctx, cop_net_preset(f.ctx, nets[k].preset, 3, 16, 16, 4, 1, &net));
+        test_ok(f.ctx, copi_net_with_gates(net, nets[k].structures, &gated));
+        test_net_fill(gated, k);
+        for (int i = 0; i < gated->params; i++) { /* positive scales keep what is left alive */
+            copi_param *p = &gated->param[i];
+            for (int64_t j = 0; p->kind == COPI_PARAM_SCALE && j < p->count; j++) p->data[j] = fabsf(p->data[j]);
+            for (int64_t j = 1; p->kind == COPI_PARAM_GATE && j < p->count; j += 3) p->data[j] = 0;
+        }
+        const bool blocks = nets[k].structures >> COP_STRUCTURE_BLOCK & 1u,
+                   next = !strcmp(nets[k].preset, "resnext-20");
+        const char *last = next ? "conv3" : "conv2", *const which[] = {"s1.b2", "s2.b1", "s3.b2"};
+        char name[64];
+        for (int i = 0; blocks && i < 3; i++) {
+            snprintf(name, sizeof name, "%s.%s", which[i], last);
+            assert_int_equal(factors(gated, name)->count, 1);
+            factors(gated, name)->data[0] = 0;
+        }
+        test_ok(f.ctx, copi_factors_mend(gated, 0, 1)); /* a block at 0 is no empty layer */
+        for (int i = 0; blocks && i < 3; i++) {
+            snprintf(name, sizeof name, "%s.%s", which[i], last);
+            assert_true(factors(gated, name)->data[0] == 0);
+        }
+        test_ok(f.ctx, copi_net_fold_gates(gated, 0, &folded));
+        test_ok(f.ctx, cop_shrink(folded, &small, NULL));
+        assert_true(apart(gated, folded) < 2e-5); /* f32, 20 layers */
+        assert_true(apart(gated, small) < 2e-5);
+        static const char *const removed[] = {"s1.b2.conv1", "s1.b2.conv2", "s1.b2.conv3", "s1.b2.bn1",
+                                              "s1.b2.bn2",   "s1.b2.add",   "s2.b1.conv1", "s2.b1.bn2",
+                                              "s2.b1.add",   "s3.b2.conv2"};
+        if (blocks) gone(small, removed, (int)COPI_COUNT(removed));
+        if (blocks) assert_true(copi_net_find(small, "s2.b1.proj") >= 0);
+        if (next && !blocks) /* of 8 groups those at 1, 4 and 7 went, with the channels that fed them */
+            for (int i = 0; i < 3; i++) {
+                snprintf(name, sizeof name, "%s.conv2", which[i]);
+                const copi_node *conv = &small->node[copi_net_find(small, name)];
+                assert_int_equal(conv->u.conv.groups, 5);
+                assert_int_equal(conv->shape[0] * 8, copi_net_find(net, name) >= 0
+                                                         ? net->node[copi_net_find(net, name)].shape[0] * 5
+                                                         : 0);
+                assert_int_equal(small->node[conv->src[0]].shape[0], conv->shape[0]);
+            }
+        cop_net_destroy(small);
+        cop_net_destroy(folded);
+        cop_net_destroy(gated);
+        cop_net_destroy(net);
+    }
+    teardown(&f);
+}
+
 /* -- the method -- */
 
 typedef struct seen {
@@ -353,7 +440,7 @@ static void apg_against_subgradient(void **state) {
     int64_t zeros[2] = {0}, near[2] = {0};
     for (int prox = 0; prox < 2; prox++) {
         cop_net *gated;
-        test_ok(f.ctx, copi_net_with_gates(dense, &gated));
+        test_ok(f.ctx, copi_net_with_gates(dense, 1u << COP_STRUCTURE_NEURON, &gated));
         cop_method_params p = params(0.02);
         const copi_gate_rule rule = {.prox = (cop_prox)prox, .momentum = 0.9, .gamma = p.gamma};
         test_ok(f.ctx, copi_fit_run(gated, f.data, &(copi_fit){.recipe = &p.search, .gates = &rule, .gate_rate = 0.1},
@@ -426,13 +513,147 @@ static void same_seed_same_bytes_and_cancel(void **state) {
     teardown(&f);
 }
 
+/* -- gamma searched for, structures mixed -- */
+
+/* conv1 8 - relu - two blocks of (conv 8 - norm - relu - conv 8 - norm, + shortcut, relu) - pool - dense 4 */
+static cop_net *little_residual(cop_ctx *ctx) {
+    cop_graph *g;
+    cop_net *net;
+    test_ok(ctx, cop_graph_create(ctx, &g));
+    cop_conv_params conv = cop_conv_params_default(8, 3);
+    for (int i = 0; i < 4; i++) conv.pad[i] = 1;
+    int x = cop_graph_input(g, "image", 1, LITTLE_SIDE, LITTLE_SIDE);
+    x = cop_graph_relu(g, "relu0", cop_graph_conv(g, "stem", x, &conv));
+    for (int b = 1; b <= 2; b++) {
+        char name[6][16];
+        static const char *const part[] = {"b%d.conv1", "b%d.bn1", "b%d.relu1", "b%d.conv2", "b%d.bn2", "b%d.add"};
+        for (int i = 0; i < 6; i++) snprintf(name[i], sizeof name[i], part[i], b); /* NOLINT: our own formats */
+        int y = cop_graph_batchnorm(g, name[1], cop_graph_conv(g, name[0], x, &conv), 1e-5);
+        y = cop_graph_conv(g, name[3], cop_graph_relu(g, name[2], y), &conv);
+        x = cop_graph_add(g, name[5], cop_graph_batchnorm(g, name[4], y, 1e-5), x);
+    }
+    x = cop_graph_flatten(g, "flat", cop_graph_global_pool(g, "pool", cop_graph_relu(g, "last", x)));
+    cop_graph_softmax(g, "softmax", cop_graph_dense(g, "dense", x, LITTLE_CLASSES, 1));
+    test_ok(ctx, cop_graph_build(g, 1, &net));
+    return net;
+}
+
+static void a_block_falls(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f);
+    cop_net *dense = little_residual(f.ctx), *result;
+    cop_recipe r = little_recipe(6);
+    test_ok(f.ctx, cop_train(dense, f.data, &r, NULL));
+    cop_method_params p = params(100);
+    p.structures = 1u << COP_STRUCTURE_BLOCK;
+    seen s = {0};
+    test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, &result));
+    static const char *const blocks[] = {"b1.conv1", "b1.bn2", "b1.add", "b2.conv1", "b2.bn2", "b2.add"};
+    gone(result, blocks, 6); /* at this gamma both; the shortcut stays, so nothing had to be kept */
+    assert_int_equal(result->node[copi_net_find(result, "stem")].shape[0], 8);
+    assert_null(strstr(result->provenance, "kept besides"));
+    assert_int_equal(s.point[0].parameters, 8 * 9 + 8 + 8 * 4 + 4);
+    assert_true(s.point[0].sparsity > 0.9);
+    forget(&s);
+    cop_net_destroy(result);
+    p.structures = 1u << COP_STRUCTURE_GROUP;
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, &result), COP_E_REFUSED,
+               "no grouped convolution");
+    p.structures = 0;
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, &result), COP_E_RANGE, "structures is 0");
+    cop_net_destroy(dense);
+    teardown(&f);
+}
+
+static void gamma_is_found(void **state) {
+    (void)state;
+    static const struct {
+        cop_target target;
+        double reach, gamma;
+    } aims[] = {{COP_TARGET_SPARSITY, 0.6, 1e-5}, {COP_TARGET_MACS, 0.5, 1}, {COP_TARGET_PARAMETERS, 5000, 0.01}};
+    fixture f;
+    setup(&f);
+    cop_net *dense = trained(&f, LITTLE_NORM);
+    cop_net_info d;
+    cop_net_get_info(dense, &d);
+    for (int i = 0; i < 3; i++) {
+        cop_method_params p = params(aims[i].gamma);
+        p.search.epochs = 8;
+        p.retrain.epochs = 1;
+        p.target = aims[i].target;
+        p.reach = aims[i].reach;
+        p.tries = 14;
+        p.cost_aware = i == 1;
+        seen s = {0};
+        test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, NULL));
+        const cop_point *q = &s.point[0];
+        if (i == 0) assert_true(q->sparsity >= 0.6 && q->asked == 0.6);
+        if (i == 1) assert_true((double)q->macs <= 0.5 * (double)d.macs && isnan(q->asked));
+        if (i == 2) assert_true(q->parameters <= 5000);
+        assert_true(q->level != aims[i].gamma || i == 2);
+        assert_true(q->epochs > 8 + 1); /* every try is paid for */
+        assert_non_null(strstr(s.net[0]->provenance, i == 1 ? " by MACs, rate" : "gamma"));
+        forget(&s);
+    }
+    cop_method_params p = params(1e-9);
+    p.search.epochs = 0.1;
+    p.target = COP_TARGET_MACS;
+    p.reach = 0.01;
+    p.tries = 2;
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_REFUSED,
+               "2 tries of gamma, the last 4e-09, leave 1.0000 of the MACs; 0.0100 are allowed");
+    p.gamma = 0;
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "gamma is 0");
+    p.target = COP_TARGET_SPARSITY;
+    p.reach = 1;
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "sparsity to reach is 1");
+    cop_net_destroy(dense);
+    teardown(&f);
+}
+
+/* The engine takes gamma times the structure's cost: what is dear falls first. */
+static void dear_structures_fall_first(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f);
+    cop_net *gated = gated_net(&f, 0);
+    double *cost;
+    test_ok(f.ctx, copi_net_gate_costs(gated, &cost));
+    const copi_gate_rule rule = {.prox = COP_PROX_APG, .momentum = 0, .gamma = 1e-2, .cost = cost};
+    cop_recipe r = little_recipe(0.1); /* one step, in which the weights' gradient is the same for any gamma */
+    cop_net *plain = little_clone(gated);
+    const copi_gate_rule even = {.prox = COP_PROX_APG, .momentum = 0, .gamma = 1e-2};
+    test_ok(f.ctx, copi_fit_run(gated, f.data, &(copi_fit){.recipe = &r, .gates = &rule, .gate_rate = 0.1}, NULL));
+    test_ok(f.ctx, copi_fit_run(plain, f.data, &(copi_fit){.recipe = &r, .gates = &even, .gate_rate = 0.1}, NULL));
+    const char *const producer[] = {"conv1", "dense1"};
+    for (int i = 0; i < 2; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "%s.gate_op", producer[i]);
+        double c = cost[copi_net_find(gated, name)], eta = cop_schedule_rate(&r, 0, 1, 10) / r.rate * 0.1;
+        assert_true(i ? c < 0.5 : c > 1.5);
+        for (int64_t u = 0; u < factors(gated, producer[i])->count; u++) {
+            double less = (double)factors(plain, producer[i])->data[u] - (double)factors(gated, producer[i])->data[u];
+            test_near(less, eta * 1e-2 * (c - 1), 0, 1e-6);
+        }
+    }
+    copi_free(f.ctx, cost);
+    cop_net_destroy(plain);
+    cop_net_destroy(gated);
+    teardown(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_forms_agree),
         cmocka_unit_test(engine_steps_are_the_stored_form),
         cmocka_unit_test(useless_factor_falls_in_time),
         cmocka_unit_test(folded_and_removed_equals_gated),
+        cmocka_unit_test(whole_structures_go),
         cmocka_unit_test(mended_factors),
+        cmocka_unit_test(a_block_falls),
+        cmocka_unit_test(gamma_is_found),
+        cmocka_unit_test(dear_structures_fall_first),
         cmocka_unit_test(points_of_every_threshold),
         cmocka_unit_test(no_layer_is_emptied),
         cmocka_unit_test(apg_against_subgradient),

@@ -88,7 +88,7 @@ static void places(void **state) {
     cop_net *net = residual(*state), *gated, *again;
     test_ok(*state, copi_net_set_classes(net, (const char *const[]){"a", "b", "c"}, 3));
     net->dense_parameters += 7;
-    test_ok(*state, copi_net_with_gates(net, &gated));
+    test_ok(*state, copi_net_with_gates(net, 1u << COP_STRUCTURE_NEURON, &gated));
     assert_int_equal(gates_of(gated), 3); /* none on the layer that gives the classes */
     expect_reads(gated, "conv1.gate_op", 0, "bn");
     expect_reads(gated, "relu1", 0, "conv1.gate_op");
@@ -104,8 +104,9 @@ static void places(void **state) {
     cop_net_get_info(gated, &b);
     assert_int_equal(a.parameters, b.parameters); /* factors do not count */
     assert_true(a.sparsity == b.sparsity);
-    assert_true(difference(net, gated) == 0);            /* every factor is 1 */
-    test_ok(*state, copi_net_with_gates(gated, &again)); /* what is gated already is left so */
+    assert_true(difference(net, gated) == 0); /* every factor is 1 */
+    test_ok(*state,
+            copi_net_with_gates(gated, 1u << COP_STRUCTURE_NEURON, &again)); /* what is gated already is left so */
     assert_int_equal(again->nodes, gated->nodes);
     cop_net_destroy(again);
     cop_net_destroy(gated);
@@ -125,13 +126,95 @@ static void places_among_branches(void **state) {
     cop_graph_add(g, "logits", cop_graph_dense(g, "left", flat, 2, 1), cop_graph_dense(g, "right", flat, 2, 0));
     test_ok(*state, cop_graph_build(g, 1, &net));
     test_net_fill(net, 2);
-    test_ok(*state, copi_net_with_gates(net, &gated));
+    test_ok(*state, copi_net_with_gates(net, 1u << COP_STRUCTURE_NEURON, &gated));
     assert_int_equal(gates_of(gated), 1);
     expect_reads(gated, "conv.gate_op", 0, "conv");
     expect_reads(gated, "bn", 0, "conv.gate_op");
     expect_reads(gated, "add", 0, "conv.gate_op");
     cop_net_destroy(gated);
     cop_net_destroy(net);
+}
+
+static int64_t factors_of(const cop_net *gated, const char *gate) {
+    return node(gated, gate)->u.gate.factors;
+}
+
+static cop_net *gate_preset(cop_ctx *ctx, const char *name, unsigned structures) {
+    cop_net *net, *gated;
+    test_ok(ctx, cop_net_preset(ctx, name, 3, 16, 16, 4, 1, &net));
+    test_ok(ctx, copi_net_with_gates(net, structures, &gated));
+    cop_net_destroy(net);
+    return gated;
+}
+
+enum { NEURON = 1u << COP_STRUCTURE_NEURON, GROUP = 1u << COP_STRUCTURE_GROUP, BLOCK = 1u << COP_STRUCTURE_BLOCK };
+
+/* One factor for a branch, before the add, whatever the kind of block; with neurons too, the branch's last layer has
+ * the block's factor alone. */
+static void places_of_blocks_and_groups(void **state) {
+    cop_net *gated = gate_preset(*state, "resnet-20", BLOCK);
+    assert_int_equal(gates_of(gated), 9);
+    assert_int_equal(factors_of(gated, "s2.b1.conv2.gate_op"), 1);
+    expect_reads(gated, "s2.b1.conv2.gate_op", 0, "s2.b1.bn2");
+    expect_reads(gated, "s2.b1.add", 0, "s2.b1.conv2.gate_op");
+    expect_reads(gated, "s2.b1.add", 1, "s2.b1.proj_bn"); /* the shortcut stays */
+    bool *block;
+    test_ok(*state, copi_net_block_gates(gated, &block));
+    for (int i = 0; i < gated->nodes; i++) assert_int_equal(block[i], gated->node[i].op == COPI_OP_GATE);
+    copi_free(*state, block);
+    cop_net_destroy(gated);
+
+    gated = gate_preset(*state, "resnet-20-preact", BLOCK | NEURON);
+    assert_int_equal(gates_of(gated), 9 + 1 + 9 + 2); /* branches, stem, first convs, projections */
+    expect_reads(gated, "s1.b2.conv2.gate_op", 0, "s1.b2.conv2");
+    expect_reads(gated, "s1.b2.add", 0, "s1.b2.conv2.gate_op");
+    assert_int_equal(factors_of(gated, "s1.b2.conv2.gate_op"), 1);
+    assert_int_equal(factors_of(gated, "s1.b2.conv1.gate_op"), 16);
+    cop_net_destroy(gated);
+
+    gated = gate_preset(*state, "resnext-20", GROUP);
+    assert_int_equal(gates_of(gated), 6); /* one grouped conv a block */
+    assert_int_equal(factors_of(gated, "s1.b1.conv2.gate_op"), 8);
+    expect_reads(gated, "s1.b1.conv2.gate_op", 0, "s1.b1.bn2"); /* after batch-norm, before ReLU */
+    expect_reads(gated, "s1.b1.relu2", 0, "s1.b1.conv2.gate_op");
+    cop_net_destroy(gated);
+    gated = gate_preset(*state, "resnext-20", GROUP | BLOCK | NEURON);
+    assert_int_equal(factors_of(gated, "s1.b1.conv1.gate_op"), 64);
+    assert_int_equal(factors_of(gated, "s1.b1.conv2.gate_op"), 8);
+    assert_int_equal(factors_of(gated, "s1.b1.conv3.gate_op"), 1);
+    cop_net_destroy(gated);
+
+    gated = gate_preset(*state, "seed-cnn", GROUP | BLOCK);
+    assert_int_equal(gates_of(gated), 0); /* there is neither */
+    cop_net_destroy(gated);
+}
+
+/* residual(): conv1 has 4 factors, conv2 is a branch. By hand, 4x4 positions behind conv1 (2 -> 4 channels, 3x3):
+ * conv1 4*2*9*16 = 1152, conv2 4*4*16 = 256, dense1 4*5 = 20, dense2 5*3 = 15. */
+static void costs_by_hand(void **state) {
+    cop_net *net = residual(*state), *gated;
+    test_ok(*state, copi_net_with_gates(net, BLOCK | NEURON, &gated));
+    double *cost;
+    test_ok(*state, copi_net_gate_costs(gated, &cost));
+    /* a channel of conv1 serves conv2, and dense1 through the sum */
+    const double conv1 = (1152 + 256 + 20) / 4.0, block = 256, dense1 = (20 + 15) / 5.0;
+    const double mean = (4 * conv1 + block + 5 * dense1) / 10;
+    const char *const gate[] = {"conv1.gate_op", "conv2.gate_op", "dense1.gate_op"};
+    const double want[] = {conv1 / mean, block / mean, dense1 / mean};
+    for (int i = 0; i < 3; i++) test_near(cost[copi_net_find(gated, gate[i])], want[i], 1e-12, 0);
+    assert_true(cost[copi_net_find(gated, "conv1")] == 0);
+    copi_free(*state, cost);
+    cop_net_destroy(gated);
+    cop_net_destroy(net);
+
+    /* all of a branch: 3x3 kernels, 16 -> 16 channels at 16x16, twice */
+    gated = gate_preset(*state, "resnet-20", BLOCK);
+    test_ok(*state, copi_net_gate_costs(gated, &cost));
+    /* s2.b1 has stride 2: 16 -> 32, 32 -> 32 at 8x8; its projection is the shortcut's */
+    test_near(cost[copi_net_find(gated, "s2.b1.conv2.gate_op")] / cost[copi_net_find(gated, "s1.b1.conv2.gate_op")],
+              (16 * 32 + 32 * 32) * 9 * 64 / (2.0 * 16 * 16 * 9 * 256), 1e-12, 0);
+    copi_free(*state, cost);
+    cop_net_destroy(gated);
 }
 
 static void expect_masked(const cop_net *net, const char *name, int64_t unit, bool dead) {
@@ -147,7 +230,7 @@ static void expect_masked(const cop_net *net, const char *name, int64_t unit, bo
 
 static void folding_by_hand(void **state) {
     cop_net *net = residual(*state), *gated, *folded;
-    test_ok(*state, copi_net_with_gates(net, &gated));
+    test_ok(*state, copi_net_with_gates(net, 1u << COP_STRUCTURE_NEURON, &gated));
     copi_param *first = copi_node_slot(gated, node(gated, "conv1.gate_op"), COPI_GATE);
     copi_param *last = copi_node_slot(gated, node(gated, "dense1.gate_op"), COPI_GATE);
     memcpy(first->data, (const float[]){0, 0.5f, 2, 1}, 4 * sizeof(float));
@@ -186,11 +269,12 @@ static void folding_by_hand(void **state) {
 static void folding_keeps_the_function(void **state) {
     int64_t gates = 0;
     for (uint64_t seed = 0; seed < 60; seed++) {
+        const unsigned structures = seed % 7 + 1; /* any mixture */
         cop_net *net = test_net_random(*state, &(test_net_params){.seed = seed, .gates = (int)(seed % 2)}), *gated,
                 *folded;
         assert_non_null(net);
         if (seed % 3 == 0) test_net_mask(net, seed, 0.2);
-        test_ok(*state, copi_net_with_gates(net, &gated));
+        test_ok(*state, copi_net_with_gates(net, structures, &gated));
         gates += gates_of(gated);
         assert_true(difference(net, gated) == 0);
         draw_factors(gated, seed);
@@ -213,8 +297,15 @@ static cop_status gate_and_fold(cop_ctx *ctx, void *user) {
     const cop_net *net = user;
     cop_net own = *net, *gated, *folded = NULL; /* the same net, allocating through the failing context */
     own.ctx = ctx;
-    cop_status status = copi_net_with_gates(&own, &gated);
+    double *cost;
+    cop_status status = copi_net_with_gates(&own, 7, &gated);
     if (status) return status;
+    status = copi_net_gate_costs(gated, &cost);
+    if (status) {
+        cop_net_destroy(gated);
+        return status;
+    }
+    copi_free(ctx, cost);
     draw_factors(gated, 3);
     status = copi_net_fold_gates(gated, 0, &folded);
     assert_int_equal(!status, folded != NULL);
@@ -233,6 +324,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(places, setup, teardown),
         cmocka_unit_test_setup_teardown(places_among_branches, setup, teardown),
+        cmocka_unit_test_setup_teardown(places_of_blocks_and_groups, setup, teardown),
+        cmocka_unit_test_setup_teardown(costs_by_hand, setup, teardown),
         cmocka_unit_test_setup_teardown(folding_by_hand, setup, teardown),
         cmocka_unit_test_setup_teardown(folding_keeps_the_function, setup, teardown),
         cmocka_unit_test_setup_teardown(out_of_memory, setup, teardown),

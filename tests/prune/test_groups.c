@@ -165,9 +165,59 @@ static cop_status find_once(cop_ctx *ctx, void *user) {
     return status;
 }
 
+/* As people see them: the residual net's stages, what is fixed and by what, sizes. */
+static void groups_of_layers(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_net *net;
+    cop_groups *groups;
+    cop_group_info info;
+    test_ok(ctx, cop_net_preset(ctx, "resnet-20", 3, 16, 16, 4, 1, &net));
+    test_ok(ctx, cop_groups_create(net, &groups));
+    cop_net_destroy(net);
+    /* input; stage 1 with the stem, 2, 3 with their projections; the first conv of 9 blocks; the classes */
+    assert_int_equal(cop_groups_count(groups), 1 + 3 + 9 + 1);
+    test_ok(ctx, cop_groups_get(groups, 0, &info));
+    assert_string_equal(info.fixed_by, "input");
+    assert_true(info.units == 0 && info.fixed == 3 && info.parameters == 0);
+    test_ok(ctx, cop_groups_get(groups, 1, &info));
+    assert_string_equal(info.name, "stem");
+    static const char *const members[] = {"stem", "s1.b1.conv2", "s1.b2.conv2", "s1.b3.conv2"};
+    assert_int_equal(info.layers, 4);
+    for (int i = 0; i < 4; i++) assert_string_equal(info.layer[i], members[i]);
+    assert_true(info.units == 16 && info.channels == 64 && info.fixed == 0 && !info.fixed_by);
+    assert_int_equal(info.parameters, 3 * 16 * 9 + 3 * 16 * 16 * 9);
+    assert_int_equal(info.macs, (3 * 16 * 9 + 3 * 16 * 16 * 9) * 256);
+    test_ok(ctx, cop_groups_get(groups, 2, &info));
+    assert_string_equal(info.name, "s1.b1.conv1");
+    assert_true(info.layers == 1 && info.units == 16);
+    test_ok(ctx, cop_groups_get(groups, cop_groups_count(groups) - 1, &info));
+    assert_string_equal(info.name, "dense");
+    assert_string_equal(info.fixed_by, "softmax");
+    test_fails(ctx, cop_groups_get(groups, 14, &info), COP_E_RANGE, "coupling group 14; the net has 0 to 13");
+    cop_groups_destroy(groups);
+    test_ctx_destroy(ctx);
+}
+
+static cop_status list(cop_ctx *ctx, void *user) {
+    cop_net own = *(const cop_net *)user;
+    cop_groups *groups;
+    own.ctx = ctx;
+    cop_status status = cop_groups_create(&own, &groups);
+    assert_int_equal(!status, groups != NULL);
+    cop_groups_destroy(groups);
+    return status;
+}
+
 static void out_of_memory(void **state) {
     (void)state;
     assert_true(test_out_of_memory(find_once, NULL) > 10);
+    cop_ctx *ctx = test_ctx();
+    cop_net *net;
+    test_ok(ctx, cop_net_preset(ctx, "lenet-5", 1, 16, 16, 4, 1, &net));
+    assert_true(test_out_of_memory(list, net) > 10);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
 }
 
 int main(void) {
@@ -180,6 +230,7 @@ int main(void) {
                                        cmocka_unit_test(grouped_convs),
                                        cmocka_unit_test(gates),
                                        cmocka_unit_test(global_pool),
+                                       cmocka_unit_test(groups_of_layers),
                                        cmocka_unit_test(out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -262,6 +262,96 @@ static void untouched(const cop_net *net, const float *before) {
             assert_int_equal(net->param[p].mask[i], 1);
 }
 
+/* Floors and caps: of layers by name and by pattern, layer by layer and globally; the tightest counts. */
+static void limits(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_net *net = chain(ctx);
+    const cop_layer_limit caps[] = {{"[ab]", 0, 0.5}, {"b", 0, 0.25}};
+    cop_prune_params p = params("l1-filter", "layer", 0.75);
+    p.limit = caps;
+    p.limits = 2;
+    test_ok(ctx, copi_prune(net, &p, NULL, NULL));
+    is(net, "a.weight", (float[]){0, 0, 8, 3, 0, 0, 5, 6}); /* half, not three quarters: 3, 11, 8, 11 */
+    is(net, "b.weight", (float[]){0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, -3, 3, -3});
+    cop_net_destroy(net);
+
+    /* all of b scores lower than any of a, but only one of it may go */
+    net = chain(ctx);
+    const cop_layer_limit floor = {"b", 3, 1};
+    p = params("l1-filter", "global", 0.5);
+    p.limit = &floor;
+    p.limits = 1;
+    set(net, "b.weight", (float[]){.1f, .2f, .3f, .4f, .1f, .1f, .1f, .1f, .2f, .2f, .2f, .2f, .3f, -.3f, .3f, -.3f});
+    test_ok(ctx, copi_prune(net, &p, NULL, NULL));
+    is(net, "b.weight", (float[]){.1f, .2f, .3f, .4f, 0, 0, 0, 0, .2f, .2f, .2f, .2f, .3f, -.3f, .3f, -.3f});
+    is(net, "a.weight", (float[]){0, 0, 0, 0, 0, 0, 5, 6}); /* a keeps 1, so of 8 four go: one of b, three of a */
+    p.sparsity = 0.75;
+    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED,
+               "would take 6 of all 8 filters, but floors and caps of 2 layers hold 4 ('b' most: 3 of 4); up to 0.5 "
+               "works");
+    p.scope = "layer";
+    test_fails(
+        ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED,
+        "l1-filter: 'b' has 4 filters, sparsity 0.75 would leave 1, at least 3 must stay; up to 0.25 works, or a "
+        "cap on this layer");
+    const cop_layer_limit both[] = {floor, {"b", 0, 0.25}}; /* as it says */
+    p.limit = both;
+    p.limits = 2;
+    test_ok(ctx, copi_prune(net, &p, NULL, NULL));
+    const cop_layer_limit bad[] = {{"x*", 1, 1}, {"", 1, 1}, {"a", -1, 1}, {"a", 1, NAN}};
+    const char *const text[] = {"limit of 'x*': the net has no such layer", "limit 0 names no layer",
+                                "limit of 'a': keep is -1", "limit of 'a': most is nan"};
+    const cop_status status[] = {COP_E_NOT_FOUND, COP_E_ARG, COP_E_RANGE, COP_E_RANGE};
+    for (int i = 0; i < 4; i++) {
+        p.limit = &bad[i];
+        p.limits = 1;
+        test_fails(ctx, copi_prune(net, &p, NULL, NULL), status[i], text[i]);
+    }
+    p.limit = NULL;
+    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_ARG, "limits is 1, but no limit is given");
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+/* a and b feed a sum, so that their channels go together; c alone makes the third channel of a second sum's set. */
+static void sums_and_means_of_members(void **state) {
+    (void)state;
+    for (int mean = 0; mean < 2; mean++) {
+        cop_ctx *ctx = test_ctx();
+        cop_graph *g;
+        cop_net *net;
+        test_ok(ctx, cop_graph_create(ctx, &g));
+        cop_conv_params two = cop_conv_params_default(2, 1);
+        int x = cop_graph_input(g, "x", 1, 1, 1);
+        int sum = cop_graph_add(g, "s", cop_graph_conv(g, "a", x, &two), cop_graph_conv(g, "b", x, &two));
+        const int both[] = {sum, cop_graph_conv(g, "c", x, &two)};
+        cop_graph_dense(g, "z", cop_graph_flatten(g, "f", cop_graph_concat(g, "cat", both, 2)), 2, 1);
+        test_ok(ctx, cop_graph_build(g, 1, &net));
+        set(net, "a.weight", (float[]){2, 4});
+        set(net, "b.weight", (float[]){2, 4});
+        set(net, "c.weight", (float[]){3, 9});
+        cop_prune_params p = params("l1-filter", "global", 0.25);
+        p.aggregate = mean ? COP_AGGREGATE_MEAN : COP_AGGREGATE_SUM;
+        test_ok(ctx, copi_prune(net, &p, NULL, NULL)); /* sums 4 8 3 9, means 2 4 3 9 */
+        is(net, "a.weight", mean ? (float[]){0, 4} : (float[]){2, 4});
+        is(net, "b.weight", mean ? (float[]){0, 4} : (float[]){2, 4});
+        is(net, "c.weight", mean ? (float[]){3, 9} : (float[]){0, 9});
+        p.aggregate = (cop_aggregate)7;
+        test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_RANGE, "aggregate is 7");
+        assert_string_equal(cop_aggregate_name(COP_AGGREGATE_MEAN), "mean");
+        /* a cap of one member binds all that go with it */
+        const cop_layer_limit cap = {"b", 0, 0};
+        p = params("l1-filter", "layer", 0.5);
+        p.limit = &cap;
+        p.limits = 1;
+        test_ok(ctx, copi_prune(net, &p, NULL, NULL));
+        is(net, "a.weight", mean ? (float[]){0, 4} : (float[]){2, 4});
+        cop_net_destroy(net);
+        test_ctx_destroy(ctx);
+    }
+}
+
 static void refusals(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
@@ -291,9 +381,9 @@ static void refusals(void **state) {
     /* floors: the layer, the units it has, the highest share that works */
     p = params("l2-neuron", "layer", 0.7);
     p.keep = 2;
-    test_fails(
-        ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED,
-        "l2-neuron: 'c' has 3 neurons, sparsity 0.7 would leave 1, at least 2 must stay; up to 0.333333333 works");
+    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED,
+               "l2-neuron: 'c' has 3 neurons, sparsity 0.7 would leave 1, at least 2 must stay; up to 0.333333333 "
+               "works, or a cap on this layer");
     p = params("l2-filter", "layer", 0.5);
     p.keep = 3;
     test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED, "'a' has 4 filters");
@@ -303,8 +393,8 @@ static void refusals(void **state) {
     p.keep = 2;
     test_fails(
         ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED,
-        "magnitude: sparsity 0.95 would take 39 of all 42 weights, but each of 4 layers keeps 2 ('d' has 6); up "
-        "to 0.80952381 works");
+        "magnitude: sparsity 0.95 would take 39 of all 42 weights, but floors and caps of 4 layers hold 8 ('a' most: "
+        "2 of 8); up to 0.80952381 works");
     untouched(net, before);
 
     /* the shares named do work */
@@ -488,6 +578,8 @@ int main(void) {
                                        cmocka_unit_test(taylor),
                                        cmocka_unit_test(masks_stay_and_count),
                                        cmocka_unit_test(shares),
+                                       cmocka_unit_test(limits),
+                                       cmocka_unit_test(sums_and_means_of_members),
                                        cmocka_unit_test(refusals),
                                        cmocka_unit_test(nothing_to_prune),
                                        cmocka_unit_test(coupled_filters),

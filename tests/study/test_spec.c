@@ -102,6 +102,104 @@ static void test_complete(void **state) {
     test_ctx_destroy(ctx);
 }
 
+static void test_structures_and_limits(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    copi_spec s;
+    static const char text[] = HEAD
+        "dense: {epochs: 7}\n"
+        "trials:\n"
+        "  - {method: sss, scope: [neuron, block], gamma: [1e-3, 1e-2], cost_aware: true}\n"
+        "  - {method: sss, scope: group, gamma: 1e-4, macs: [0.5, 2e6], tries: 5}\n"
+        "  - {method: sss, sparsity: .5}\n"
+        "  - {method: l1-filter, sparsity: .5, aggregate: mean, limits: [{layer: 'conv*', keep: 8}, {layer: conv1,\n"
+        "     most: .25}]}\n"
+        "  - {method: bn-scale, sparsity: .5, sparsify: {epochs: 3, l1_scale: 1e-4}, rounds: 1}\n"
+        "  - {method: scratch, like: l1-filter, sparsity: [.25, .5], rounds: 1, tune: {epochs: 2}}\n"
+        "  - {method: scratch, like: sss, scope: block, gamma: [.1], scratch: {epochs: 9}, retrain: {epochs: 1}}\n";
+    test_ok(ctx, copi_spec_load(ctx, write_file("study.yaml", text, sizeof text - 1), &s));
+    const copi_spec_trial *t = s.trials.v;
+    assert_int_equal(s.trials.n, 7);
+    assert_true(t[0].p.structures == 5 && t[0].p.cost_aware && t[0].p.target == COP_TARGET_NONE);
+    assert_true(t[1].p.structures == 2 && t[1].p.target == COP_TARGET_MACS && t[1].p.tries == 5);
+    assert_true(copi_spec_levels(&t[1])->n == 2 && copi_spec_params(&t[1]).reach == 0.5);
+    assert_true(copi_spec_params(&t[1]).gamma == 1e-4);
+    assert_true(t[2].p.structures == 1 && copi_spec_params(&t[2]).reach == 0.5);
+    const cop_method_params p = copi_spec_params(&t[3]);
+    assert_true(p.aggregate == COP_AGGREGATE_MEAN && p.limits == 2 && p.sparsify.epochs == 0);
+    assert_string_equal(p.limit[0].layer, "conv*");
+    assert_true(p.limit[0].keep == 8 && p.limit[0].most == 1 && p.limit[1].keep == 0 && p.limit[1].most == 0.25);
+    assert_true(t[4].sparsify.r.epochs == 3 && t[4].sparsify.r.l1_scale == 1e-4 && t[4].tune.r.l1_scale == 0);
+    assert_string_equal(t[5].p.like, "l1-filter");
+    assert_true(copi_spec_params(&t[5]).scratch.epochs == 7 && copi_spec_params(&t[6]).scratch.epochs == 9);
+    assert_true(copi_spec_is_sss(&t[6]) && !copi_spec_is_sss(&t[5]));
+
+    copi_trials trials;
+    test_ok(ctx, copi_trials_expand(&s, "d", "", &trials));
+    static const char *const label[] = {"dense net",
+                                        "sss neuron block gamma 0.001, by MACs",
+                                        "sss neuron block gamma 0.01, by MACs",
+                                        "sss group macs 0.5",
+                                        "sss group macs 2e+06",
+                                        "sss sparsity 0.5",
+                                        "l1-filter 0.5",
+                                        "bn-scale 0.5, 1 round",
+                                        "scratch as l1-filter 0.25, 1 round",
+                                        "scratch as l1-filter 0.5, 1 round",
+                                        "scratch as sss block gamma 0.1"};
+    assert_int_equal(trials.n, COPI_COUNT(label));
+    for (size_t i = 0; i < COPI_COUNT(label); i++) assert_string_equal(trials.trial[i].label, label[i]);
+    assert_true(trials.trial[5].asked == 0.5 && isnan(trials.trial[3].asked) && isnan(trials.trial[1].asked));
+    assert_true(copi_trial_params(&trials.trial[4], NULL).reach == 2e6);
+    assert_true(copi_trial_params(&trials.trial[10], NULL).gamma == 0.1);
+    copi_trials_clear(&trials);
+    copi_spec_clear(&s);
+
+    refuse(HEAD "trials: [{method: sss, scope: layer}]\n",
+           ":4:31: scope \"layer\" is unknown; choose from neuron, group, block");
+    refuse(HEAD "trials: [{method: magnitude, sparsity: .5, scope: block}]\n",
+           ":4:51: scope \"block\" is unknown; choose from layer, global");
+    refuse(HEAD "trials: [{method: sss, macs: .5, sparsity: .5}]\n",
+           ":4:30: gamma can be searched for sparsity or macs, not both");
+    refuse(HEAD "trials: [{method: sss, macs: .5, gamma: [1, 2]}]\n",
+           ":4:41: gamma is a list, but macs says that it is searched; give one to start from");
+    refuse(HEAD "trials: [{method: sss, tries: 3}]\n",
+           ":4:31: tries has no effect without a sparsity, macs or parameters to reach");
+    refuse(HEAD "trials: [{method: l1-filter, sparsity: .5, limits: [{keep: 3}]}]\n",
+           ":4:53: limit: \"layer\" is missing");
+    refuse(HEAD "trials: [{method: bn-scale, sparsity: .5, sparsify: {l1_scale: 1e-4}}]\n",
+           ":4:53: sparsify has no effect without epochs");
+    refuse(HEAD "trials: [{method: scratch, sparsity: .5}]\n", ":4:10: trial: \"like\" is missing");
+    refuse(HEAD "trials: [{method: scratch, like: magnitude, sparsity: .5}]\n",
+           ":4:10: trial: like is 'magnitude'; it must be sss or a method that removes filters, neurons or channels");
+    refuse(HEAD "trials: [{method: l1-filter, like: sss, sparsity: .5}]\n",
+           ":4:30: trial: \"like\" belongs to scratch");
+    test_ctx_destroy(ctx);
+}
+
+/* What came later is not in the text of a trial that does not use it, so older studies keep their names. */
+static void test_names_last(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    copi_spec s;
+    copi_trials trials;
+    copi_buffer text;
+    static const char file[] = HEAD "trials: [{method: sss}, {method: l1-filter, sparsity: .5, rounds: 1}]\n";
+    test_ok(ctx, copi_spec_load(ctx, write_file("study.yaml", file, sizeof file - 1), &s));
+    test_ok(ctx, copi_trials_expand(&s, "d", "", &trials));
+    const char *const late[] = {"scope=\n",  "l1_scale", "cost_aware", "tries",
+                                "aggregate", "limits",   "sparsify",   "target"};
+    for (int i = 0; i < s.trials.n; i++) {
+        copi_buffer_init(&text, ctx);
+        copi_spec_print_trial(&text, (const copi_spec_trial *)s.trials.v + i);
+        for (size_t k = 0; k < COPI_COUNT(late); k++) assert_null(strstr(text.data, late[k]));
+        copi_buffer_clear(&text);
+    }
+    copi_trials_clear(&trials);
+    copi_spec_clear(&s);
+    test_ctx_destroy(ctx);
+}
+
 static void test_defaults(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
@@ -244,8 +342,7 @@ static void test_structure(void **state) {
     refuse(HEAD "trials: []\n", ":4:9: trials is an empty list; give at least one");
     refuse(HEAD "name: u\ntrials: [{method: sss}]\n", ":4:1: study: \"name\" is given twice, first in line 1");
     refuse(HEAD "trials: [{method: magnitude, sparsity: .5, gamma: 1}]\n", ":4:44: trial: \"gamma\" belongs to sss");
-    refuse(HEAD "trials: [{method: sss, sparsity: .5}]\n",
-           ":4:24: trial: \"sparsity\" belongs to methods that prune by a criterion");
+    refuse(HEAD "trials: [{method: sss, rounds: 1}]\n", ":4:24: trial: \"rounds\" belongs to methods other than sss");
     refuse(HEAD "trials: [{method: sss, tune: {epochs: 1}}]\n",
            ":4:24: trial: \"tune\" belongs to methods other than sss");
     refuse(HEAD "trials: [{method: magnitude, sparsity: .5, epochs: 2}]\n",
@@ -258,11 +355,12 @@ static void test_structure(void **state) {
     refuse(HEAD "trials: [{method: sss}\n",
            ":5:1: not YAML: did not find expected ',' or ']' while parsing a flow sequence");
     refuse("name: &a [*a]\n", ":1:7: name is a list; expected a text");
-    refuse(HEAD "trials: [&t {method: magnitude, sparsity: .5, rounds: 1, tune: *t}]\n",
-           ":4:14: recipe: unknown key \"method\"; choose from augment, epochs, batch, optimizer, rate, momentum, "
-           "beta1, "
-           "beta2, epsilon, decay, l1, l2, l2_conv, schedule, warmup, step_epochs, step_factor, flip, shift, "
-           "label_smoothing, distil_share, distil_temperature, precision, evaluate_every");
+    refuse(
+        HEAD "trials: [&t {method: magnitude, sparsity: .5, rounds: 1, tune: *t}]\n",
+        ":4:14: recipe: unknown key \"method\"; choose from augment, epochs, batch, optimizer, rate, momentum, "
+        "beta1, "
+        "beta2, epsilon, decay, l1, l1_scale, l2, l2_conv, schedule, warmup, step_epochs, step_factor, flip, shift, "
+        "label_smoothing, distil_share, distil_temperature, precision, evaluate_every");
 }
 
 static void test_hostile(void **state) {
@@ -402,10 +500,12 @@ static void test_expand(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_complete), cmocka_unit_test(test_defaults), cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_names),    cmocka_unit_test(test_values),   cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_hostile),  cmocka_unit_test(test_deep),     cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_complete),   cmocka_unit_test(test_structures_and_limits),
+        cmocka_unit_test(test_names_last), cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_paths),      cmocka_unit_test(test_names),
+        cmocka_unit_test(test_values),     cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_hostile),    cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_expand),
     };
     test_dir_make(dir);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,7 @@ static cop_net *begin(const fixture *f, bool gated) {
     for (int64_t k = 0; k < p->count; k += 2) mask[k] = 0;
     if (!gated) return net;
     cop_net *with;
-    test_ok(f->ctx, copi_net_with_gates(net, &with));
+    test_ok(f->ctx, copi_net_with_gates(net, 1u << COP_STRUCTURE_NEURON, &with));
     cop_net_destroy(net);
     return with;
 }

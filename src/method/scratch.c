@@ -1,0 +1,88 @@
+/* The control that a pruned net's weights must beat: its structure alone, trained from new weights with the training
+ * MACs that the pruned net took, those of the dense net included. Source: Liu et al. 2019, arXiv:1810.05270
+ * (Scratch-B). */
+#include "method/method.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool is_sss(const cop_method_params *p) {
+    return strcmp(p->like, "sss") == 0;
+}
+
+/* The parameters of the method that gives the structure. */
+static cop_method_params likeness(const cop_method_params *p) {
+    cop_method_params like = *p;
+    like.method = p->like;
+    like.shrink = 1;
+    return like;
+}
+
+cop_status copi_scratch_check(cop_ctx *ctx, const cop_method_params *p) {
+    const copi_criterion *criterion = p->like ? copi_criterion_find(p->like) : NULL;
+    if (!p->like || !copi_method_find(p->like) || !((criterion && criterion->unit != COPI_UNIT_WEIGHT) || is_sss(p)))
+        return copi_fail(ctx, COP_E_ARG,
+                         "like is '%s'; it must be sss or a method that removes filters, neurons or channels",
+                         p->like ? p->like : "");
+    if (!(p->scratch.epochs > 0))
+        return copi_fail(ctx, COP_E_RANGE,
+                         "scratch: epochs is %g; say for how many the dense net was trained, since as much is spent",
+                         p->scratch.epochs);
+    const cop_method_params like = likeness(p);
+    cop_status s = copi_method_find(p->like)->check(ctx, &like);
+    return s ? s : copi_method_recipe_check(ctx, "scratch", &p->scratch);
+}
+
+/* The structure, and the training MACs that its own method spends besides those of the dense net. */
+static cop_status structure(const copi_run *run, cop_net **small, double *macs) {
+    const cop_method_params like = likeness(run->params);
+    copi_run own = {.ctx = run->ctx, .dense = run->dense, .data = run->data, .params = &like};
+    cop_history history = {.ctx = run->ctx};
+    cop_net *full = NULL;
+    double epochs, gamma;
+    cop_status s;
+    if (is_sss(run->params)) {
+        epochs = like.retrain.epochs;
+        s = copi_sss_search(&own, small, &history, &gamma);
+    } else {
+        epochs = like.rounds * like.tune.epochs;
+        s = copi_criterion_start(&own, &full, &history);
+        if (!s) s = copi_criterion_prune(&own, full, like.sparsity);
+        if (!s) s = cop_shrink(full, small, NULL);
+    }
+    cop_history_clear(&history);
+    cop_net_destroy(full);
+    if (s) return s;
+    cop_net_info info;
+    cop_net_get_info(*small, &info);
+    *macs = own.macs + 3 * (double)info.macs * epochs * (double)run->data->info.images[COP_SPLIT_TRAIN];
+    return COP_OK;
+}
+
+cop_status copi_scratch_run(copi_run *run, cop_net **result) {
+    const cop_method_params *p = run->params;
+    cop_recipe recipe = p->scratch;
+    const copi_fit fit = {.recipe = &recipe, .phase = "train"};
+    cop_history history = {.ctx = run->ctx};
+    cop_point point = {.round = 1,
+                       .level = is_sss(p) ? p->gamma : p->sparsity,
+                       .asked = is_sss(p) ? NAN : p->sparsity,
+                       .threshold = NAN,
+                       .accuracy_pruned = NAN};
+    double macs = 0;
+    cop_status s = structure(run, result, &macs);
+    if (!s) s = cop_net_init(*result, p->seed);
+    if (!s) {
+        cop_net_info dense, small;
+        cop_net_get_info(run->dense, &dense);
+        cop_net_get_info(*result, &small);
+        macs += 3 * (double)dense.macs * recipe.epochs * (double)run->data->info.images[COP_SPLIT_TRAIN];
+        recipe.epochs = macs / (3 * (double)small.macs * (double)run->data->info.images[COP_SPLIT_TRAIN]);
+        s = copi_net_note(*result, "scratch: the structure of %s, new weights, %.4g epochs for %.4g training MACs",
+                          p->like, recipe.epochs, macs);
+    }
+    if (!s) s = copi_run_train(run, *result, &fit, 1, &history);
+    if (!s) s = copi_run_point(run, *result, &point, &history);
+    cop_history_clear(&history);
+    return s;
+}
