@@ -122,8 +122,8 @@ static const char example[] =
     "  - {method: l1-filter, sparsity: [.05, .1, .25, .5], rounds: 0}\n"
     "  - {method: l2-filter, sparsity: [.05, .1, .25, .5], rounds: 0}\n"
     "  - {method: l2-neuron, sparsity: [.25, .5, .75, .9], rounds: 0}\n"
-    "  - {method: sss, gamma: [1e-3, 1e-2], epochs: 4,\n"
-    "     retrain: {epochs: 4, l1: 1e-5}, threshold: [0, 1e-3, 1e-2]}\n";
+    "  - {method: sss, gamma: [3e-3, 1e-2], epochs: 4,\n"
+    "     retrain: {epochs: 4, l1: 1e-5}, threshold: [0, 3e-3, 1e-2]}\n";
 
 static void print_example(FILE *out) {
     fputs(example, out);
@@ -148,7 +148,10 @@ static void print_study(FILE *out) {
         {"method", "what prunes: coppice help methods"},
         {"sparsity", "one share in [0,1) or a list of them: of weights, filters or neurons"},
         {"rounds", "0: prune only; n: prune and tune n times (0)"},
-        {"pace", "how rounds approach the sparsity: one-shot, linear, geometric, cubic (one-shot)"},
+        {"pace",
+         "how rounds approach the sparsity: one-shot, linear, geometric, cubic; or gradual, for weights: a cubic "
+         "within the training of one round (one-shot)"},
+        {"begin, end", "of pace gradual: shares of the training between which weights go (0.1, 0.7)"},
         {"scope", "layer: the lowest share of every layer; global: of all together (layer)"},
         {"keep", "what every layer keeps at least (1)"},
         {"shrink",

@@ -443,9 +443,10 @@ COP_API int cop_method_count(void);
 COP_API const char *cop_method_name(int method);
 COP_API const char *cop_method_help(int method);
 
-#define COP_PACE_LIST(X) X(ONE_SHOT, "one-shot") X(LINEAR, "linear") X(GEOMETRIC, "geometric") X(CUBIC, "cubic")
+#define COP_PACE_LIST(X) X(ONE_SHOT, "one-shot") X(LINEAR, "linear") X(GEOMETRIC, "geometric") X(CUBIC, "cubic") \
+    X(GRADUAL, "gradual")
 #define X(name, text) COP_PACE_##name,
-typedef enum cop_pace { COP_PACE_LIST(X) } cop_pace; /* how rounds approach the sparsity */
+typedef enum cop_pace { COP_PACE_LIST(X) } cop_pace; /* how rounds approach the sparsity; GRADUAL: within training */
 #undef X
 COP_API const char *cop_pace_name(cop_pace pace);
 #define COP_PROX_LIST(X) X(APG, "apg") X(SUBGRADIENT, "subgradient")
@@ -475,7 +476,9 @@ typedef struct cop_method_params {
     int64_t keep;             /* units kept per layer at least */
     int rounds;               /* 0: prune only; n: prune and tune n times */
     cop_pace pace;            /* sparsity of round r of n: ONE_SHOT s; LINEAR s r/n; GEOMETRIC 1-(1-s)^(r/n);
-                                 CUBIC s (1-(1-r/n)^3) */
+                                 CUBIC s (1-(1-r/n)^3); GRADUAL: one round, for criteria of weights: at step
+                                 t the cubic's share, (t - t0) / (t1 - t0) in place of r/n */
+    double begin, end;        /* GRADUAL: the shares of the training between which weights are pruned */
     cop_recipe tune;          /* of each round; dense-longer: of the extra training */
     cop_aggregate aggregate;  /* as in cop_prune_params, like limit */
     const cop_layer_limit *limit; /* [limits] */

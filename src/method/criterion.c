@@ -9,9 +9,11 @@ cop_status copi_criterion_check(cop_ctx *ctx, const cop_method_params *p) {
     if (p->keep < 1) return copi_fail(ctx, COP_E_RANGE, "keep is %lld; at least 1", (long long)p->keep);
     if (p->rounds < 0 || p->rounds > 1000)
         return copi_fail(ctx, COP_E_RANGE, "rounds is %d; it must be in [0,1000]", p->rounds);
-    if ((unsigned)p->pace > COP_PACE_CUBIC)
-        return copi_fail(ctx, COP_E_RANGE, "pace is %d; one of one-shot, linear, geometric, cubic", (int)p->pace);
-    cop_status s = copi_limits_check(ctx, p->limit, p->limits, NULL);
+    if ((unsigned)p->pace > COP_PACE_GRADUAL)
+        return copi_fail(ctx, COP_E_RANGE, "pace is %d; one of one-shot, linear, geometric, cubic, gradual",
+                         (int)p->pace);
+    cop_status s = p->pace == COP_PACE_GRADUAL ? copi_gradual_check(ctx, p) : COP_OK;
+    if (!s) s = copi_limits_check(ctx, p->limit, p->limits, NULL);
     if (!s) s = copi_method_recipe_check(ctx, "sparsify", &p->sparsify);
     return s || !p->rounds ? s : copi_method_recipe_check(ctx, "tune", &p->tune);
 }
@@ -66,11 +68,13 @@ static cop_status one_round(copi_run *run, cop_net *full, int round, bool struct
     cop_history history = {.ctx = run->ctx};
     copi_shrink_map map = {0};
     cop_net *untuned = NULL;
-    cop_status s = copi_criterion_prune(run, full, point.level);
+    bool gradual = p->pace == COP_PACE_GRADUAL;
+    cop_status s = gradual ? COP_OK : copi_criterion_prune(run, full, point.level);
     if (!s && tune_small && !(s = copi_shrink_checked(full, small, &map, NULL))) s = cop_net_clone(*small, &untuned);
     cop_net *net = tune_small ? *small : full;
     if (!s) s = copi_run_settle(run, net);
-    if (!s && round) {
+    if (!s && gradual) s = copi_gradual_train(run, full, &history);
+    if (!s && round && !gradual) {
         if (!(s = copi_run_validate(run, net, &point.accuracy_pruned)))
             s = copi_run_train(run, net, &fit, round, &history);
         if (!s && tune_small) put_back(net, untuned, &map, full);

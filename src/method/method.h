@@ -52,6 +52,11 @@ cop_status copi_criterion_start(copi_run *run, cop_net **full, cop_history *hist
 cop_status copi_criterion_prune(const copi_run *run, cop_net *net, double share);
 cop_status copi_scratch_run(copi_run *run, cop_net **result);
 cop_status copi_scratch_check(cop_ctx *ctx, const cop_method_params *params);
+/** Train net by params->tune while the share at zero rises to params->sparsity (pace gradual). */
+cop_status copi_gradual_train(copi_run *run, cop_net *net, cop_history *history);
+cop_status copi_gradual_check(cop_ctx *ctx, const cop_method_params *params);
+/** The share asked for at step t of n. */
+double copi_gradual_share(const cop_method_params *params, int64_t t, int64_t n);
 cop_status copi_longer_run(copi_run *run, cop_net **result);
 cop_status copi_longer_check(cop_ctx *ctx, const cop_method_params *params);
 /** SSS up to its removal: the dense net with trained factors, folded, and (params->shrink) without what reached 0.

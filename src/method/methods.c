@@ -50,6 +50,7 @@ double copi_pace_share(cop_pace pace, double sparsity, int r, int n) {
         return 1 - pow(1 - sparsity, part);
     case COP_PACE_CUBIC:
         return sparsity * (1 - pow(1 - part, 3));
+    case COP_PACE_GRADUAL: /* its one round is the last */
     case COP_PACE_ONE_SHOT:
         break;
     }
@@ -65,6 +66,8 @@ cop_method_params cop_method_params_default(void) {
                            .scope = "layer",
                            .keep = 1,
                            .pace = COP_PACE_ONE_SHOT,
+                           .begin = 0.1,
+                           .end = 0.7,
                            .tune = cop_recipe_default(),
                            .sparsify = cop_recipe_default(),
                            .shrink = 1,

@@ -223,6 +223,8 @@ static const copi_key trial_keys[] = {
      .each = true},
     {"rounds", COPI_KEY_SMALL, TRIAL(p.rounds), "[0,1000]", .family = FAMILY_CRITERION | FAMILY_LONGER},
     {"pace", COPI_KEY_CHOICE, TRIAL(p.pace), .names = pace_name, .family = FAMILY_CRITERION},
+    {"begin", COPI_KEY_NUMBER, TRIAL(p.begin), "[0,1]", .family = FAMILY_CRITERION, .late = true},
+    {"end", COPI_KEY_NUMBER, TRIAL(p.end), "[0,1]", .family = FAMILY_CRITERION, .late = true},
     {"scope", COPI_KEY_NAME, TRIAL(p.scope), .names = scope_name, .family = FAMILY_CRITERION},
     {"keep", COPI_KEY_COUNT, TRIAL(p.keep), "[1,1e9]", .family = FAMILY_CRITERION},
     {"shrink", COPI_KEY_FLAG, TRIAL(p.shrink), .family = FAMILY_CRITERION},
@@ -379,6 +381,8 @@ void copi_spec_print_trial(copi_buffer *b, const copi_spec_trial *trial) {
     const cop_method_params p = cop_method_params_default();
     copi_spec_trial usual = *trial;
     usual.p.aggregate = p.aggregate;
+    usual.p.begin = p.begin;
+    usual.p.end = p.end;
     usual.p.structures = p.structures;
     usual.p.cost_aware = p.cost_aware;
     usual.p.tries = p.tries;

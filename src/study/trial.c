@@ -50,10 +50,10 @@ static void label_trial(copi_trial *t) {
         n += snprintf(t->label + n, sizeof t->label - (size_t)n, " %g", t->asked);
         if (p->scope && strcmp(p->scope, "layer") != 0)
             n += snprintf(t->label + n, sizeof t->label - (size_t)n, " %s", p->scope);
-        if (p->rounds)
+        if (p->rounds && p->pace != COP_PACE_GRADUAL)
             n += snprintf(t->label + n, sizeof t->label - (size_t)n, ", %d round%s", p->rounds,
                           p->rounds > 1 ? "s" : "");
-        if (p->rounds > 1 && p->pace != COP_PACE_ONE_SHOT)
+        if (p->pace == COP_PACE_GRADUAL || (p->rounds > 1 && p->pace != COP_PACE_ONE_SHOT))
             snprintf(t->label + n, sizeof t->label - (size_t)n, " %s", cop_pace_name(p->pace));
     }
 }

@@ -257,6 +257,54 @@ static void folded_constants_are_put_back_once(void **state) {
     teardown(&f);
 }
 
+/* All at the first step, gradual is one round; spread over the training it cuts as often as the cubic says, never
+ * takes back, ends at what was asked and leaves only its own note. */
+static void gradual_within_training(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f, 0);
+    cop_method_params p = params("lamp", 0.9, 1);
+    p.scope = "global";
+    p.tune = little_recipe(4);
+    cop_net *once, *gradual;
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, &once));
+    p.pace = COP_PACE_GRADUAL;
+    p.begin = p.end = 0;
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, &gradual));
+    little_same(once, gradual);
+    cop_net_destroy(gradual);
+
+    p.end = 0.7;
+    seen s = {0};
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, &gradual));
+    assert_int_equal(s.points, 1);
+    assert_true(s.point[0].round == 1 && s.point[0].level == 0.9 && isnan(s.point[0].accuracy_pruned));
+    assert_int_equal(s.epochs[0], 4);
+    check_figures(&f, &s.point[0], gradual);
+    cop_net_info a, b;
+    cop_net_get_info(once, &a);
+    cop_net_get_info(gradual, &b);
+    assert_true(b.zeros >= a.zeros && b.sparsity < 0.9);
+    assert_memory_not_equal(once->block, gradual->block, once->block_count * sizeof *once->block);
+    assert_non_null(strstr(gradual->provenance, "gradual: lamp, scope global, to 0.9 along a cubic from 0 to 0.7"));
+    assert_null(strstr(gradual->provenance, "prune:"));
+    forget(&s);
+    cop_net_destroy(gradual);
+    cop_net_destroy(once);
+
+    p.rounds = 2;
+    test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE,
+               "within one training: rounds 1");
+    p.rounds = 1;
+    p.begin = 0.8;
+    test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "begin is 0.8 and end 0.7");
+    p = params("l1-filter", 0.5, 1);
+    p.pace = COP_PACE_GRADUAL;
+    test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG,
+               "pace gradual is for weights");
+    teardown(&f);
+}
+
 static void dense_longer_is_training(void **state) {
     (void)state;
     fixture f;
@@ -456,6 +504,7 @@ int main(void) {
         cmocka_unit_test(filters_and_neurons_one_shot),
         cmocka_unit_test(shrunk_learns_what_masked_learns),
         cmocka_unit_test(folded_constants_are_put_back_once),
+        cmocka_unit_test(gradual_within_training),
         cmocka_unit_test(dense_longer_is_training),
         cmocka_unit_test(random_by_seed),
         cmocka_unit_test(further_criteria),

@@ -38,10 +38,23 @@ static void paces_by_hand(void **state) {
     };
     for (size_t i = 0; i < COPI_COUNT(at); i++)
         test_near(copi_pace_share(at[i].pace, 0.8, at[i].r, at[i].n), at[i].want, 1e-14, 0);
-    for (int pace = 0; pace <= COP_PACE_CUBIC; pace++) /* the last round asks for exactly what was asked for */
+    for (int pace = 0; pace <= COP_PACE_GRADUAL; pace++) /* the last round asks for exactly what was asked for */
         assert_true(copi_pace_share((cop_pace)pace, 0.7, 3, 3) == 0.7);
     assert_string_equal(cop_pace_name(COP_PACE_GEOMETRIC), "geometric");
     assert_string_equal(cop_prox_name(COP_PROX_SUBGRADIENT), "subgradient");
+}
+
+static void gradual_by_hand(void **state) {
+    (void)state;
+    cop_method_params p = cop_method_params_default();
+    p.sparsity = 0.8;
+    p.begin = 0.25;
+    p.end = 0.75;
+    const double want[] = {0, 0, 0, 0.8 * (1 - 0.421875), 0.7, 0.8 * (1 - 0.015625), 0.8, 0.8}; /* (3/4 2/4 1/4)^3 */
+    for (int64_t t = 0; t < 8; t++) test_near(copi_gradual_share(&p, t, 8), want[t], 1e-14, 0);
+    p.begin = 0;
+    p.end = 1; /* what was asked for is there before the last step */
+    assert_true(copi_gradual_share(&p, 6, 8) < 0.8 && copi_gradual_share(&p, 7, 8) == 0.8);
 }
 
 static void score_has_a_floor(void **state) {
@@ -118,6 +131,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_criterion_is_a_method),
         cmocka_unit_test(paces_by_hand),
+        cmocka_unit_test(gradual_by_hand),
         cmocka_unit_test(score_has_a_floor),
         cmocka_unit_test(refusals_come_first),
     };

@@ -47,6 +47,10 @@ static const row rows[] = {
     /* squares 9 16 0 1 4 4; from the largest down: 16/16, 9/25, the later of the equals 4/29, the earlier 4/33, 1/34,
        0 */
     {"lamp", "a", 6, {9 / 25., 1, 0, 1 / 34., 4 / 33., 4 / 29.}},
+    {"lamp-macs",
+     "a",
+     6,
+     {9 / 25., 1, 0, 1 / 34., 4 / 33., 4 / 29.}}, /* an output of 1x1: each weight is used once */
 };
 
 static void scores(void **state) {
@@ -110,6 +114,32 @@ static void lamp_is_its_definition(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* lamp-macs is lamp over the 0.4th power of the places at which a weight is used. */
+static void lamp_by_macs(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_graph *g;
+    cop_net *net;
+    test_ok(ctx, cop_graph_create(ctx, &g));
+    cop_conv_params p = cop_conv_params_default(4, 3);
+    int x = cop_graph_conv(g, "a", cop_graph_input(g, "input", 1, 6, 10), &p); /* 4 x 8 places */
+    cop_graph_dense(g, "d", cop_graph_flatten(g, "f", x), 2, 1);
+    test_ok(ctx, cop_graph_build(g, 3, &net));
+    for (int n = 1; n < net->nodes; n++) {
+        const copi_node *node = &net->node[n];
+        if (node->op != COPI_OP_CONV && node->op != COPI_OP_DENSE) continue;
+        float plain[256], scaled[256];
+        int64_t count = copi_node_slot(net, node, COPI_WEIGHT)->count;
+        assert_true(count <= 256);
+        test_ok(ctx, copi_criterion_find("lamp")->score(net, node, NULL, 1, plain));
+        test_ok(ctx, copi_criterion_find("lamp-macs")->score(net, node, NULL, 1, scaled));
+        for (int64_t i = 0; i < count; i++)
+            test_near(scaled[i], node->op == COPI_OP_CONV ? plain[i] / 4 : plain[i], 1e-6, 0); /* 32^0.4 = 4 */
+    }
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
 /* The controls: the same seed gives the same numbers, another seed or layer others; all in [0,1). */
 static void random_is_seeded(void **state) {
     (void)state;
@@ -132,9 +162,9 @@ static void random_is_seeded(void **state) {
 
 static void the_list(void **state) {
     (void)state;
-    static const char *const names[] = {"magnitude", "l1-filter",     "l2-filter",    "l2-neuron",
-                                        "fpgm",      "bn-scale",      "taylor",       "lamp",
-                                        "random",    "random-filter", "random-neuron"};
+    static const char *const names[] = {"magnitude", "l1-filter", "l2-filter",     "l2-neuron",
+                                        "fpgm",      "bn-scale",  "taylor",        "lamp",
+                                        "lamp-macs", "random",    "random-filter", "random-neuron"};
     assert_int_equal(cop_criterion_count(), COPI_COUNT(names));
     for (int i = 0; i < cop_criterion_count(); i++) {
         assert_string_equal(cop_criterion_name(i), names[i]);
@@ -149,8 +179,11 @@ static void the_list(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(scores), cmocka_unit_test(fpgm_forgets_the_dead),
-                                       cmocka_unit_test(lamp_is_its_definition), cmocka_unit_test(random_is_seeded),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(scores),
+                                       cmocka_unit_test(fpgm_forgets_the_dead),
+                                       cmocka_unit_test(lamp_is_its_definition),
+                                       cmocka_unit_test(lamp_by_macs),
+                                       cmocka_unit_test(random_is_seeded),
                                        cmocka_unit_test(the_list)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,62 @@
+/* Gradual pruning (Zhu & Gupta 2017, arXiv:1710.01878): while the net trains, the share at zero rises along a cubic,
+ * fast while there is much to spare and slow at the end, and the rest of the training mends what it cost. */
+#include "method/method.h"
+
+#include <math.h>
+
+enum { EVERY = 32 }; /* steps between two cuts */
+
+/* Share at step t of n: s (1 - (1 - (t - t0) / (t1 - t0))^3) between steps t0 and t1, the shares begin and end of the
+ * training; s from t1 on, or at the last step. */
+double copi_gradual_share(const cop_method_params *p, int64_t t, int64_t n) {
+    double from = p->begin * (double)n, to = p->end * (double)n;
+    if ((double)t >= to || t + 1 >= n) return p->sparsity;
+    if ((double)t < from) return 0;
+    return p->sparsity * (1 - pow(1 - ((double)t - from) / (to - from), 3));
+}
+
+static bool is_due(const cop_method_params *p, int64_t t, int64_t n) {
+    double now = copi_gradual_share(p, t, n), before = t ? copi_gradual_share(p, t - 1, n) : 0;
+    if (now >= p->sparsity) return before < p->sparsity || t == 0; /* the last cut */
+    return now > 0 && t % EVERY == 0;
+}
+
+typedef struct gradual {
+    const copi_run *run;
+    cop_net *net; /* what the plan holds is pruned here */
+} gradual;
+
+static cop_status cut(void *user, copi_plan *plan, int64_t t, int64_t n) {
+    const gradual *g = user;
+    if (!is_due(g->run->params, t, n)) return COP_OK;
+    cop_status s = copi_plan_pull(plan, g->net);
+    if (!s) s = copi_criterion_prune(g->run, g->net, copi_gradual_share(g->run->params, t, n));
+    return s ? s : copi_plan_push(plan, g->net);
+}
+
+cop_status copi_gradual_check(cop_ctx *ctx, const cop_method_params *p) {
+    const copi_criterion *criterion = copi_criterion_find(p->method);
+    if (criterion && criterion->unit != COPI_UNIT_WEIGHT)
+        return copi_fail(ctx, COP_E_ARG, "pace gradual is for weights; %s removes whole structures: give it rounds",
+                         p->method);
+    if (p->rounds != 1)
+        return copi_fail(ctx, COP_E_RANGE, "rounds is %d; pace gradual prunes within one training: rounds 1",
+                         p->rounds);
+    if (!(p->begin >= 0 && p->begin <= p->end && p->end <= 1))
+        return copi_fail(ctx, COP_E_RANGE, "begin is %g and end %g; 0 <= begin <= end <= 1, shares of the training",
+                         p->begin, p->end);
+    return COP_OK;
+}
+
+cop_status copi_gradual_train(copi_run *run, cop_net *net, cop_history *history) {
+    const cop_method_params *p = run->params;
+    gradual g = {.run = run};
+    const copi_fit fit = {.recipe = &p->tune, .phase = "tune", .on_step = cut, .user = &g};
+    cop_status s = cop_net_clone(net, &g.net);
+    if (!s) s = copi_run_train(run, net, &fit, 1, history);
+    if (!s)
+        s = copi_net_note(net, "gradual: %s, scope %s, to %g along a cubic from %g to %g of the training", p->method,
+                          p->scope, p->sparsity, p->begin, p->end);
+    cop_net_destroy(g.net);
+    return s;
+}
