@@ -197,6 +197,40 @@ cop_status copi_h5_names(copi_h5 *h5, const char *path, const char *attribute, c
     return status;
 }
 
+typedef struct member_list {
+    copi_buffer text;
+    int count;
+} member_list;
+
+static herr_t add_member(hid_t group, const char *name, const H5L_info_t *info, void *user) {
+    member_list *list = user;
+    (void)group;
+    if (info->type != H5L_TYPE_HARD) return 0;
+    copi_buffer_add(&list->text, name, strlen(name) + 1);
+    return list->text.failed || ++list->count > COPI_H5_NAMES_MAX ? -1 : 0;
+}
+
+cop_status copi_h5_members(copi_h5 *h5, const char *path, char ***names, int *count) {
+    member_list list = {0};
+    *names = NULL;
+    *count = 0;
+    if (!is_hard(h5, path)) return COP_OK;
+    copi_buffer_init(&list.text, h5->ctx);
+    hid_t group = H5Gopen2(h5->file, path, H5P_DEFAULT);
+    bool good = group >= 0 && H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, NULL, add_member, &list) >= 0;
+    if (group >= 0) H5Gclose(group);
+    cop_status status = list.text.failed ? COP_E_NOMEM
+                        : good           ? COP_OK
+                                         : fail(h5, path, "not a group that can be read");
+    if (!status) {
+        *names = make_names(h5->ctx, &list.text, list.count);
+        *count = list.count;
+        if (!*names) status = COP_E_NOMEM;
+    }
+    copi_buffer_clear(&list.text);
+    return status;
+}
+
 /* -- numbers -- */
 
 static hid_t open_data(const copi_h5 *h5, const char *path) {
