@@ -12,11 +12,12 @@ enum { COPI_H5_RANK = 4, COPI_H5_NAMES_MAX = 65536 };
 typedef struct copi_h5 {
     cop_ctx *ctx;
     hid_t file;
-    size_t size;  /* of the file */
-    size_t given; /* bytes of numbers handed out so far: bounded by the size */
+    const uint8_t *bytes; /* [size] the file, for reading what libhdf5 does not read safely; borrowed */
+    size_t size;          /* of the file */
+    size_t given;         /* bytes of numbers handed out so far: bounded by the size */
 } copi_h5;
 
-/** bytes are copied by the library. Errors: FORMAT, NOMEM. On failure nothing is open. */
+/** bytes must outlive h5. Errors: FORMAT, NOMEM. On failure nothing is open. */
 cop_status copi_h5_open(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_h5 *h5);
 void copi_h5_close(copi_h5 *h5);
 

@@ -124,26 +124,9 @@ static cop_status read_lines(rules *r) {
     return status;
 }
 
-static cop_status read_rules(cop_ctx *ctx, const char *map, rules *r) {
-    *r = (rules){.ctx = ctx, .what = map};
-    if (!map) return COP_OK;
-    cop_status status = COP_OK;
-    for (size_t i = 0; !r->text && !status && i < COPI_COUNT(built_in); i++) {
-        if (strcmp(map, built_in[i].name) != 0) continue;
-        r->text = copi_strdup(ctx, built_in[i].text);
-        if (!r->text) status = COP_E_NOMEM;
-    }
-    if (!r->text && !status) {
-        uint8_t *bytes;
-        size_t n;
-        status = copi_read_file(ctx, map, (size_t)1 << 24, &bytes, &n);
-        if (!status && memchr(bytes, 0, n)) {
-            copi_free(ctx, bytes);
-            return copi_fail(ctx, COP_E_FORMAT, "%s: not a text", map);
-        }
-        if (!status) r->text = (char *)bytes;
-    }
-    return status ? status : read_lines(r);
+static cop_status read_rules(cop_ctx *ctx, const char *what, const char *text, rules *r) {
+    *r = (rules){.ctx = ctx, .what = what, .text = copi_strdup(ctx, text)};
+    return r->text ? read_lines(r) : COP_E_NOMEM;
 }
 
 static void free_rules(rules *r) {
@@ -343,19 +326,34 @@ static cop_status fill(filling *f, const cop_weights *w, const rules *r) {
     return status;
 }
 
-cop_status copi_weights_into(cop_net *net, const cop_weights *w, const char *map) {
+cop_status copi_weights_into_by(cop_net *net, const cop_weights *w, const char *what, const char *text) {
     rules r;
-    filling f = {.net = net, .from = copi_alloc(net->ctx, (size_t)net->params + 1, sizeof *f.from)};
+    filling f = {.net = net};
     copi_buffer_init(&f.left, net->ctx);
-    cop_status status = f.from ? read_rules(net->ctx, map, &r) : COP_E_NOMEM;
-    if (f.from && !status) status = fill(&f, w, &r);
+    cop_status status = read_rules(net->ctx, what, text, &r);
+    if (!status) f.from = copi_alloc(net->ctx, (size_t)net->params + 1, sizeof *f.from);
+    if (!status && !f.from) status = COP_E_NOMEM;
+    if (!status) status = fill(&f, w, &r);
     if (!status) copi_net_apply_masks(net);
-    if (!status) {
-        status =
-            copi_net_note(net, "weights of %d tensors by name%s%s", w->arrays, map ? ", map " : "", map ? map : "");
-    }
-    if (f.from) free_rules(&r);
+    if (!status)
+        status = copi_net_note(net, "weights of %d tensors by name%s%s", w->arrays, *text ? ", map " : "", what);
+    free_rules(&r);
     copi_buffer_clear(&f.left);
     copi_free(net->ctx, f.from);
+    return status;
+}
+
+cop_status copi_weights_into(cop_net *net, const cop_weights *w, const char *map) {
+    if (!map) return copi_weights_into_by(net, w, "", "");
+    for (size_t i = 0; i < COPI_COUNT(built_in); i++) {
+        if (strcmp(map, built_in[i].name) == 0) return copi_weights_into_by(net, w, map, built_in[i].text);
+    }
+    uint8_t *bytes;
+    size_t n;
+    cop_status status = copi_read_file(net->ctx, map, (size_t)1 << 24, &bytes, &n);
+    if (status) return status;
+    status = memchr(bytes, 0, n) ? copi_fail(net->ctx, COP_E_FORMAT, "%s: not a text", map)
+                                 : copi_weights_into_by(net, w, map, (const char *)bytes);
+    copi_free(net->ctx, bytes);
     return status;
 }

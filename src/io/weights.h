@@ -43,5 +43,7 @@ void copi_weights_clear(cop_weights *w);
 /** Put arrays into a net by name: each name is translated by map (a file of rules, a built-in map's name, or NULL), then
  *  its ending. Errors: FORMAT (all that is left over on both sides, in one line), IO, NOMEM. */
 cop_status copi_weights_into(cop_net *net, const cop_weights *w, const char *map);
+/** The same with the rules' text, which is called `what` in messages. */
+cop_status copi_weights_into_by(cop_net *net, const cop_weights *w, const char *what, const char *text);
 
 #endif
