@@ -26,9 +26,16 @@ enum { EXIT_CODE_LIST(X) };
 
 /* What the command line says. One struct for all commands: each command's option table names the fields it uses.
  * Texts are borrowed from argv. */
+/* Numbers written A,B,... */
+typedef struct number_list {
+    double x[COP_MAX_CHANNELS];
+    int n; /* 0: not given */
+} number_list;
+
 typedef struct settings {
     const struct command *command;
     const char *model, *teacher; /* a preset's name or a file */
+    const char *input;           /* of convert */
     const char *output;          /* file or directory */
     const char *study, *dir;
     const char *topic[2];
@@ -40,6 +47,10 @@ typedef struct settings {
     cop_prune_params prune;
     const char *method; /* another way to name prune.criterion */
     cop_bench_params bench;
+    const char *map;         /* of weights' names */
+    cop_save_options save;
+    number_list mean, std;   /* what the model does to its images, where the command line says so */
+    int pixel_range, channel_order; /* cop_pixel_range, cop_channel_order; -1: not given */
     int split;               /* cop_split */
     cop_precision precision; /* of eval and bench, whose default is not the recipe's */
     int64_t seed;
@@ -60,7 +71,8 @@ typedef enum option_kind {
     OPTION_CHOICE,  /* an enum or int: index of the name given */
     OPTION_NAME,    /* const char *: one of the names */
     OPTION_SHAPE,   /* int64_t[3], written CxHxW */
-    OPTION_STEPS    /* double[4], written A,B,...; the rest 0 */
+    OPTION_STEPS,   /* double[4], rising, written A,B,...; the rest 0 */
+    OPTION_LIST     /* number_list */
 } option_kind;
 
 typedef struct option {
@@ -175,6 +187,20 @@ typedef struct option {
         FLAG("resume", 0, recipe.resume, "go on from the checkpoint if there is one"),                               \
         NUMBER("max-seconds", "S", recipe.max_seconds, "[0,1e9]",                                                    \
                "stop after the epoch that passes this time; 0: never")
+#define OPTIONS_PREPROCESSING                                                                                        \
+    HEADING("Images as the model wants them, where its file doesn't say it or is wrong"),                            \
+        CHOICE("scale", pixel_range, choice_pixel_range, "the range it takes pixels in"),                            \
+        {.name = "mean",                                                                                             \
+         .kind = OPTION_LIST,                                                                                        \
+         .value = "X,..",                                                                                            \
+         .at = offsetof(settings, mean),                                                                             \
+         .help = "is subtracted in that range: a number for each of the model's channels, or one for all"},          \
+        {.name = "std",                                                                                              \
+         .kind = OPTION_LIST,                                                                                        \
+         .value = "X,..",                                                                                            \
+         .at = offsetof(settings, std),                                                                              \
+         .help = "then divides, likewise"},                                                                          \
+        CHOICE("channels", channel_order, choice_channel_order, "the order it takes channels in")
 #define OPTION_JSON FLAG("json", 0, json, "print one JSON object instead of tables")
 #define OPTION_OUTPUT(text) REQUIRED_TEXT("output", 'o', "FILE", output, text)
 #define OPTIONS_COMMON                                                                                               \
@@ -193,6 +219,10 @@ const char *choice_split(int i);
 const char *choice_scope(int i);
 const char *choice_criterion(int i);
 const char *choice_preset(int i);
+const char *choice_pixel_range(int i);
+const char *choice_channel_order(int i);
+const char *choice_weight_map(int i);
+const char *choice_ending(int i); /* of model files that can be written */
 const char *choice_method(int i);
 
 /* --------------------------------------------------------------------------------------------- commands -- */
@@ -327,7 +357,8 @@ int json_print(json_t *root); /* to standard output; frees root; gives EXIT_DONE
 /* open.c. Each gives EXIT_DONE, or the exit code after an error. */
 /** Open s->data (which an option or operand gave). */
 int open_data(const settings *s, cop_ctx *ctx, cop_data **data);
-/** A model file, or a preset shaped by the data (may be NULL) or by --shape and --classes. */
+/** A model file, or a preset shaped by the data (may be NULL) or by --shape and --classes; its images are treated as
+ *  --scale, --mean, --std and --channels say, where they are given. */
 int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **net);
 /** Say now what would go wrong when the work is done: a missing or unwritable directory, something that is no file.
  */

@@ -11,6 +11,7 @@ static const option options[] = {
     CHOICE("precision", precision, choice_precision, "of the arithmetic"),
     FLAG("confusion", 0, confusion, "also say which classes are taken for which"),
     OPTION_JSON,
+    OPTIONS_PREPROCESSING,
     OPTIONS_COMMON,
 };
 
@@ -89,9 +90,11 @@ const command command_eval = {
     .name = "eval",
     .usage = "MODEL --data PATH",
     .summary = "measure accuracy and loss on the test images",
-    .text =
-        "Measures a model on one split of a data set. Choose levels and epochs on the validation images; keep the "
-        "test images for the figure that is quoted.",
+    .text = "Measures a model on one split of a data set, with its images treated as its file says; where it says "
+            "nothing, they "
+            "are normalized by the training images' mean and deviation. Choose levels and epochs on the validation "
+            "images; keep the "
+            "test images for the figure that is quoted.",
     .options = options,
     .operand = {OPERAND_MODEL},
     .run = run,

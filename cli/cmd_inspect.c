@@ -11,6 +11,18 @@ static const option options[] = {
     OPTIONS_COMMON,
 };
 
+/* A net, or weights alone; the other is NULL. */
+typedef struct subject {
+    const cop_net *net;
+    const cop_weights *weights;
+    cop_net_info info;
+    int64_t bytes; /* of the file */
+} subject;
+
+static bool get_layer(const subject *of, int i, cop_layer_info *layer) {
+    return (of->net ? cop_net_get_layer(of->net, i, layer) : cop_weights_get_layer(of->weights, i, layer)) == COP_OK;
+}
+
 typedef struct sum {
     int64_t parameters, zeros, macs, macs_effective;
 } sum;
@@ -22,19 +34,24 @@ static void add(sum *s, const cop_layer_info *l) {
     s->macs_effective += l->macs_effective;
 }
 
+/* Weights alone know no MACs. */
+static json_t *json_macs(int64_t macs) {
+    return macs < 0 ? json_null() : json_count(macs);
+}
+
 static json_t *layer_json(const cop_layer_info *l) {
     json_t *o = json_object_new();
     json_put(o, "name", json_text(l->name));
-    json_put(o, "op", json_text(l->op));
-    json_put(o, "shape", json_counts(l->shape, l->rank));
+    json_put(o, "op", json_text(*l->op ? l->op : NULL));
+    json_put(o, "shape", l->rank ? json_counts(l->shape, l->rank) : json_null());
     json_put(o, "weights", json_counts(l->weight_shape, l->weight_rank));
     json_put(o, "parameters", json_count(l->parameters));
     json_put(o, "parameters_dense", json_count(l->parameters_dense));
     json_put(o, "zeros", json_count(l->zeros));
     json_put(o, "masked", json_count(l->masked));
     json_put(o, "sparsity", json_number(l->parameters_dense ? l->sparsity : NAN));
-    json_put(o, "macs", json_count(l->macs));
-    json_put(o, "macs_effective", json_count(l->macs_effective));
+    json_put(o, "macs", json_macs(l->macs));
+    json_put(o, "macs_effective", json_macs(l->macs_effective));
     return o;
 }
 
@@ -49,68 +66,90 @@ static json_t *provenance_json(const char *text) {
     return list;
 }
 
-static json_t *as_json(const cop_net *net, const cop_net_info *n, int64_t bytes) {
+/* Of pixels in [0,1]. */
+static json_t *preprocessing_json(const cop_net_info *n) {
+    json_t *o = json_object_new();
+    json_put(o, "channels", json_text(cop_channel_order_name(n->channel_order)));
+    json_put(o, "mean", n->normalized ? json_numbers(n->mean, (int)n->channels) : json_null());
+    json_put(o, "std", n->normalized ? json_numbers(n->std, (int)n->channels) : json_null());
+    return o;
+}
+
+static json_t *as_json(const subject *of) {
     json_t *root = json_object_new(), *layers = json_array_new();
-    json_put(root, "shape", json_counts((const int64_t[]){n->channels, n->height, n->width}, 3));
-    json_put(root, "classes", json_count(n->classes));
+    const cop_net_info *n = &of->info;
+    const int64_t shape[3] = {n->channels, n->height, n->width};
+    json_put(root, "shape", of->net ? json_counts(shape, 3) : json_null());
+    json_put(root, "classes", of->net ? json_count(n->classes) : json_null());
+    json_put(root, "preprocessing", of->net ? preprocessing_json(n) : json_null());
     json_put(root, "parameters", json_count(n->parameters));
     json_put(root, "parameters_dense", json_count(n->parameters_dense));
     json_put(root, "zeros", json_count(n->zeros));
     json_put(root, "sparsity", json_number(n->sparsity));
     json_put(root, "sparsity_conv", json_number(n->sparsity_conv));
     json_put(root, "sparsity_dense", json_number(n->sparsity_dense));
-    json_put(root, "macs", json_count(n->macs));
-    json_put(root, "macs_dense", json_count(n->macs_dense));
-    json_put(root, "macs_effective", json_count(n->macs_effective));
-    json_put(root, "bytes", json_count(bytes));
+    json_put(root, "macs", json_macs(n->macs));
+    json_put(root, "macs_dense", json_macs(n->macs_dense));
+    json_put(root, "macs_effective", json_macs(n->macs_effective));
+    json_put(root, "bytes", json_count(of->bytes));
     for (int i = 0; i < n->layers; i++) {
         cop_layer_info l;
-        if (cop_net_get_layer(net, i, &l) == COP_OK) json_add(layers, layer_json(&l));
+        if (get_layer(of, i, &l)) json_add(layers, layer_json(&l));
     }
     json_put(root, "layers", layers);
     json_put(root, "provenance", provenance_json(n->provenance));
     return root;
 }
 
-static void print_totals(table *t, const char *name, const sum *s, double sparsity) {
+static void print_totals(table *t, const subject *of, const char *name, const sum *s, double sparsity) {
     table_cell(t, "%s", name);
-    for (int i = 0; i < 3; i++) table_cell(t, "%s", "");
+    for (int i = 0; i < (of->net ? 3 : 2); i++) table_cell(t, "%s", "");
     table_cell(t, "%s", SAY(count, s->parameters));
     table_cell(t, "%s", SAY(count, s->zeros));
     table_cell(t, "%s", SAY(share, sparsity));
+    if (!of->net) return;
     table_cell(t, "%s", SAY(macs, s->macs));
     table_cell(t, "%s", SAY(macs, s->macs_effective));
 }
 
-static void print_layers(const cop_net *net, const cop_net_info *n) {
+static void print_layers(const subject *of) {
+    const cop_net_info *n = &of->info;
     sum conv = {0}, dense = {0}, all = {0};
-    table *t = table_create("<layer|<4op|<2output|<1weights|>parameters|>5zeros|>sparsity|>MACs|>3effective");
+    table *t = table_create(of->net ? "<layer|<4op|<2output|<1weights|>parameters|>5zeros|>sparsity|>MACs|>3effective"
+                                    : "<layer|<4op|<1weights|>parameters|>5zeros|>sparsity");
     for (int i = 0; i < n->layers; i++) {
         cop_layer_info l;
-        if (cop_net_get_layer(net, i, &l) != COP_OK) continue; /* i is in range: it can't fail */
+        if (!get_layer(of, i, &l)) continue; /* i is in range: it can't fail */
         add(&all, &l);
         if (!strcmp(l.op, "conv")) add(&conv, &l);
         if (!strcmp(l.op, "dense")) add(&dense, &l);
         table_cell(t, "%s", l.name);
         table_cell(t, "%s", l.op);
-        table_cell(t, "%s", SAY(shape, l.rank, l.shape));
+        if (of->net) table_cell(t, "%s", SAY(shape, l.rank, l.shape));
         table_cell(t, "%s", SAY(shape, l.weight_rank, l.weight_shape));
         table_cell(t, "%s", l.parameters_dense ? SAY(count, l.parameters) : "");
         table_cell(t, "%s", l.parameters_dense ? SAY(count, l.zeros) : "");
         table_cell(t, "%s", l.parameters_dense ? SAY(share, l.sparsity) : "");
+        if (!of->net) continue;
         table_cell(t, "%s", l.macs ? SAY(macs, l.macs) : "");
         table_cell(t, "%s", l.macs ? SAY(macs, l.macs_effective) : "");
     }
     table_rule(t);
-    print_totals(t, "conv", &conv, n->sparsity_conv);
-    print_totals(t, "dense", &dense, n->sparsity_dense);
-    print_totals(t, "all", &all, n->sparsity);
+    print_totals(t, of, "conv", &conv, n->sparsity_conv);
+    print_totals(t, of, "dense", &dense, n->sparsity_dense);
+    print_totals(t, of, "all", &all, n->sparsity);
     table_print(t, stdout);
 }
 
-static void print_net(const settings *s, const cop_net *net, const cop_net_info *n, int64_t bytes) {
+static void print_weights(const settings *s, const subject *of) {
+    printf("%s: weights alone, %s; the shapes are the file's own\n\n", s->model, SAY(bytes, of->bytes));
+    print_layers(of);
+}
+
+static void print_net(const settings *s, const subject *of) {
+    const cop_net_info *n = &of->info;
     const int64_t shape[3] = {n->channels, n->height, n->width};
-    printf("%s: images %s, %d classes, %s\n", s->model, SAY(shape, 3, shape), n->classes, SAY(bytes, bytes));
+    printf("%s: images %s, %d classes, %s\n", s->model, SAY(shape, 3, shape), n->classes, SAY(bytes, of->bytes));
     if (n->class_name) {
         printf("classes:");
         for (int c = 0; c < n->classes && c < 20; c++) printf("%s %s", c ? "," : "", n->class_name[c]);
@@ -121,10 +160,10 @@ static void print_net(const settings *s, const cop_net *net, const cop_net_info 
         for (int c = 0; c < n->channels; c++) printf(" %.4f", n->mean[c]);
         printf(", std");
         for (int c = 0; c < n->channels; c++) printf(" %.4f", n->std[c]);
-        puts("");
+        puts(n->channel_order == COP_CHANNEL_ORDER_BGR ? ", of channels in the order bgr" : "");
     }
     puts("");
-    print_layers(net, n);
+    print_layers(of);
     if (n->parameters < n->parameters_dense)
         printf("\nThe dense net had %s parameters and %s MACs; sparsity counts what was removed as zero.\n",
                SAY(count, n->parameters_dense), SAY(macs, n->macs_dense));
@@ -133,19 +172,37 @@ static void print_net(const settings *s, const cop_net *net, const cop_net_info 
                n->provenance[strlen(n->provenance) - 1] == '\n' ? "" : "\n");
 }
 
+static int open_subject(const settings *s, cop_ctx *ctx, cop_net **net, cop_weights **weights) {
+    cop_model_kind kind = COP_MODEL_NET;
+    if (!is_name(s->model, choice_preset) && file_size(s->model) >= 0) {
+        cop_status status = cop_model_get_kind(ctx, s->model, &kind);
+        if (status) return library_error(ctx, status);
+    }
+    if (kind != COP_MODEL_WEIGHTS) return open_model(s, ctx, NULL, net);
+    cop_status status = cop_weights_open(ctx, s->model, weights);
+    return status ? library_error(ctx, status) : EXIT_DONE;
+}
+
 static int run(settings *s, cop_ctx *ctx) {
     cop_net *net = NULL;
-    cop_net_info info;
-    int code = open_model(s, ctx, NULL, &net);
+    cop_weights *weights = NULL;
+    int code = open_subject(s, ctx, &net, &weights);
     if (code != EXIT_DONE) return code;
-    cop_net_get_info(net, &info);
-    int64_t bytes = is_name(s->model, choice_preset) ? (int64_t)info.bytes : file_size(s->model);
+    subject of = {.net = net, .weights = weights};
+    if (net)
+        cop_net_get_info(net, &of.info);
+    else
+        cop_weights_get_info(weights, &of.info);
+    of.bytes = is_name(s->model, choice_preset) ? (int64_t)of.info.bytes : file_size(s->model);
     terminal_clear();
     if (s->json)
-        code = json_print(as_json(net, &info, bytes));
+        code = json_print(as_json(&of));
+    else if (net)
+        print_net(s, &of);
     else
-        print_net(s, net, &info, bytes);
+        print_weights(s, &of);
     cop_net_destroy(net);
+    cop_weights_destroy(weights);
     return code;
 }
 
@@ -156,7 +213,9 @@ const command command_inspect = {
     .text = "Shows per layer the output's shape, the weights' shape, parameters, zeros, sparsity and "
             "multiply-accumulates per "
             "image (effective: zero weights skipped), with totals for conv layers, dense layers and the net, and how "
-            "the model came to be. Bytes are those of the file; of a preset, those of its weights in memory.",
+            "the model came to be. Bytes are those of the file; of a preset, those of its weights in memory. Of a "
+            "file of weights alone it "
+            "shows what that tells: no outputs, no MACs.",
     .options = options,
     .operand = {OPERAND_MODEL},
     .run = run,

@@ -3,7 +3,7 @@
 
 static const option options[] = {
     HEADING("Model"),
-    OPTION_OUTPUT("where the smaller model goes (.safetensors or .onnx)"),
+    OPTION_OUTPUT("where the smaller model goes (its ending tells the format: coppice help formats)"),
     HEADING("Measuring"),
     SMALL("runs", bench.runs, "[1,1000000]", "forward passes whose median counts"),
     COUNT("batch", bench.batch, "[1,65536]", "images a pass, beside single images"),

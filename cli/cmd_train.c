@@ -5,7 +5,7 @@ static const option options[] = {
     HEADING("Model"),
     REQUIRED_TEXT("model", 'm', "NAME", model,
                   "a preset (coppice help presets), or a file whose structure is trained anew"),
-    OPTION_OUTPUT("where the trained model goes (.safetensors or .onnx)"),
+    OPTION_OUTPUT("where the trained model goes (its ending tells the format: coppice help formats)"),
     OPTIONS_DATA,
     OPTIONS_RECIPE,
     OPTIONS_COMMON,

@@ -2,9 +2,9 @@
 #include "cli.h"
 
 static const option options[] = {
-    HEADING("Model"), OPTION_OUTPUT("where the tuned model goes (.safetensors or .onnx)"),
-    OPTIONS_DATA,     OPTIONS_RECIPE,
-    OPTIONS_COMMON,
+    HEADING("Model"), OPTION_OUTPUT("where the tuned model goes (its ending tells the format: coppice help formats)"),
+    OPTIONS_DATA,     OPTIONS_PREPROCESSING,
+    OPTIONS_RECIPE,   OPTIONS_COMMON,
 };
 
 static int run(settings *s, cop_ctx *ctx) {

@@ -56,7 +56,7 @@ void help_entry(FILE *out, const char *name, int column, const char *text) {
         putc('\n', out);
         at = 0;
     }
-    fprintf(out, "%*s", column - at, "");
+    if (*text) fprintf(out, "%*s", column - at, "");
     wrap(out, text, column, column, width);
 }
 

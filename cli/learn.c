@@ -58,6 +58,8 @@ static int open_all(const settings *s, cop_ctx *ctx, cop_data **data, cop_net **
     if (code == EXIT_DONE && s->teacher) {
         settings t = *s;
         t.model = s->teacher;
+        t.mean.n = t.std.n = 0; /* it brings its own */
+        t.pixel_range = t.channel_order = -1;
         code = open_model(&t, ctx, *data, teacher);
     }
     return code;

@@ -9,9 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const model_ending[] = {".safetensors", ".onnx"}; /* what cop_net_save writes */
-#define MODEL_ENDINGS ".safetensors or .onnx"
-
 int64_t file_size(const char *path) {
     struct stat st;
     return stat(path, &st) ? -1 : (int64_t)st.st_size;
@@ -38,8 +35,39 @@ static int open_preset(const settings *s, cop_ctx *ctx, const cop_data *data, co
     return status ? library_error(ctx, status) : EXIT_DONE;
 }
 
-int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **net) {
-    *net = NULL;
+/* One number stands for all channels. */
+static int take_list(const settings *s, const char *name, const number_list *list, int64_t channels, double *x) {
+    if (list->n > 1 && list->n != channels)
+        return usage_error(s, "--%s: %d numbers, but the model's images have %d channels", name, list->n,
+                           (int)channels);
+    for (int64_t c = 0; list->n && c < channels && c < COP_MAX_CHANNELS; c++) x[c] = list->x[list->n > 1 ? c : 0];
+    return EXIT_DONE;
+}
+
+static int preprocess(const settings *s, cop_ctx *ctx, cop_net *net) {
+    bool scaled = s->mean.n || s->std.n || s->pixel_range >= 0;
+    if (!scaled && s->channel_order < 0) return EXIT_DONE;
+    cop_preprocessing p = cop_preprocessing_default();
+    cop_net_info info;
+    cop_net_get_info(net, &info);
+    p.order = s->channel_order < 0 ? info.channel_order : (cop_channel_order)s->channel_order;
+    if (s->pixel_range >= 0) p.range = (cop_pixel_range)s->pixel_range;
+    if (!scaled && !info.normalized)
+        return usage_error(
+            s, "--channels: the model's file doesn't say how it takes pixels: give --scale, or --mean and "
+               "--std, too");
+    if (!scaled) {
+        memcpy(p.mean, info.mean, sizeof p.mean);
+        memcpy(p.std, info.std, sizeof p.std);
+    }
+    int code = take_list(s, "mean", &s->mean, info.channels, p.mean);
+    if (code == EXIT_DONE) code = take_list(s, "std", &s->std, info.channels, p.std);
+    if (code != EXIT_DONE) return code;
+    cop_status status = cop_net_set_preprocessing(net, &p);
+    return status ? library_error(ctx, status) : EXIT_DONE;
+}
+
+static int open_net(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **net) {
     if (is_name(s->model, choice_preset)) return open_preset(s, ctx, data, net);
     if (!strpbrk(s->model, "/.") && file_size(s->model) < 0) {
         const char *near = nearest_name(s->model, choice_preset);
@@ -51,6 +79,12 @@ int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **
     }
     cop_status status = cop_net_load(ctx, s->model, net);
     return status ? library_error(ctx, status) : EXIT_DONE;
+}
+
+int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **net) {
+    *net = NULL;
+    int code = open_net(s, ctx, data, net);
+    return code == EXIT_DONE ? preprocess(s, ctx, *net) : code;
 }
 
 int check_place(const char *path) {
@@ -73,12 +107,15 @@ int check_place(const char *path) {
 }
 
 int check_output(const settings *s, const char *path) {
-    size_t n = strlen(path);
-    for (int i = 0; i < COUNT_OF(model_ending); i++) {
-        size_t k = strlen(model_ending[i]);
-        if (n > k && !strcasecmp(path + n - k, model_ending[i])) return check_place(path);
+    char list[128] = "";
+    size_t n = strlen(path), at = 0;
+    const char *ending;
+    for (int i = 0; (ending = choice_ending(i)); i++) {
+        size_t k = strlen(ending);
+        if (n > k && !strcasecmp(path + n - k, ending)) return check_place(path);
+        if (at < sizeof list) at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", at ? ", " : "", ending);
     }
-    return usage_error(s, "--output %s: a model's file name ends in %s", path, MODEL_ENDINGS);
+    return usage_error(s, "%s: a model's file name ends in one of %s", path, list);
 }
 
 int save_model(cop_ctx *ctx, const cop_net *net, const char *path) {

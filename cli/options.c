@@ -21,6 +21,8 @@ LISTED(choice_format, "idx", "cifar10", "cifar100", "npz", "folder")
 LISTED(choice_optimizer, COP_OPTIMIZER_LIST(TEXT_OF))
 LISTED(choice_schedule, COP_SCHEDULE_LIST(TEXT_OF))
 LISTED(choice_precision, COP_PRECISION_LIST(TEXT_OF))
+LISTED(choice_pixel_range, COP_PIXEL_RANGE_LIST(TEXT_OF))
+LISTED(choice_channel_order, COP_CHANNEL_ORDER_LIST(TEXT_OF))
 LISTED(choice_scope, "layer", "global")
 const char *choice_split(int i) {
     return i >= 0 && i < COP_SPLITS ? cop_split_name((cop_split)i) : NULL;
@@ -30,6 +32,15 @@ const char *choice_criterion(int i) {
 }
 const char *choice_preset(int i) {
     return i < cop_preset_count() ? cop_preset_name(i) : NULL;
+}
+const char *choice_weight_map(int i) {
+    return cop_weight_map_name(i);
+}
+const char *choice_ending(int i) {
+    int format = 0;
+    for (; cop_model_format_ending(format); format++)
+        if (cop_model_format_writes(format) && i-- == 0) break;
+    return cop_model_format_ending(format);
 }
 const char *choice_method(int i) {
     return i < cop_method_count() ? cop_method_name(i) : NULL;
@@ -81,6 +92,9 @@ settings settings_default(void) {
         .recipe = cop_recipe_default(),
         .prune = cop_prune_params_default(),
         .bench = cop_bench_params_default(),
+        .save = cop_save_options_default(),
+        .pixel_range = -1,
+        .channel_order = -1,
         .split = COP_SPLIT_TEST,
         .precision = COP_PRECISION_F32,
         .seed = 1,
@@ -149,21 +163,27 @@ static bool read_shape(const char *text, int64_t shape[3]) {
     return true;
 }
 
-static bool read_steps(const char *text, double step[4]) {
-    double last = 0;
-    memset(step, 0, 4 * sizeof *step);
-    for (int i = 0; i < 4; i++) {
+/* A,B,...: how many numbers there are, 0 where it is no such list or one of more than most. */
+static int read_list(const char *text, double *x, int most) {
+    for (int i = 0; i < most; i++) {
         char part[32];
         size_t n = strcspn(text, ",");
-        if (n >= sizeof part) return false;
+        if (n >= sizeof part) return 0;
         memcpy(part, text, n);
         part[n] = 0;
-        if (!read_number(part, &step[i]) || step[i] <= last) return false;
-        last = step[i];
-        if (!text[n]) return true;
+        if (!read_number(part, &x[i])) return 0;
+        if (!text[n]) return i + 1;
         text += n + 1;
     }
-    return false;
+    return 0;
+}
+
+static bool read_steps(const char *text, double step[4]) {
+    memset(step, 0, 4 * sizeof *step);
+    int n = read_list(text, step, 4);
+    for (int i = 0; i < n; i++)
+        if (step[i] <= (i ? step[i - 1] : 0)) return false;
+    return n > 0;
 }
 
 const char *option_default(char text[64], const option *o) {
@@ -183,7 +203,7 @@ const char *option_default(char text[64], const option *o) {
         if (*(const int *)field) snprintf(text, 64, "%d", *(const int *)field);
         break;
     case OPTION_CHOICE:
-        snprintf(text, 64, "%s", o->choice(*(const int *)field));
+        if (*(const int *)field >= 0) snprintf(text, 64, "%s", o->choice(*(const int *)field));
         break;
     case OPTION_NAME:
         if (memcmp(field, (const char *)&none + o->at, sizeof(char *)))
@@ -253,6 +273,11 @@ static int take(settings *s, const option *o, const char *text) {
     case OPTION_STEPS:
         if (!read_steps(text, field))
             return usage_error(s, "--%s: '%s' is not one to four rising epochs, like 30,60,80", o->name, text);
+        break;
+    case OPTION_LIST:
+        ((number_list *)field)->n = read_list(text, ((number_list *)field)->x, COP_MAX_CHANNELS);
+        if (!((number_list *)field)->n)
+            return usage_error(s, "--%s: '%s' is not one number, or a list of them like 0.5,0.4,0.3", o->name, text);
         break;
     }
     return -1;

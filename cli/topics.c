@@ -50,16 +50,42 @@ static void print_formats(FILE *out) {
          "or floats, labels [N] or [N,1] of any integer type"},
         {"folder", "a directory with train/CLASS/*.jpg, .jpeg, .png and perhaps val/ and test/ likewise; images are "
                    "resized to --height and --width"},
-        {NULL, "Models"},
-        {".safetensors",
-         "weights, masks, the net's graph, class names, normalization and how the net came to be, in one file "
-         "that other programs read as ordinary safetensors"},
-        {".onnx", "opset 13: what other tools write and runtimes read, with the graph and the weights"},
     };
     help_paragraphs(out,
                     "What Coppice reads and writes. `coppice data PATH` says what a data set holds, `coppice inspect "
                     "MODEL` what a model is made of.");
     print_entries(out, e, COUNT_OF(e));
+    heading(out, "Models (the ending tells the format; of a file without one, its first bytes)");
+    print_list(out, cop_model_format_count(), cop_model_format_ending, cop_model_format_help);
+}
+
+static void print_onnx(FILE *out) {
+    help_paragraphs(out,
+                    "The ONNX ops that are read, and what of each. A model has one input and one output, and weights "
+                    "that are constants; any other op is refused with its node.\n\n");
+    print_list(out, cop_onnx_op_count(), cop_onnx_op_name, cop_onnx_op_help);
+}
+
+static void print_maps(FILE *out) {
+    help_paragraphs(
+        out,
+        "How `coppice convert IN OUT --model NET --map NAME` translates the names of tensors (PyTorch's: "
+        "features.0.weight) into the net's (conv1.weight; coppice inspect NET lists its layers). A map is a file "
+        "with a rule a line; the first rule that fits a name translates it, and # begins a remark.");
+    static const entry e[] = {
+        {NULL, "Rules"},
+        {"features.0 -> conv1", "a name's beginning, up to a dot or its end, becomes another"},
+        {"layer*.*.conv* -> s$1.b$2+1.conv$3", "* stands for anything but a dot, once between dots; $1, $2, ... is "
+                                               "what it stood for, $2+1 that number and 1"},
+        {"drop aux", "leave these tensors out"},
+        {NULL, "Then, without a rule"},
+        {"weight, bias", "of a batch-norm: its scale and shift"},
+        {"running_mean, running_var", "its mean and variance; num_batches_tracked is left out"},
+        {"a conv's bias", "goes into the mean of the batch-norm behind it where the net's conv has none"},
+    };
+    print_entries(out, e, COUNT_OF(e));
+    heading(out, "Built-in maps");
+    print_list(out, cop_weight_map_count(), cop_weight_map_name, cop_weight_map_help);
 }
 
 static void print_models(FILE *out) {
@@ -70,8 +96,7 @@ static void print_models(FILE *out) {
     heading(out, "Presets");
     print_list(out, cop_preset_count(), cop_preset_name, cop_preset_help);
     heading(out, "Files");
-    help_entry(out, ".safetensors", 18, "what train, prune, tune, shrink and studies write");
-    help_entry(out, ".onnx", 18, "what other tools and runtimes read and write");
+    print_list(out, cop_model_format_count(), cop_model_format_ending, cop_model_format_help);
 }
 
 static void print_presets(FILE *out) {
@@ -264,6 +289,8 @@ static const topic topics[] = {
     {"study-example", "a complete study file to start from", print_example},
     {"formats", "data sets and model files", print_formats},
     {"models", "what MODEL can be", print_models},
+    {"onnx", "the ONNX ops that are read", print_onnx},
+    {"maps", "how weights' names are translated into a net's", print_maps},
     {"presets", "built-in nets", print_presets},
     {"methods", "ways to prune and train", print_methods},
     {"criteria", "what prune ranks by", print_criteria},

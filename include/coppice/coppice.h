@@ -243,6 +243,11 @@ typedef struct cop_layer_info {
     int64_t macs, macs_effective;        /* per image; effective: zero weights skipped */
 } cop_layer_info;
 
+#define COP_CHANNEL_ORDER_LIST(X) X(RGB, "rgb") X(BGR, "bgr")
+#define X(name, text) COP_CHANNEL_ORDER_##name,
+typedef enum cop_channel_order { COP_CHANNEL_ORDER_LIST(X) } cop_channel_order; /* RGB: as the data has them */
+#undef X
+
 typedef struct cop_net_info {
     int layers;                          /* ops, the input included */
     int64_t channels, height, width;     /* of the input */
@@ -254,12 +259,75 @@ typedef struct cop_net_info {
     size_t bytes;                        /* of the weights in memory */
     int normalized;                      /* 1: mean and std are those the net was trained with */
     double mean[COP_MAX_CHANNELS], std[COP_MAX_CHANNELS];
+    cop_channel_order channel_order;     /* in which the net takes the channels of an image */
     const char *provenance;              /* one line a step: how this net came to be */
 } cop_net_info;
 
 COP_API void cop_net_get_info(const cop_net *net, cop_net_info *info);
 /** Layer i of cop_net_info.layers, in the order of execution. Errors: RANGE. */
 COP_API cop_status cop_net_get_layer(const cop_net *net, int i, cop_layer_info *info);
+
+/** What is done to an image before the net sees it: its channels are put in this order, its pixels, scaled to [0,1],
+ *  are stretched to the range, then (x - mean[c]) / std[c] with c counting the net's channels. */
+#define COP_PIXEL_RANGE_LIST(X) X(UNIT, "0..1") X(SIGNED, "-1..1") X(BYTES, "0..255")
+#define X(name, text) COP_PIXEL_RANGE_##name,
+typedef enum cop_pixel_range { COP_PIXEL_RANGE_LIST(X) } cop_pixel_range;
+#undef X
+typedef struct cop_preprocessing {
+    cop_channel_order order;
+    cop_pixel_range range;
+    double mean[COP_MAX_CHANNELS], std[COP_MAX_CHANNELS]; /* in the range's units; of channels that the net has */
+} cop_preprocessing;
+COP_API cop_preprocessing cop_preprocessing_default(void); /* RGB, UNIT, mean 0, std 1 */
+COP_API const char *cop_channel_order_name(cop_channel_order order); /* "rgb", "bgr" */
+/** The net's images are treated like this from now on, here and in files: cop_net_info tells it as mean and std of
+ *  pixels in [0,1]. Errors: RANGE (not finite, std <= 0), SHAPE (BGR of an image without 3 channels). */
+COP_API cop_status cop_net_set_preprocessing(cop_net *net, const cop_preprocessing *preprocessing);
+
+/* -------------------------------------------------------------------------------------------- model files -- */
+
+/** The formats of model files, from the list that cop_net_load and cop_net_save use. */
+COP_API int cop_model_format_count(void);
+COP_API const char *cop_model_format_ending(int format); /* ".safetensors", ...; NULL: no such number */
+COP_API const char *cop_model_format_help(int format);   /* what is read and written, in one line */
+COP_API int cop_model_format_writes(int format);         /* 1: cop_net_save writes it */
+/** The ONNX ops that are read, and what of each. */
+COP_API int cop_onnx_op_count(void);
+COP_API const char *cop_onnx_op_name(int op); /* NULL: no such number */
+COP_API const char *cop_onnx_op_help(int op); /* "" where there is no more to say */
+
+/** What a model file holds: a net; weights without a graph; a graph without weights (a Keras model's JSON, which
+ *  cop_net_load reads, drawing weights from the context's seed). Errors: IO, FORMAT, UNSUPPORTED. */
+typedef enum cop_model_kind { COP_MODEL_NET, COP_MODEL_WEIGHTS, COP_MODEL_ARCHITECTURE } cop_model_kind;
+COP_API cop_status cop_model_get_kind(cop_ctx *ctx, const char *path, cop_model_kind *kind);
+
+/** Fill a net from weights alone. Keras .h5: by layers' names, else by order, and shapes. safetensors: by names,
+ *  which map, a file of rules or the name of a built-in one, translates first (docs/safetensors.md); NULL: they are
+ *  the net's own, or PyTorch's endings of them. On failure the net's weights may be changed in part.
+ *  Errors: FORMAT (the tensors that are left over, the parameters that get nothing), IO, UNSUPPORTED, ARG, NOMEM. */
+COP_API cop_status cop_net_load_weights(cop_net *net, const char *path, const char *map);
+/** Names of the built-in maps. */
+COP_API int cop_weight_map_count(void);
+COP_API const char *cop_weight_map_name(int map); /* NULL: no such number */
+COP_API const char *cop_weight_map_help(int map);
+
+/** Weights alone, to look at: layers by the names that the file gives them, shapes as the file has them. */
+typedef struct cop_weights cop_weights;
+COP_API cop_status cop_weights_open(cop_ctx *ctx, const char *path, cop_weights **weights);
+COP_API void cop_weights_destroy(cop_weights *weights);
+/** Of the net's info: layers, parameters, zeros, nonzero, sparsities, bytes; the rest is 0, MACs -1. A layer's op is
+ *  told by the rank of its weights: "conv", "dense", else "". */
+COP_API void cop_weights_get_info(const cop_weights *weights, cop_net_info *info);
+COP_API cop_status cop_weights_get_layer(const cop_weights *weights, int i, cop_layer_info *info);
+
+typedef struct cop_save_options {
+    int sparse;       /* .onnx: 1: kernels become sparse initializers where that is smaller */
+    const char *like; /* .h5: a Keras file of the same layers; its names and attributes, the net's weights. NULL: no */
+} cop_save_options;
+COP_API cop_save_options cop_save_options_default(void);
+/** cop_net_save with options; NULL: the default. What a format cannot hold is refused by name, what it does without
+ *  (dropout in ONNX) is logged. Errors: as cop_net_save; ARG (an option of another format), FORMAT (like's shapes). */
+COP_API cop_status cop_net_save_as(const cop_net *net, const char *path, const cop_save_options *options);
 
 /* ------------------------------------------------------------------------------------- train and evaluate -- */
 

@@ -39,7 +39,8 @@ typedef struct copi_loader_options {
     int64_t first_step;       /* start in the middle of the run: step = epoch * steps_per_epoch + k (resume) */
     int64_t steps;            /* the run's length in batches, over as many epochs as it takes: those given out are
                                  first_step .. steps-1; 0: one epoch */
-    const double *mean, *std; /* [C] normalization, NULL: the data's own */
+    const double *mean, *std; /* [C] normalization of what is given out, NULL: the data's own (and order RGB) */
+    cop_channel_order order;  /* BGR: channel c given out is the data's C-1-c */
 } copi_loader_options;
 /** Start a thread that keeps a few batches ready. What batch k holds depends on (data, options, k) only, not on
  *  timing. Errors: NOT_FOUND (empty split), ARG, NOMEM. */

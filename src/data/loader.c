@@ -77,12 +77,17 @@ static void floats_row(float mean, float factor, const float *src, int64_t n, bo
     }
 }
 
-/* dst[c,y,x] = normalized src[c, y - down, x - right], of the image flipped first; 0 where there is none. */
+static int64_t source_channel(const copi_loader *l, int64_t c) {
+    return l->options.order == COP_CHANNEL_ORDER_BGR ? l->channels - 1 - c : c;
+}
+
+/* dst[c,y,x] = normalized src[source_channel(c), y - down, x - right], of the image flipped first; 0 where there is
+ * none. */
 static void place_image(const copi_loader *l, int64_t row, move m, float *dst) {
     const int64_t h = l->height, w = l->width, plane = h * w;
     if (!m.flip && !m.down && !m.right) { /* whole planes at once */
         for (int64_t c = 0; c < l->channels; c++) {
-            int64_t at = row * l->item + c * plane;
+            int64_t at = row * l->item + source_channel(l, c) * plane;
             if (l->images->pixels) {
                 bytes_row(l->table[c], l->images->pixels + at, plane, false, dst + c * plane);
             } else {
@@ -102,7 +107,7 @@ static void place_image(const copi_loader *l, int64_t row, move m, float *dst) {
                 memset(line, 0, (size_t)w * sizeof *line);
                 continue;
             }
-            int64_t at = row * l->item + c * plane + src_y * w + src_x;
+            int64_t at = row * l->item + source_channel(l, c) * plane + src_y * w + src_x;
             if (from) memset(line, 0, (size_t)from * sizeof *line);
             if (l->images->pixels) {
                 bytes_row(l->table[c], l->images->pixels + at, n, m.flip, line + from);

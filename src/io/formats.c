@@ -1,7 +1,8 @@
-/* cop_net_load and cop_net_save: which reader and which writer. A format is one line of the list. */
+/* Model files: which reader and which writer. A format is one line of the list. */
 #include "io/io.h"
 
 #include "io/safetensors_header.h"
+#include "io/weights.h"
 
 #include <string.h>
 
@@ -18,7 +19,34 @@ static cop_status read_safetensors(cop_ctx *ctx, const char *path, const uint8_t
     return copi_safetensors_parse(ctx, bytes, n, net, NULL);
 }
 
-static cop_status write_safetensors(const cop_net *net, const char *path) {
+static cop_status kind_of_net(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_model_kind *kind) {
+    (void)ctx, (void)bytes, (void)n;
+    *kind = COP_MODEL_NET;
+    return COP_OK;
+}
+
+static cop_status kind_of_json(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_model_kind *kind) {
+    (void)ctx, (void)bytes, (void)n;
+    *kind = COP_MODEL_ARCHITECTURE;
+    return COP_OK;
+}
+
+static cop_status fill_by_name(cop_net *net, const uint8_t *bytes, size_t n, const char *map) {
+    cop_weights w;
+    cop_status status = copi_safetensors_weights(net->ctx, bytes, n, &w);
+    if (!status) status = copi_weights_into(net, &w, map);
+    copi_weights_clear(&w);
+    return status;
+}
+
+static cop_status fill_from_h5(cop_net *net, const uint8_t *bytes, size_t n, const char *map) {
+    if (map)
+        return copi_fail(net->ctx, COP_E_ARG, "maps of names are for safetensors; Keras files go by order and shape");
+    return copi_keras_weights_parse(net, bytes, n);
+}
+
+static cop_status write_safetensors(const cop_net *net, const cop_save_options *o, const char *path) {
+    (void)o;
     return copi_safetensors_save(net, NULL, path);
 }
 
@@ -28,8 +56,34 @@ static bool looks_like_onnx(const uint8_t *bytes, size_t n) {
            strchr("\x12\x1a\x22\x3a\x42", bytes[2]) != NULL && bytes[2];
 }
 
-static cop_status write_onnx(const cop_net *net, const char *path) {
-    return copi_onnx_save(net, COPI_ONNX_DENSE, path);
+static cop_status write_onnx(const cop_net *net, const cop_save_options *o, const char *path) {
+    return copi_onnx_save(net, o->sparse ? COPI_ONNX_SPARSE : COPI_ONNX_DENSE, path);
+}
+
+/* Into a copy of a file that Keras wrote. */
+static cop_status write_like(const cop_net *net, const char *like, const char *path) {
+    uint8_t *bytes;
+    size_t n;
+    cop_status status = copi_read_file(net->ctx, like, 0, &bytes, &n);
+    if (!status) status = copi_keras_weights_save(net, bytes, n, path);
+    copi_free(net->ctx, bytes);
+    if (!status && (net->class_name || net->normalized)) {
+        copi_log(net->ctx, COP_LOG_INFO, "%s: weights alone; classes, normalization and masks stay behind", path);
+    }
+    return status;
+}
+
+static cop_status write_h5(const cop_net *net, const cop_save_options *o, const char *path) {
+    if (o->like) return write_like(net, o->like, path);
+    if (!copi_ends_with(path, ".weights.h5")) return copi_keras_h5_save(net, path);
+    return copi_fail(
+        net->ctx, COP_E_UNSUPPORTED,
+        "%s: Keras weights alone are written into a copy of a file that Keras made: say which (--like FILE)", path);
+}
+
+static cop_status write_keras(const cop_net *net, const cop_save_options *o, const char *path) {
+    (void)o;
+    return copi_keras_zip_save(net, path);
 }
 
 static bool begins_with(const uint8_t *bytes, size_t n, const char *magic, size_t length) {
@@ -44,24 +98,63 @@ static bool looks_like_zip(const uint8_t *bytes, size_t n) {
     return begins_with(bytes, n, "PK\x03\x04", 4);
 }
 
+static bool looks_like_json(const uint8_t *bytes, size_t n) {
+    size_t at = 0;
+    while (at < n && bytes[at] && strchr(" \t\r\n", bytes[at])) at++;
+    return at < n && bytes[at] == '{';
+}
+
 static const struct {
-    const char *ending;
+    const char *ending, *help;
     bool (*looks_like)(const uint8_t *bytes, size_t n); /* by its first bytes */
+    cop_status (*kind)(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_model_kind *kind);
     cop_status (*read)(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net);
-    cop_status (*write)(const cop_net *net, const char *path);
+    cop_status (*list)(cop_ctx *ctx, const uint8_t *bytes, size_t n,
+                       cop_weights *w); /* weights alone; NULL: holds none */
+    cop_status (*fill)(cop_net *net, const uint8_t *bytes, size_t n, const char *map);    /* likewise */
+    cop_status (*write)(const cop_net *net, const cop_save_options *o, const char *path); /* NULL: is only read */
+    bool sparse, like;                                                                    /* options it has */
 } formats[] = {
-    {".safetensors", looks_like_safetensors, read_safetensors, write_safetensors},
-    {".onnx", looks_like_onnx, copi_onnx_parse, write_onnx},
-    {".h5", looks_like_h5, copi_keras_h5_parse, copi_keras_h5_save},
-    {".keras", looks_like_zip, copi_keras_zip_parse, copi_keras_zip_save},
+    {".safetensors",
+     "weights, masks, the net's graph, class names, normalization and how the net came to be, in one file that other "
+     "programs read as ordinary safetensors. Tensors alone, as PyTorch saves them, go into a net by their names "
+     "(coppice help maps)",
+     looks_like_safetensors, copi_safetensors_kind, read_safetensors, copi_safetensors_weights, fill_by_name,
+     write_safetensors, false, false},
+    {".onnx",
+     "opset 7 and later in, 13 out; what else the net knows travels in the file's metadata (coppice help onnx)",
+     looks_like_onnx, kind_of_net, copi_onnx_parse, NULL, NULL, write_onnx, true, false},
+    {".h5",
+     "Keras 2 and 3: a whole model in and out, or weights alone (save_weights) into a net of the same layers and "
+     "back "
+     "into a file of the same names",
+     looks_like_h5, copi_keras_h5_kind, copi_keras_h5_parse, copi_keras_weights_list, fill_from_h5, write_h5, false,
+     true},
+    {".keras", "Keras 3: a whole model in and out", looks_like_zip, kind_of_net, copi_keras_zip_parse, NULL, NULL,
+     write_keras, false, false},
+    {".json", "in only: a Keras architecture (model.to_json()), whose weights are drawn or come from another file",
+     looks_like_json, kind_of_json, copi_keras_json_parse, NULL, NULL, NULL, false, false},
 };
 enum { FORMATS = (int)COPI_COUNT(formats) };
 
+int cop_model_format_count(void) {
+    return FORMATS;
+}
+const char *cop_model_format_ending(int format) {
+    return format >= 0 && format < FORMATS ? formats[format].ending : NULL;
+}
+const char *cop_model_format_help(int format) {
+    return format >= 0 && format < FORMATS ? formats[format].help : NULL;
+}
+int cop_model_format_writes(int format) {
+    return format >= 0 && format < FORMATS && formats[format].write;
+}
 /* ".safetensors, .onnx, ...": for messages. */
-static void list_endings(char *text, size_t size) {
+static void list_endings(bool written, char *text, size_t size) {
     size_t at = 0;
     for (int i = 0; i < FORMATS && at < size; i++) {
-        at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "", formats[i].ending);
+        if (written && !formats[i].write) continue;
+        at += (size_t)snprintf(text + at, size - at, "%s%s", at ? ", " : "", formats[i].ending);
     }
 }
 
@@ -79,35 +172,109 @@ static int by_bytes(const uint8_t *bytes, size_t n) {
     return -1;
 }
 
-cop_status cop_net_load(cop_ctx *ctx, const char *path, cop_net **net) {
-    if (net) *net = NULL;
-    if (!ctx) return COP_E_ARG;
-    if (!path || !net) return copi_fail(ctx, COP_E_ARG, "cop_net_load: path and net must be given");
-    uint8_t *bytes;
+/* A model file in memory. */
+typedef struct model_file {
+    uint8_t *bytes; /* the caller's to free */
     size_t n;
-    cop_status status = copi_read_file(ctx, path, 0, &bytes, &n);
+    int format;
+} model_file;
+
+static cop_status open_file(cop_ctx *ctx, const char *path, model_file *f) {
+    cop_status status = copi_read_file(ctx, path, 0, &f->bytes, &f->n);
     if (status) return status;
-    int format = by_ending(path);
-    if (format < 0) format = by_bytes(bytes, n);
-    if (format >= 0) {
-        status = formats[format].read(ctx, path, bytes, n, net);
-    } else {
-        char endings[256];
-        list_endings(endings, sizeof endings);
-        status = copi_fail(ctx, COP_E_UNSUPPORTED,
-                           "neither its name nor its first bytes are of a known model format (%s)", endings);
-    }
-    copi_free(ctx, bytes);
+    f->format = by_ending(path);
+    if (f->format < 0) f->format = by_bytes(f->bytes, f->n);
+    if (f->format >= 0) return COP_OK;
+    char endings[256];
+    list_endings(false, endings, sizeof endings);
+    copi_free(ctx, f->bytes);
+    return copi_fail(ctx, COP_E_UNSUPPORTED,
+                     "%s: neither its name nor its first bytes are of a known model format (%s)", path, endings);
+}
+
+static cop_status close_file(cop_ctx *ctx, const char *path, const model_file *f, cop_status status) {
+    copi_free(ctx, f->bytes);
     return status ? copi_fail_in(ctx, status, "%s", path) : COP_OK;
 }
 
-cop_status cop_net_save(const cop_net *net, const char *path) {
+cop_status cop_net_load(cop_ctx *ctx, const char *path, cop_net **net) {
+    model_file f;
+    if (net) *net = NULL;
+    if (!ctx) return COP_E_ARG;
+    if (!path || !net) return copi_fail(ctx, COP_E_ARG, "cop_net_load: path and net must be given");
+    cop_status status = open_file(ctx, path, &f);
+    return status ? status : close_file(ctx, path, &f, formats[f.format].read(ctx, path, f.bytes, f.n, net));
+}
+
+cop_status cop_model_get_kind(cop_ctx *ctx, const char *path, cop_model_kind *kind) {
+    model_file f;
+    if (kind) *kind = COP_MODEL_NET;
+    if (!ctx) return COP_E_ARG;
+    if (!path || !kind) return copi_fail(ctx, COP_E_ARG, "cop_model_get_kind: path and kind must be given");
+    cop_status status = open_file(ctx, path, &f);
+    return status ? status : close_file(ctx, path, &f, formats[f.format].kind(ctx, f.bytes, f.n, kind));
+}
+
+static cop_status no_weights(cop_ctx *ctx, const model_file *f) {
+    return copi_fail(ctx, COP_E_UNSUPPORTED, "a %s file is no file of weights alone", formats[f->format].ending);
+}
+
+cop_status cop_net_load_weights(cop_net *net, const char *path, const char *map) {
+    model_file f;
+    if (!net) return COP_E_ARG;
+    if (!path) return copi_fail(net->ctx, COP_E_ARG, "cop_net_load_weights: path must be given");
+    cop_status status = open_file(net->ctx, path, &f);
+    if (status) return status;
+    status = formats[f.format].fill ? formats[f.format].fill(net, f.bytes, f.n, map) : no_weights(net->ctx, &f);
+    return close_file(net->ctx, path, &f, status);
+}
+
+cop_status cop_weights_open(cop_ctx *ctx, const char *path, cop_weights **weights) {
+    model_file f;
+    if (weights) *weights = NULL;
+    if (!ctx) return COP_E_ARG;
+    if (!path || !weights) return copi_fail(ctx, COP_E_ARG, "cop_weights_open: path and weights must be given");
+    cop_status status = open_file(ctx, path, &f);
+    if (status) return status;
+    cop_weights *w = copi_alloc(ctx, 1, sizeof *w);
+    if (!w) {
+        status = COP_E_NOMEM;
+    } else {
+        w->ctx = ctx;
+        status = formats[f.format].list ? formats[f.format].list(ctx, f.bytes, f.n, w) : no_weights(ctx, &f);
+    }
+    status = close_file(ctx, path, &f, status);
+    if (status) {
+        cop_weights_destroy(w);
+        return status;
+    }
+    *weights = w;
+    return COP_OK;
+}
+
+cop_save_options cop_save_options_default(void) {
+    return (cop_save_options){0, NULL};
+}
+
+cop_status cop_net_save_as(const cop_net *net, const char *path, const cop_save_options *options) {
+    const cop_save_options none = cop_save_options_default(), *o = options ? options : &none;
     if (!net) return COP_E_ARG;
     if (!path) return copi_fail(net->ctx, COP_E_ARG, "cop_net_save: path must be given");
     int format = by_ending(path);
-    if (format >= 0) return formats[format].write(net, path);
-    char endings[256];
-    list_endings(endings, sizeof endings);
-    return copi_fail(net->ctx, COP_E_UNSUPPORTED, "%s: the ending tells the model format, which is one of %s", path,
-                     endings);
+    if (format < 0 || !formats[format].write) {
+        char endings[256];
+        list_endings(true, endings, sizeof endings);
+        return copi_fail(net->ctx, COP_E_UNSUPPORTED, "%s: the ending tells the model format, which is one of %s",
+                         path, endings);
+    }
+    if ((o->sparse && !formats[format].sparse) || (o->like && !formats[format].like)) {
+        return copi_fail(net->ctx, COP_E_ARG, "%s: %s", path,
+                         o->like && !formats[format].like ? "only .h5 files are written like another"
+                                                          : "only .onnx files hold sparse weights");
+    }
+    return formats[format].write(net, o, path);
+}
+
+cop_status cop_net_save(const cop_net *net, const char *path) {
+    return cop_net_save_as(net, path, NULL);
 }

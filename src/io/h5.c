@@ -12,38 +12,16 @@ static cop_status fail(const copi_h5 *h5, const char *path, const char *what) {
     return copi_fail(h5->ctx, COP_E_FORMAT, "HDF5 '/%s': %s", path, what);
 }
 
-/* A global heap, where variable-length strings lie: objects of [index u16][count u16][0 u32][size u64][bytes to a
- * multiple of 8], the last of index 0 being the free rest. libhdf5 1.10 never ends on some that are damaged. */
-static bool is_sound_heap(const uint8_t *bytes, size_t n) {
-    copi_reader r = copi_reader_make(bytes, n);
-    const uint8_t *skip;
-    uint64_t whole, size;
-    uint32_t index;
-    if (!copi_read_bytes(&r, 8, &skip) || !copi_read_u64le(&r, &whole) || whole < 16 || whole > n) return false;
-    while (r.at + 16 <= whole) {
-        copi_read_u32le(&r, &index);
-        copi_read_bytes(&r, 4, &skip);
-        copi_read_u64le(&r, &size);
-        size_t left = (size_t)whole - r.at;
-        if ((index & 0xffff) == 0) return size >= 16 && size <= left + 16;
-        if (size > left) return false;
-        size_t padded = (size_t)(size + 7) & ~(size_t)7;
-        copi_read_bytes(&r, padded > left ? left : padded, &skip);
-    }
-    return true;
-}
-
-static bool heaps_are_sound(const uint8_t *bytes, size_t n) {
-    static const uint8_t magic[8] = {'G', 'C', 'O', 'L', 1, 0, 0, 0};
-    for (size_t at = 0; n >= 16 && at <= n - 16; at += 8) {
-        if (memcmp(bytes + at, magic, sizeof magic) == 0 && !is_sound_heap(bytes + at, n - at)) return false;
-    }
-    return true;
+/* The file's signature, and addresses and lengths of 8 bytes, as every machine of today writes them. */
+static bool is_usual(const uint8_t *bytes, size_t n) {
+    if (n < 16 || memcmp(bytes, "\x89HDF\r\n\x1a\n", 8) != 0) return false;
+    int at = bytes[8] < 2 ? 13 : 9; /* by the superblock's version */
+    return bytes[at] == 8 && bytes[at + 1] == 8;
 }
 
 cop_status copi_h5_open(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_h5 *h5) {
-    *h5 = (copi_h5){.ctx = ctx, .file = H5I_INVALID_HID, .size = n};
-    if (!heaps_are_sound(bytes, n)) return copi_fail(ctx, COP_E_FORMAT, "a damaged HDF5 file: its heap of names");
+    *h5 = (copi_h5){.ctx = ctx, .file = H5I_INVALID_HID, .bytes = bytes, .size = n};
+    if (!is_usual(bytes, n)) return copi_fail(ctx, COP_E_FORMAT, "not an HDF5 file, or a damaged one");
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* a library prints nothing */
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     /* in memory: changes never reach a file */
@@ -84,7 +62,84 @@ static hid_t open_object(const copi_h5 *h5, const char *path) {
     return is_hard(h5, path) ? H5Oopen(h5->file, path, H5P_DEFAULT) : H5I_INVALID_HID;
 }
 
-/* -- strings -- */
+/* -- strings: those of any length lie in heaps, and an attribute holds [length u32][heap's address u64][number u32]
+ * of each. libhdf5 1.10 takes that length's memory before it looks at the heap, and never ends on some heaps that are
+ * damaged. So it is only asked for these places, by a conversion that converts nothing, and the heap is read here. --
+ */
+
+enum { PLACE = 16 };
+
+static herr_t keep_places(hid_t from, hid_t to, H5T_cdata_t *data, size_t n, size_t stride, size_t background_stride,
+                          void *buffer, void *background, hid_t plan) {
+    (void)n, (void)stride, (void)background_stride, (void)buffer, (void)background, (void)plan;
+    if (data->command != H5T_CONV_INIT) return 0;
+    data->need_bkg = H5T_BKG_NO;
+    return H5Tget_size(from) == PLACE && H5Tget_size(to) == PLACE ? 0 : -1;
+}
+
+static bool read_places(hid_t attribute, hid_t type, void *places) {
+    hid_t plain = H5Tcreate(H5T_OPAQUE, PLACE);
+    bool read = plain >= 0 && H5Tregister(H5T_PERS_SOFT, "places", type, plain, keep_places) >= 0;
+    read = read && H5Aread(attribute, plain, places) >= 0;
+    H5Tunregister(H5T_PERS_SOFT, "places", -1, -1, keep_places);
+    if (plain >= 0) H5Tclose(plain);
+    return read;
+}
+
+/* Object `number` of the heap at address: "GCOL", version, size u64, then objects of [number u16][count u16][0 u32]
+ * [size u64][bytes to a multiple of 8], the last of number 0 being the free rest. */
+static bool find_string(const copi_h5 *h5, uint64_t address, uint32_t number, uint32_t length,
+                        const uint8_t **string) {
+    copi_reader r = copi_reader_make(h5->bytes, h5->size);
+    const uint8_t *head, *object;
+    uint64_t whole, size;
+    uint32_t id, zero;
+    *string = NULL;
+    if (!length) return true;
+    if (address >= h5->size) return false;
+    r.at = (size_t)address;
+    if (!copi_read_bytes(&r, 8, &head) || memcmp(head, "GCOL", 4) != 0) return false;
+    if (!copi_read_u64le(&r, &whole) || whole > h5->size - address) return false;
+    r.size = (size_t)(address + whole);
+    while (copi_read_u32le(&r, &id) && copi_read_u32le(&r, &zero) && copi_read_u64le(&r, &size)) {
+        id &= 0xffff;
+        if (!id || size > r.size - r.at) return false;
+        size_t left = r.size - r.at, padded = (size_t)(size + 7) & ~(size_t)7;
+        copi_read_bytes(&r, padded > left ? left : padded, &object);
+        if (id != number) continue;
+        *string = object;
+        return length <= size;
+    }
+    return false;
+}
+
+static cop_status add_places(const copi_h5 *h5, const char *path, const uint8_t *place, int count,
+                             copi_buffer *text) {
+    for (int i = 0; i < count; i++, place += PLACE) {
+        copi_reader r = copi_reader_make(place, PLACE);
+        uint32_t length, number;
+        uint64_t address;
+        const uint8_t *string;
+        copi_read_u32le(&r, &length);
+        copi_read_u64le(&r, &address);
+        copi_read_u32le(&r, &number);
+        if (!find_string(h5, address, number, length, &string))
+            return fail(h5, path, "an attribute's heap is damaged");
+        size_t n = string ? strnlen((const char *)string, length) : 0;
+        if (n > TEXT_MAX - text->len) return fail(h5, path, "names too long");
+        if (n) copi_buffer_add(text, string, n);
+        copi_buffer_add(text, "", 1);
+    }
+    return COP_OK;
+}
+
+static void add_fixed(const char *block, size_t size, int count, copi_buffer *text) {
+    for (int i = 0; i < count; i++, block += size) {
+        size_t n = strnlen(block, size);
+        if (n) copi_buffer_add(text, block, n);
+        copi_buffer_add(text, "", 1);
+    }
+}
 
 /* All strings of an attribute, one after another, each NUL-terminated, into text. */
 static cop_status read_strings(const copi_h5 *h5, const char *path, hid_t attribute, copi_buffer *text, int *count) {
@@ -94,30 +149,23 @@ static cop_status read_strings(const copi_h5 *h5, const char *path, hid_t attrib
     size_t size = type >= 0 ? H5Tget_size(type) : 0, bytes;
     bool strings = type >= 0 && H5Tget_class(type) == H5T_STRING, variable = strings && H5Tis_variable_str(type) > 0;
     *count = 0;
+    if (variable) size = PLACE;
     if (points == 0) { /* an empty list, which h5py writes as one of floats */
     } else if (!strings || points < 0 || points > COPI_H5_NAMES_MAX || !size ||
-               !copi_mul((size_t)points, variable ? sizeof(char *) : size, &bytes) || bytes > TEXT_MAX) {
+               !copi_mul((size_t)points, size, &bytes) || bytes > TEXT_MAX) {
         status = fail(h5, path, "an attribute that should hold names does not");
     } else {
-        char *block = copi_alloc(h5->ctx, bytes + 1, 1), **pointer = (char **)(void *)block;
-        hid_t memory = variable ? H5Tcopy(H5T_C_S1) : H5Tcopy(type);
-        if (variable && memory >= 0 &&
-            (H5Tset_size(memory, H5T_VARIABLE) < 0 || H5Tset_cset(memory, H5Tget_cset(type)) < 0)) {
-            status = fail(h5, path, "an attribute can't be read");
-        }
-        if (!block) status = COP_E_NOMEM;
-        bool read = !status && memory >= 0 && H5Aread(attribute, memory, block) >= 0;
-        if (!status && !read) status = fail(h5, path, "an attribute can't be read");
-        for (hssize_t i = 0; read && i < points; i++) {
-            const char *one = variable ? pointer[i] : block + (size_t)i * size;
-            size_t n = !one ? 0 : variable ? strlen(one) : strnlen(one, size);
-            if (n) copi_buffer_add(text, one, n);
-            copi_buffer_add(text, "", 1);
-        }
-        if (read && variable) H5Dvlen_reclaim(memory, space, H5P_DEFAULT, block);
-        if (memory >= 0) H5Tclose(memory);
-        copi_free(h5->ctx, block);
+        char *block = copi_alloc(h5->ctx, bytes + 1, 1);
         *count = (int)points;
+        if (!block)
+            status = COP_E_NOMEM;
+        else if (!(variable ? read_places(attribute, type, block) : H5Aread(attribute, type, block) >= 0))
+            status = fail(h5, path, "an attribute can't be read");
+        else if (variable)
+            status = add_places(h5, path, (const uint8_t *)block, *count, text);
+        else
+            add_fixed(block, size, *count, text);
+        copi_free(h5->ctx, block);
     }
     if (type >= 0) H5Tclose(type);
     if (space >= 0) H5Sclose(space);
@@ -197,6 +245,40 @@ cop_status copi_h5_names(copi_h5 *h5, const char *path, const char *attribute, c
     return status;
 }
 
+typedef struct member_list {
+    copi_buffer text;
+    int count;
+} member_list;
+
+static herr_t add_member(hid_t group, const char *name, const H5L_info_t *info, void *user) {
+    member_list *list = user;
+    (void)group;
+    if (info->type != H5L_TYPE_HARD) return 0;
+    copi_buffer_add(&list->text, name, strlen(name) + 1);
+    return list->text.failed || ++list->count > COPI_H5_NAMES_MAX ? -1 : 0;
+}
+
+cop_status copi_h5_members(copi_h5 *h5, const char *path, char ***names, int *count) {
+    member_list list = {0};
+    *names = NULL;
+    *count = 0;
+    if (!is_hard(h5, path)) return COP_OK;
+    copi_buffer_init(&list.text, h5->ctx);
+    hid_t group = H5Gopen2(h5->file, path, H5P_DEFAULT);
+    bool good = group >= 0 && H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, NULL, add_member, &list) >= 0;
+    if (group >= 0) H5Gclose(group);
+    cop_status status = list.text.failed ? COP_E_NOMEM
+                        : good           ? COP_OK
+                                         : fail(h5, path, "not a group that can be read");
+    if (!status) {
+        *names = make_names(h5->ctx, &list.text, list.count);
+        *count = list.count;
+        if (!*names) status = COP_E_NOMEM;
+    }
+    copi_buffer_clear(&list.text);
+    return status;
+}
+
 /* -- numbers -- */
 
 static hid_t open_data(const copi_h5 *h5, const char *path) {
@@ -224,13 +306,24 @@ cop_status copi_h5_shape(copi_h5 *h5, const char *path, int *rank, int64_t *shap
     return status;
 }
 
+/* A chunk, which is read whole, is no larger than what is asked for of it warrants. */
+static bool chunks_are_small(hid_t plan, size_t bytes) {
+    hsize_t dims[COPI_H5_RANK];
+    size_t chunk = sizeof(double);
+    int rank = H5Pget_chunk(plan, COPI_H5_RANK, dims);
+    for (int i = 0; i < rank && i < COPI_H5_RANK; i++) {
+        if (dims[i] > SIZE_MAX || !copi_mul(chunk, (size_t)dims[i], &chunk)) return false;
+    }
+    return rank > 0 && rank <= COPI_H5_RANK && chunk / 8 <= bytes + (1 << 20);
+}
+
 /* Nothing outside the file, and no filter that would be loaded from elsewhere. */
-static bool is_plain(hid_t data) {
+static bool is_plain(hid_t data, size_t bytes) {
     hid_t plan = H5Dget_create_plist(data);
     if (plan < 0) return false;
     H5D_layout_t layout = H5Pget_layout(plan);
     bool plain = (layout == H5D_COMPACT || layout == H5D_CONTIGUOUS || layout == H5D_CHUNKED) &&
-                 H5Pget_external_count(plan) == 0;
+                 H5Pget_external_count(plan) == 0 && (layout != H5D_CHUNKED || chunks_are_small(plan, bytes));
     int filters = H5Pget_nfilters(plan);
     for (int i = 0; plain && i < filters; i++) {
         unsigned flags, config;
@@ -244,7 +337,7 @@ static bool is_plain(hid_t data) {
 
 static bool is_float(hid_t data) {
     hid_t type = H5Dget_type(data);
-    bool real = type >= 0 && H5Tget_class(type) == H5T_FLOAT;
+    bool real = type >= 0 && H5Tget_class(type) == H5T_FLOAT && H5Tget_size(type) <= sizeof(double);
     if (type >= 0) H5Tclose(type);
     return real;
 }
@@ -256,16 +349,18 @@ static cop_status read_floats(copi_h5 *h5, const char *path, hid_t data, float *
     cop_status status = shape_of(h5, path, data, &rank, shape);
     if (status) return status;
     if (!is_float(data)) return fail(h5, path, "is not of floating-point numbers");
-    if (!is_plain(data)) {
-        return copi_fail(h5->ctx, COP_E_UNSUPPORTED,
-                         "HDF5 '/%s': stored outside the file, or by a filter other than gzip", path);
-    }
     if (!copi_mul(h5->size, MEMORY_PER_BYTE, &most) || !copi_add(most, MEMORY_BASE, &most)) most = SIZE_MAX;
     for (int i = 0; i < rank; i++) {
         if (!copi_mul(bytes, (size_t)shape[i], &bytes) || bytes > most - h5->given) {
             return copi_fail(h5->ctx, COP_E_FORMAT, "HDF5 '/%s': more numbers than a file of %zu bytes warrants",
                              path, h5->size);
         }
+    }
+    if (!is_plain(data, bytes)) {
+        return copi_fail(
+            h5->ctx, COP_E_UNSUPPORTED,
+            "HDF5 '/%s': stored outside the file, by a filter other than gzip, or in chunks far larger than it",
+            path);
     }
     h5->given += bytes;
     *count = (int64_t)(bytes / sizeof(float));

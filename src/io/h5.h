@@ -12,11 +12,12 @@ enum { COPI_H5_RANK = 4, COPI_H5_NAMES_MAX = 65536 };
 typedef struct copi_h5 {
     cop_ctx *ctx;
     hid_t file;
-    size_t size;  /* of the file */
-    size_t given; /* bytes of numbers handed out so far: bounded by the size */
+    const uint8_t *bytes; /* [size] the file, for reading what libhdf5 does not read safely; borrowed */
+    size_t size;          /* of the file */
+    size_t given;         /* bytes of numbers handed out so far: bounded by the size */
 } copi_h5;
 
-/** bytes are copied by the library. Errors: FORMAT, NOMEM. On failure nothing is open. */
+/** bytes must outlive h5. Errors: FORMAT, NOMEM. On failure nothing is open. */
 cop_status copi_h5_open(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_h5 *h5);
 void copi_h5_close(copi_h5 *h5);
 
@@ -27,6 +28,8 @@ cop_status copi_h5_text(copi_h5 *h5, const char *path, const char *attribute, ch
 /** A list of strings, also one split into attribute0, attribute1, ...; *names is a block with the count+1 pointers first,
  *  freed by one copi_free; NULL when there is none. */
 cop_status copi_h5_names(copi_h5 *h5, const char *path, const char *attribute, char ***names, int *count);
+/** The names of what lies in the group at path, by name; freed like those of copi_h5_names. NULL: no group there. */
+cop_status copi_h5_members(copi_h5 *h5, const char *path, char ***names, int *count);
 /** A data set's shape. Errors: FORMAT (none there, not numbers, more than COPI_H5_RANK dimensions). */
 cop_status copi_h5_shape(copi_h5 *h5, const char *path, int *rank, int64_t *shape);
 /** Its numbers as floats; data [product of shape] is the caller's. Errors: FORMAT, UNSUPPORTED, NOMEM. */

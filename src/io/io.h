@@ -30,6 +30,8 @@ const char *copi_extras_get(const copi_extras *x, const char *key);             
 /** extras may be NULL. Layout and checks: docs/safetensors.md. */
 cop_status copi_safetensors_save(const cop_net *net, const copi_extras *extras, const char *path);
 cop_status copi_safetensors_load(cop_ctx *ctx, const char *path, cop_net **net, copi_extras *extras);
+/** Has the file this program's graph, or tensors alone? */
+cop_status copi_safetensors_kind(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_model_kind *kind);
 /** The same from bytes in memory; what the fuzzer drives. */
 cop_status copi_safetensors_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_net **net, copi_extras *extras);
 
@@ -41,11 +43,6 @@ cop_status copi_onnx_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes,
  *  file's metadata. Errors: IO, NOMEM, RANGE (weights that are not finite), UNSUPPORTED, ARG (names). */
 typedef enum copi_onnx_form { COPI_ONNX_DENSE, COPI_ONNX_SPARSE } copi_onnx_form;
 cop_status copi_onnx_save(const cop_net *net, copi_onnx_form form, const char *path);
-/** The ONNX ops that are read, for listings. */
-int copi_onnx_op_count(void);
-const char *copi_onnx_op_name(int op); /* NULL: no such number */
-const char *copi_onnx_op_help(int op);
-
 /** Keras: a whole model in .h5 (Keras 2's layout and Keras 3's), or in .keras. path is not used. Errors: FORMAT,
  *  UNSUPPORTED (layer, class and what would be read; weights alone), NOMEM. */
 cop_status copi_keras_h5_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net);
@@ -54,6 +51,10 @@ cop_status copi_keras_zip_parse(cop_ctx *ctx, const char *path, const uint8_t *b
  *  what Keras does not take. Errors: UNSUPPORTED (what Keras has no layer for: layer and reason), IO, NOMEM, RANGE. */
 cop_status copi_keras_h5_save(const cop_net *net, const char *path);
 cop_status copi_keras_zip_save(const cop_net *net, const char *path);
+/** A Keras model's JSON, with weights drawn from the context's seed. */
+cop_status copi_keras_json_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net);
+/** Does an .h5 hold a model, or weights alone? */
+cop_status copi_keras_h5_kind(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_model_kind *kind);
 /** Keras weights alone (.h5 of either layout) into a net of the same layers, matched by order and shape. On failure the
  *  net is as it was, unless a number in the file is impossible or damaged. Errors: FORMAT, UNSUPPORTED, NOMEM. */
 cop_status copi_keras_weights_parse(cop_net *net, const uint8_t *bytes, size_t n);

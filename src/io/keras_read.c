@@ -4,6 +4,7 @@
 #include "io/h5.h"
 #include "io/json.h"
 #include "io/metadata.h"
+#include "io/weights.h"
 #include "io/window.h"
 
 #include <inttypes.h>
@@ -255,11 +256,44 @@ static cop_status read_array(source *s, const copi_keras_layer *layer, const cop
     return status;
 }
 
+/* Which of a layer's arrays it is without: those that the model's JSON says so of; without one, a batch-norm's scale
+ * or shift that the older layout's names lack. */
+static void find_absent(const source *s, const copi_keras_layer *layer, const cop_net *net, bool *absent) {
+    static const char *const names[2] = {"gamma", "beta"};
+    for (int i = 0; i < layer->weights; i++) {
+        absent[i] = layer->weight[i].absent;
+        bool batchnorm = net->node[layer->weight[i].node].op == COPI_OP_BATCHNORM;
+        if (!batchnorm || i > 1 || s->newer || s->weights >= layer->weights) continue;
+        absent[i] = true;
+        for (int k = 0; k < s->weights; k++) {
+            const char *slash = strrchr(s->weight[k], '/'), *last = slash ? slash + 1 : s->weight[k];
+            if (strncmp(last, names[i], strlen(names[i])) == 0) absent[i] = false;
+        }
+    }
+}
+
+/* A scale of ones or a shift of zeros, which the file does not hold. */
+static cop_status leave_out(source *s, const copi_keras_layer *layer, const copi_keras_weight *w, cop_net *net,
+                            direction d) {
+    const copi_param *p = copi_node_slot(net, &net->node[w->node], w->slot);
+    float idle = w->slot == COPI_SCALE ? 1 : 0;
+    for (int64_t k = 0; d != SHAPES && k < p->count; k++) {
+        if (d == INTO_NET) p->data[k] = idle;
+        if (p->data[k] == idle) continue;
+        return copi_fail(s->ctx, COP_E_UNSUPPORTED,
+                         "%s[%" PRId64 "] is %g; the file has no place for it in layer '%s'", p->name, k,
+                         (double)p->data[k], layer->name);
+    }
+    return COP_OK;
+}
+
 static cop_status read_layer(source *s, const copi_keras_layer *layer, cop_net *net, direction d) {
     cop_status status = s->newer ? enter_newer(s, layer) : enter_older(s, layer);
     if (status || !layer->weights) return status;
     int present = 0;
-    for (int i = 0; i < layer->weights; i++) present += !layer->weight[i].absent;
+    bool absent[COPI_KERAS_WEIGHTS_MAX];
+    find_absent(s, layer, net, absent);
+    for (int i = 0; i < layer->weights; i++) present += !absent[i];
     bool all = s->weights == layer->weights; /* Keras 3 stores a batch-norm's unused scale and shift too */
     if (!all && s->weights != present) {
         return copi_fail(s->ctx, COP_E_FORMAT, "layer '%s' needs %d arrays; the file has %d for it", layer->name,
@@ -268,9 +302,12 @@ static cop_status read_layer(source *s, const copi_keras_layer *layer, cop_net *
     for (int i = 0, at = 0; !status && i < layer->weights; i++) {
         const copi_keras_weight *w = &layer->weight[i];
         char path[1500];
-        if (w->absent && !all) continue;
+        if (absent[i] && !all) {
+            status = leave_out(s, layer, w, net, d);
+            continue;
+        }
         status = weight_path(s, at++, path, sizeof path);
-        if (!status && !w->absent) status = read_array(s, layer, w, net, path, d);
+        if (!status && !absent[i]) status = read_array(s, layer, w, net, path, d);
     }
     return status;
 }
@@ -288,7 +325,7 @@ static cop_status read_layers(copi_h5 *h5, const copi_keras_layer *layer, int la
 
 static cop_status read_metadata(copi_h5 *h5, cop_net *net) {
     static const char *const keys[] = {"coppice.provenance", "coppice.classes", "coppice.normalization",
-                                       "coppice.dense", "coppice.masks"};
+                                       "coppice.channels",   "coppice.dense",   "coppice.masks"};
     json_t *strings = json_object();
     cop_status status = strings ? COP_OK : copi_json_no_memory(h5->ctx);
     for (size_t i = 0; !status && i < COPI_COUNT(keys); i++) {
@@ -306,6 +343,16 @@ static cop_status read_metadata(copi_h5 *h5, cop_net *net) {
     return status;
 }
 
+static cop_status note_rescaling(const copi_keras_model *model, cop_net *net) {
+    double scale[COP_MAX_CHANNELS], shift[COP_MAX_CHANNELS];
+    if (!model->rescaled) return COP_OK;
+    for (int c = 0; c < COP_MAX_CHANNELS; c++) {
+        scale[c] = model->scale;
+        shift[c] = model->shift;
+    }
+    return copi_metadata_normalize(net, scale, shift);
+}
+
 static cop_status finish(const copi_keras_model *model, copi_h5 *h5, const char *kind, cop_net *net) {
     cop_status status = read_layers(h5, model->layer, model->layers, net, INTO_NET);
     if (!status) status = read_metadata(h5, net);
@@ -314,14 +361,7 @@ static cop_status finish(const copi_keras_model *model, copi_h5 *h5, const char 
         status = copi_net_note(net, "imported from Keras (%s, %s): %d layers became %d", kind,
                                model->functional ? "Functional" : "Sequential", model->layers, net->nodes);
     }
-    if (!status && model->rescaled) {
-        double scale[COP_MAX_CHANNELS], shift[COP_MAX_CHANNELS];
-        for (int c = 0; c < COP_MAX_CHANNELS; c++) {
-            scale[c] = model->scale;
-            shift[c] = model->shift;
-        }
-        status = copi_metadata_normalize(net, scale, shift);
-    }
+    if (!status) status = note_rescaling(model, net);
     return status;
 }
 
@@ -353,8 +393,9 @@ static cop_status read_h5(copi_h5 *h5, cop_net **net) {
     cop_status status = copi_h5_text(h5, "", "model_config", &config);
     if (status) return status;
     if (!config) {
-        return copi_fail(h5->ctx, COP_E_UNSUPPORTED,
-                         "Keras weights alone, without a model: load them into a net of the same layers");
+        return copi_fail(
+            h5->ctx, COP_E_UNSUPPORTED,
+            "Keras weights alone, without a model: convert puts them into a net of the same layers (--model)");
     }
     status = copi_json_parse(h5->ctx, "model_config", config, strlen(config), &json);
     copi_free(h5->ctx, config);
@@ -543,4 +584,128 @@ cop_status copi_keras_weights_save(const cop_net *net, const uint8_t *like, size
     copi_free(net->ctx, layer);
     return status && status != COP_E_IO ? copi_fail_in(net->ctx, status, "%s", path)
                                         : status; /* IO names it itself */
+}
+
+/* -- weights alone, to be looked at -- */
+
+static cop_status list_array(copi_h5 *h5, const char *path, const char *name, size_t layer, bool statistic,
+                             cop_weights *w) {
+    int rank;
+    int64_t shape[COPI_H5_RANK], count;
+    float *data;
+    copi_array *a;
+    cop_status status = copi_h5_shape(h5, path, &rank, shape);
+    if (!status) status = copi_h5_floats(h5, path, &data, &count);
+    if (status) return status;
+    status = copi_weights_add(w, name, layer, rank, shape, true, &a);
+    if (!status) {
+        a->statistic = statistic;
+        memcpy(a->data, data, (size_t)count * sizeof *data);
+    }
+    copi_free(h5->ctx, data);
+    return status;
+}
+
+/* A name as "<layer>/<what the file calls the array>". */
+static cop_status list_older(source *s, cop_weights *w) {
+    cop_status status = COP_OK;
+    for (int g = 0; !status && g < s->groups; g++) {
+        status = open_group(s, s->group[g]);
+        for (int i = 0; !status && i < s->weights; i++) {
+            char path[1500], name[1000];
+            status = weight_path(s, i, path, sizeof path);
+            if (status) break;
+            snprintf(name, sizeof name, "%s/%s", s->group[g], s->weight[i]);
+            status = list_array(s->h5, path, name, strlen(s->group[g]), strstr(s->weight[i], "moving_") != NULL, w);
+        }
+    }
+    return status;
+}
+
+static cop_status list_newer(source *s, cop_weights *w) {
+    char **layer;
+    int layers;
+    cop_status status = copi_h5_members(s->h5, "layers", &layer, &layers);
+    for (int l = 0; !status && l < layers; l++) {
+        char path[1500], name[700];
+        int count = 0;
+        for (; count < COPI_KERAS_WEIGHTS_MAX; count++) {
+            snprintf(path, sizeof path, "layers/%.500s/vars/%d", layer[l], count);
+            if (!copi_h5_has(s->h5, path)) break;
+        }
+        bool batchnorm = strncmp(layer[l], "batch_normalization", 19) == 0; /* its last two: mean and variance */
+        for (int i = 0; !status && i < count; i++) {
+            snprintf(path, sizeof path, "layers/%.500s/vars/%d", layer[l], i);
+            snprintf(name, sizeof name, "%.500s/%d", layer[l], i);
+            status = list_array(s->h5, path, name, strlen(name) - 2, batchnorm && i >= count - 2, w);
+        }
+    }
+    copi_free(s->ctx, layer);
+    copi_weights_sort(w);
+    return status;
+}
+
+cop_status copi_keras_weights_list(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_weights *w) {
+    copi_h5 h5;
+    source s = {0};
+    *w = (cop_weights){.ctx = ctx};
+    cop_status status = copi_h5_open(ctx, bytes, n, &h5);
+    if (status) return status;
+    status = open_source(&h5, &s);
+    if (!status) status = s.newer ? list_newer(&s, w) : list_older(&s, w);
+    close_source(&s);
+    copi_h5_close(&h5);
+    if (!status) status = copi_weights_layers(w);
+    if (status) copi_weights_clear(w);
+    return status;
+}
+
+cop_status copi_keras_h5_kind(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_model_kind *kind) {
+    copi_h5 h5;
+    char *config = NULL;
+    cop_status status = copi_h5_open(ctx, bytes, n, &h5);
+    if (!status) status = copi_h5_text(&h5, "", "model_config", &config);
+    *kind = config ? COP_MODEL_NET : COP_MODEL_WEIGHTS;
+    copi_free(ctx, config);
+    copi_h5_close(&h5);
+    return status;
+}
+
+/* -- an architecture alone: model.to_json(), or the config.json of a .keras -- */
+
+/* No file of numbers bounds what the text may ask for. */
+static cop_status check_size(cop_ctx *ctx, const cop_net *net) {
+    const int64_t most = (int64_t)1 << 30;
+    int64_t count = 0;
+    for (int i = 0; i < net->params && count <= most; i++) count += net->param[i].count;
+    if (count <= most) return COP_OK;
+    return copi_fail(ctx, COP_E_UNSUPPORTED, "an architecture of over %" PRId64 " numbers", most);
+}
+
+cop_status copi_keras_json_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net) {
+    (void)path;
+    *net = NULL;
+    json_t *json;
+    copi_keras_model model;
+    cop_status status = copi_json_parse(ctx, "Keras architecture", (const char *)bytes, n, &json);
+    if (!status) status = copi_keras_model_read(ctx, json, &model);
+    if (status) return status;
+    cop_net *made = NULL;
+    status = check_size(ctx, model.graph->net);
+    if (!status) {
+        status = cop_graph_build(model.graph, copi_seed(ctx), &made);
+        model.graph = NULL;
+    }
+    if (!status) {
+        status = copi_net_note(made, "Keras architecture, weights drawn with seed %llu",
+                               (unsigned long long)copi_seed(ctx));
+    }
+    if (!status) status = note_rescaling(&model, made);
+    copi_keras_model_clear(&model);
+    if (status) {
+        cop_net_destroy(made);
+        return status;
+    }
+    *net = made;
+    return COP_OK;
 }

@@ -100,6 +100,10 @@ cop_status copi_metadata_write(const cop_net *net, json_t *strings) {
     if (!status && net->normalized) {
         status = copi_metadata_set_json(ctx, strings, "coppice.normalization", normalization(net));
     }
+    if (!status && net->channel_order != COP_CHANNEL_ORDER_RGB &&
+        json_object_set_new(strings, "coppice.channels", json_string(cop_channel_order_name(net->channel_order)))) {
+        status = copi_json_no_memory(ctx);
+    }
     return status;
 }
 
@@ -196,6 +200,18 @@ static cop_status read_normalization(cop_net *net, const json_t *strings) {
     return copi_net_set_normalization(net, mean, std);
 }
 
+static cop_status read_channels(cop_net *net, const json_t *strings) {
+    const char *text = json_string_value(json_object_get(strings, "coppice.channels"));
+    if (!text || strcmp(text, cop_channel_order_name(COP_CHANNEL_ORDER_RGB)) == 0) return COP_OK;
+    if (strcmp(text, cop_channel_order_name(COP_CHANNEL_ORDER_BGR)) != 0 || net->node[0].shape[0] != 3) {
+        return copi_fail(net->ctx, COP_E_FORMAT,
+                         "coppice.channels: '%.20s' of %" PRId64 " channels; read are rgb and bgr", text,
+                         net->node[0].shape[0]);
+    }
+    net->channel_order = COP_CHANNEL_ORDER_BGR;
+    return COP_OK;
+}
+
 static cop_status read_provenance(cop_net *net, const json_t *strings) {
     const char *text = json_string_value(json_object_get(strings, "coppice.provenance"));
     if (!text) return COP_OK;
@@ -209,6 +225,7 @@ static cop_status read_provenance(cop_net *net, const json_t *strings) {
 cop_status copi_metadata_read(cop_net *net, const json_t *strings) {
     cop_status status = read_classes(net, strings);
     if (!status) status = read_normalization(net, strings);
+    if (!status) status = read_channels(net, strings);
     if (!status) status = read_provenance(net, strings);
     return status;
 }

@@ -12,7 +12,7 @@ cop_status copi_metadata_set_json(cop_ctx *ctx, json_t *strings, const char *key
 /** The JSON under a key; *json is NULL when there is no such key. Errors: FORMAT, NOMEM. */
 cop_status copi_metadata_get_json(cop_ctx *ctx, const json_t *strings, const char *key, json_t **json);
 
-/** coppice.provenance, .classes and .normalization, to and from strings; keys that are absent leave the net alone. */
+/** coppice.provenance, .classes, .normalization and .channels, to and from strings; keys that are absent leave the net alone. */
 cop_status copi_metadata_write(const cop_net *net, json_t *strings);
 cop_status copi_metadata_read(cop_net *net, const json_t *strings);
 

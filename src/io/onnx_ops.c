@@ -27,16 +27,16 @@ void copi_onnx_op_list(char *text, size_t size) {
     }
 }
 
-int copi_onnx_op_count(void) {
+int cop_onnx_op_count(void) {
     return (int)COPI_COUNT(ops);
 }
 
-const char *copi_onnx_op_name(int op) {
-    return op >= 0 && op < copi_onnx_op_count() ? ops[op].name : NULL;
+const char *cop_onnx_op_name(int op) {
+    return op >= 0 && op < cop_onnx_op_count() ? ops[op].name : NULL;
 }
 
-const char *copi_onnx_op_help(int op) {
-    return op >= 0 && op < copi_onnx_op_count() ? ops[op].help : NULL;
+const char *cop_onnx_op_help(int op) {
+    return op >= 0 && op < cop_onnx_op_count() ? ops[op].help : NULL;
 }
 
 /* -- windows: what Conv and the pools share -- */

@@ -1,6 +1,8 @@
 /* Initializers and constants, in whatever way they are stored, as floats or whole numbers. */
 #include "io/onnx.h"
 
+#include "io/half.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -184,24 +186,6 @@ static cop_status find_raw(copi_onnx_reader *r, const Onnx__TensorProto *p, size
 
 /* -- numbers -- */
 
-static float half_to_float(uint16_t half) {
-    int sign = half >> 15, exponent = half >> 10 & 31, fraction = half & 1023;
-    float x;
-    if (exponent == 31) {
-        x = fraction ? NAN : INFINITY;
-    } else {
-        x = exponent ? ldexpf((float)(1024 + fraction), exponent - 25) : ldexpf((float)fraction, -24);
-    }
-    return sign ? -x : x;
-}
-
-static float bfloat_to_float(uint16_t half) {
-    uint32_t bits = (uint32_t)half << 16;
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
 typedef struct source {
     const Onnx__TensorProto *p;
     const uint8_t *raw; /* NULL: in the list */
@@ -266,7 +250,7 @@ static float real_element(const source *s, int type, size_t i) {
     } else {
         half = (uint16_t)s->p->int32_data[i];
     }
-    return type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 ? half_to_float(half) : bfloat_to_float(half);
+    return type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 ? copi_half_to_float(half) : copi_bfloat_to_float(half);
 }
 
 static int64_t whole_element(const source *s, int type, size_t i) {

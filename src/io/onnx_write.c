@@ -19,6 +19,7 @@ typedef struct writer {
     Onnx__ModelProto model;
     Onnx__GraphProto graph;
     char **value; /* [nodes] the name of what each node gives */
+    int dropouts; /* left out */
 } writer;
 
 /* -- memory: NULL once it has run out; callers go on with what is NULL or short, and the whole is given up at the end
@@ -304,6 +305,7 @@ static cop_status write_node(writer *w, int number) {
     const copi_node *node = &w->net->node[number];
     if (node->op == COPI_OP_DROPOUT && number < w->net->nodes - 1) { /* inference passes it by */
         w->value[number] = w->value[node->src[0]];
+        w->dropouts++;
         return COP_OK;
     }
     size_t i = 0;
@@ -430,6 +432,10 @@ static cop_status write_model(writer *w, const char *path) {
     if (!status) status = strings ? write_metadata(w, strings) : copi_json_no_memory(w->ctx);
     if (!status) status = write_file(w, path);
     json_decref(strings);
+    if (!status && w->dropouts) {
+        copi_log(w->ctx, COP_LOG_INFO, "%s: %d dropout layer%s left out: an ONNX file is for inference", path,
+                 w->dropouts, w->dropouts == 1 ? "" : "s");
+    }
     return status;
 }
 

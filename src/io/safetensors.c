@@ -113,13 +113,23 @@ cop_status copi_safetensors_save(const cop_net *net, const copi_extras *extras, 
 
 /* -- loading -- */
 
+cop_status copi_safetensors_kind(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_model_kind *kind) {
+    copi_st_header h;
+    cop_status status = copi_st_header_parse(ctx, bytes, n, &h);
+    if (status) return status;
+    *kind = copi_st_header_metadata(&h, "coppice.format") ? COP_MODEL_NET : COP_MODEL_WEIGHTS;
+    copi_st_header_clear(&h);
+    return COP_OK;
+}
+
 static cop_status check_version(const copi_st_header *h) {
     const char *format = copi_st_header_metadata(h, "coppice.format");
     if (!format) {
-        return copi_fail(
-            h->ctx, COP_E_UNSUPPORTED,
-            "a safetensors file without Coppice's graph: it holds %zu tensors but not how they are connected",
-            h->entries);
+        return copi_fail(h->ctx, COP_E_UNSUPPORTED,
+                         "a safetensors file without Coppice's graph: it holds %zu tensors but not how they are "
+                         "connected; convert "
+                         "puts them into a net (coppice help maps)",
+                         h->entries);
     }
     if (strcmp(format, FORMAT_VERSION) == 0) return COP_OK;
     return copi_fail(h->ctx, COP_E_VERSION,

@@ -91,5 +91,6 @@ void cop_net_get_info(const cop_net *net, cop_net_info *info) {
     info->normalized = net->normalized;
     memcpy(info->mean, net->mean, sizeof info->mean);
     memcpy(info->std, net->std, sizeof info->std);
+    info->channel_order = net->channel_order;
     info->provenance = net->provenance;
 }

@@ -134,6 +134,46 @@ cop_status copi_net_set_normalization(cop_net *net, const double *mean, const do
     return COP_OK;
 }
 
+const char *cop_channel_order_name(cop_channel_order order) {
+#define X(name, text) text,
+    static const char *const names[] = {COP_CHANNEL_ORDER_LIST(X)};
+#undef X
+    return (unsigned)order < COPI_COUNT(names) ? names[order] : "?";
+}
+
+cop_preprocessing cop_preprocessing_default(void) {
+    cop_preprocessing p = {COP_CHANNEL_ORDER_RGB, COP_PIXEL_RANGE_UNIT, {0}, {0}};
+    for (int c = 0; c < COP_MAX_CHANNELS; c++) p.std[c] = 1;
+    return p;
+}
+
+/* The stretched pixel is (x - low) / width of x in [0,1]; so ((x - low) / width - mean) / std is
+ * (x - (low + width mean)) / (width std). */
+cop_status cop_net_set_preprocessing(cop_net *net, const cop_preprocessing *p) {
+    static const struct {
+        double low, width;
+    } range[] = {[COP_PIXEL_RANGE_UNIT] = {0, 1},
+                 [COP_PIXEL_RANGE_SIGNED] = {0.5, 0.5},
+                 [COP_PIXEL_RANGE_BYTES] = {0, 1.0 / 255}};
+    if (!net || !p) return COP_E_ARG;
+    int64_t channels = net->node[0].shape[0];
+    if (channels > COP_MAX_CHANNELS || (unsigned)p->range >= COPI_COUNT(range) ||
+        (unsigned)p->order > COP_CHANNEL_ORDER_BGR)
+        return copi_fail(net->ctx, COP_E_ARG, "preprocessing: of %lld channels, range %d, order %d",
+                         (long long)channels, (int)p->range, (int)p->order);
+    if (p->order == COP_CHANNEL_ORDER_BGR && channels != 3)
+        return copi_fail(net->ctx, COP_E_SHAPE, "channels in the order bgr: the net's images have %lld",
+                         (long long)channels);
+    double mean[COP_MAX_CHANNELS], std[COP_MAX_CHANNELS];
+    for (int64_t c = 0; c < channels; c++) {
+        mean[c] = range[p->range].low + range[p->range].width * p->mean[c];
+        std[c] = range[p->range].width * p->std[c];
+    }
+    cop_status status = copi_net_set_normalization(net, mean, std);
+    if (!status) net->channel_order = p->order;
+    return status;
+}
+
 cop_status copi_net_inherit(cop_net *net, const cop_net *from) {
     char *provenance = copi_strdup(net->ctx, from->provenance);
     if (!provenance) return COP_E_NOMEM;
@@ -144,6 +184,7 @@ cop_status copi_net_inherit(cop_net *net, const cop_net *from) {
         if (status) return status;
     }
     net->normalized = from->normalized;
+    net->channel_order = from->channel_order;
     memcpy(net->mean, from->mean, sizeof net->mean);
     memcpy(net->std, from->std, sizeof net->std);
     net->dense_parameters = from->dense_parameters;

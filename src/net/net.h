@@ -69,7 +69,8 @@ struct cop_net {
     char **class_name;   /* [classes] or NULL */
     int classes;         /* = last node's C */
     int normalized;
-    double mean[COP_MAX_CHANNELS], std[COP_MAX_CHANNELS];
+    double mean[COP_MAX_CHANNELS], std[COP_MAX_CHANNELS]; /* of the net's channels */
+    cop_channel_order channel_order; /* the net's channel c is the image's channel c, or (BGR) C-1-c */
     int64_t dense_parameters, dense_conv, dense_dense, dense_macs; /* of the original dense net: all / conv / dense */
     char *provenance;    /* lines separated by '\n'; never NULL */
 };

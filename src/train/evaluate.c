@@ -23,8 +23,14 @@ cop_status copi_check_fit(const cop_net *net, const cop_data *data) {
 }
 
 copi_normalization copi_normalization_of(const cop_net *net, const cop_data *data) {
-    if (net->normalized) return (copi_normalization){net->mean, net->std};
-    return (copi_normalization){data->info.mean, data->info.std};
+    copi_normalization normal = {.order = net->channel_order};
+    int last = (int)data->info.channels - 1;
+    for (int c = 0; c <= last; c++) {
+        int of_data = normal.order == COP_CHANNEL_ORDER_BGR ? last - c : c;
+        normal.mean[c] = net->normalized ? net->mean[c] : data->info.mean[of_data];
+        normal.std[c] = net->normalized ? net->std[c] : data->info.std[of_data];
+    }
+    return normal;
 }
 
 struct copi_meter {
@@ -138,10 +144,13 @@ cop_status copi_meter_run(copi_meter *m, const cop_net *net, cop_split split, co
     copi_normalization normal = copi_normalization_of(net, m->data);
     copi_loader *loader = NULL;
     if (!s)
-        s = copi_loader_create(
-            m->ctx, m->data,
-            &(copi_loader_options){.split = split, .batch = m->options.batch, .mean = normal.mean, .std = normal.std},
-            &loader);
+        s = copi_loader_create(m->ctx, m->data,
+                               &(copi_loader_options){.split = split,
+                                                      .batch = m->options.batch,
+                                                      .mean = normal.mean,
+                                                      .std = normal.std,
+                                                      .order = normal.order},
+                               &loader);
     if (!s) s = measure(m, loader, images, eval);
     copi_loader_destroy(loader);
     if (s) *eval = (cop_eval){0};

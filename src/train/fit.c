@@ -98,6 +98,7 @@ static cop_status describe(fit_run *f) {
     copi_normalization normal = copi_normalization_of(f->net, f->data);
     for (int64_t c = 0; c < f->data->info.channels; c++)
         copi_buffer_printf(b, "normalization[%lld] %.17g %.17g\n", (long long)c, normal.mean[c], normal.std[c]);
+    if (normal.order == COP_CHANNEL_ORDER_BGR) copi_buffer_text(b, "channels bgr\n");
     const copi_gate_rule *g = f->fit->gates;
     if (g) {
         copi_buffer_printf(b, "factors %s gamma %.17g momentum %.17g rate %.17g", cop_prox_name(g->prox), g->gamma,
@@ -118,12 +119,13 @@ static cop_status open_teacher(fit_run *f) {
     copi_normalization ours = copi_normalization_of(f->net, f->data),
                        theirs = copi_normalization_of(teacher, f->data);
     size_t channels = (size_t)f->data->info.channels;
-    if (memcmp(ours.mean, theirs.mean, channels * sizeof *ours.mean) ||
+    if (ours.order != theirs.order || memcmp(ours.mean, theirs.mean, channels * sizeof *ours.mean) ||
         memcmp(ours.std, theirs.std, channels * sizeof *ours.std))
         return copi_fail(f->ctx, COP_E_REFUSED,
-                         "teacher: it wants images normalized by mean %g, std %g in channel 0, the net "
-                         "by %g, %g; train both with the same normalization",
-                         theirs.mean[0], theirs.std[0], ours.mean[0], ours.std[0]);
+                         "teacher: it wants images normalized by mean %g, std %g in channel 0 (%s), the net "
+                         "by %g, %g (%s); train both with the same normalization",
+                         theirs.mean[0], theirs.std[0], cop_channel_order_name(theirs.order), ours.mean[0],
+                         ours.std[0], cop_channel_order_name(ours.order));
     size_t outputs;
     if (!copi_mul((size_t)f->recipe->batch, (size_t)f->net->classes, &outputs) ||
         !(f->teacher_y = copi_alloc(f->ctx, outputs, sizeof(float))) ||
@@ -169,7 +171,8 @@ static cop_status open_loader(fit_run *f) {
                                                      .first_step = f->state.step,
                                                      .steps = f->steps,
                                                      .mean = normal.mean,
-                                                     .std = normal.std},
+                                                     .std = normal.std,
+                                                     .order = normal.order},
                               &f->loader);
 }
 
@@ -308,7 +311,10 @@ static cop_status run_steps(fit_run *f) {
 /* What the images are like that the net knows. From the start, so that an interrupted net is usable too. */
 static cop_status adopt(fit_run *f) {
     cop_status s = COP_OK;
-    if (!f->net->normalized) s = copi_net_set_normalization(f->net, f->data->info.mean, f->data->info.std);
+    if (!f->net->normalized) {
+        copi_normalization normal = copi_normalization_of(f->net, f->data);
+        s = copi_net_set_normalization(f->net, normal.mean, normal.std);
+    }
     if (!s && !f->net->class_name && f->data->info.class_name)
         s = copi_net_set_classes(f->net, f->data->info.class_name, f->data->info.classes);
     return s;

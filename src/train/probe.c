@@ -45,7 +45,8 @@ static cop_status probe_open(const cop_net *net, const cop_data *data, int64_t b
                                                      .seed = 1,
                                                      .steps = steps,
                                                      .mean = normal.mean,
-                                                     .std = normal.std},
+                                                     .std = normal.std,
+                                                     .order = normal.order},
                               &p->loader);
 }
 

@@ -29,8 +29,11 @@ cop_status copi_mean_gradient(const cop_net *net, const cop_data *data, int64_t 
 /** Put the epochs and costs of more behind those of history, and leave more empty. */
 cop_status copi_history_append(cop_history *history, cop_history *more);
 
-/** The normalization a net's images get: its own if it has one, else the data's. [C] each. */
-typedef struct copi_normalization { const double *mean, *std; } copi_normalization;
+/** The normalization a net's images get: its own if it has one, else the data's; of the net's channels [C]. */
+typedef struct copi_normalization {
+    double mean[COP_MAX_CHANNELS], std[COP_MAX_CHANNELS];
+    cop_channel_order order;
+} copi_normalization;
 copi_normalization copi_normalization_of(const cop_net *net, const cop_data *data);
 
 /* Evaluation of many nets of one topology: the plan is lowered once. */

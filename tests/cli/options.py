@@ -86,12 +86,16 @@ def check_option(name, option, value, explanation):
         refused("=zzzz")
         for choice in re.sub(r" \(.*", "", explanation.split(": ")[-1]).split(", "):
             accepted(f"={choice}")
-    elif value in ("PATH", "FILE", "DIR", "NAME"):
+    elif value in ("PATH", "FILE", "DIR", "NAME", "MODEL", "MAP"):
         accepted("=x")
     elif value == "CxHxW":
         for wrong in "3", "3x4", "3x4x5x6", "0x4x4", "ax4x4":
             refused(f"={wrong}")
         accepted("=3x4x5")
+    elif value == "X,..":
+        for wrong in "x", "nan", "1,,2", ",", "1,", ",".join("1" * 17):
+            refused(f"={wrong}")
+        accepted("=-1,2.5,3e2")
     elif value == "N,..":
         for wrong in "x", "2,1", "1,2,3,4,5", "0", "1,":
             refused(f"={wrong}")

@@ -267,6 +267,34 @@ static void normalization_may_be_given(void **state) {
     copi_loader_destroy(loader);
 }
 
+/* mean and std are of the channels given out, in whatever order those are taken; whole planes at once, and line by
+ * line (mirrored images). */
+static void channels_may_be_reversed(void **state) {
+    (void)state;
+    const double mean[C] = {0.5, 0}, std[C] = {2, 1};
+    copi_loader *loader = make(&(copi_loader_options){
+        .batch = TRAIN, .mean = mean, .std = std, .order = COP_CHANNEL_ORDER_BGR, .flip = 1, .seed = 4});
+    const float *x;
+    const int32_t *label;
+    int64_t n, found[2] = {0};
+    test_ok(ctx, copi_loader_next(loader, &x, &label, &n));
+    for (int64_t i = 0; i < n; i++) {
+        const uint8_t *src = data.images[COP_SPLIT_TRAIN].pixels + label[i] * ITEM;
+        for (int mirrored = 0; mirrored <= 1; mirrored++) {
+            bool same = true;
+            for (int k = 0; k < H * W; k++) {
+                int from = mirrored ? k / W * W + W - 1 - k % W : k;
+                same &= x[i * ITEM + k] == (float)((src[H * W + from] / 255.0 - 0.5) / 2);
+                same &= x[i * ITEM + H * W + k] == (float)(src[from] / 255.0);
+            }
+            found[mirrored] += same;
+        }
+    }
+    assert_int_equal(found[0] + found[1], n);
+    assert_in_range(found[1], 1, n - 1);
+    copi_loader_destroy(loader);
+}
+
 static void float_images(void **state) {
     (void)state;
     copi_images *train = &data.images[COP_SPLIT_TRAIN];
@@ -376,6 +404,7 @@ int main(void) {
         TEST_ROW(batch_k_is_a_function_of_k),
         TEST_ROW(a_batch_stays_until_the_next_call),
         TEST_ROW(normalization_may_be_given),
+        TEST_ROW(channels_may_be_reversed),
         TEST_ROW(float_images),
         TEST_ROW(ends_cleanly_at_any_time),
         TEST_ROW(bad_options),

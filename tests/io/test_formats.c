@@ -51,6 +51,75 @@ static void test_unknown_kinds_name_the_known(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* What is done to images first travels in every format. */
+static void test_preprocessing_travels(void **state) {
+    (void)state;
+    for (int i = 0; cop_model_format_ending(i); i++) {
+        if (!cop_model_format_writes(i)) continue;
+        cop_ctx *ctx = test_ctx();
+        cop_net *net, *back;
+        cop_net_info a, b;
+        char name[64];
+        test_ok(ctx, cop_net_preset(ctx, "seed-cnn", 3, 12, 12, 4, 1, &net));
+        cop_preprocessing p = cop_preprocessing_default();
+        p.range = COP_PIXEL_RANGE_BYTES;
+        p.order = COP_CHANNEL_ORDER_BGR;
+        for (int c = 0; c < 3; c++) p.mean[c] = 100 + c, p.std[c] = 50 + c;
+        test_ok(ctx, cop_net_set_preprocessing(net, &p));
+        snprintf(name, sizeof name, "pre%s", cop_model_format_ending(i));
+        test_ok(ctx, cop_net_save(net, in_dir(name)));
+        test_ok(ctx, cop_net_load(ctx, in_dir(name), &back));
+        cop_net_get_info(net, &a);
+        cop_net_get_info(back, &b);
+        assert_int_equal(b.channel_order, COP_CHANNEL_ORDER_BGR);
+        assert_memory_equal(a.mean, b.mean, sizeof a.mean);
+        assert_memory_equal(a.std, b.std, sizeof a.std);
+        cop_net_destroy(back);
+        cop_net_destroy(net);
+        test_ctx_destroy(ctx);
+    }
+}
+
+static void test_formats_are_listed(void **state) {
+    (void)state;
+    int written = 0;
+    for (int i = 0; i < cop_model_format_count(); i++) {
+        assert_true(cop_model_format_ending(i)[0] == '.');
+        assert_true(strlen(cop_model_format_help(i)) > 20);
+        written += cop_model_format_writes(i);
+    }
+    assert_int_equal(written, cop_model_format_count() - 1); /* an architecture is only read */
+    assert_null(cop_model_format_ending(-1));
+    assert_null(cop_model_format_ending(cop_model_format_count()));
+    assert_int_equal(cop_model_format_writes(-1), 0);
+}
+
+/* README and docs/onnx.md list the ONNX ops that the code reads, and no other. */
+static void test_documents_list_the_ops(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    static const char *const files[] = {"../README.md", "../docs/onnx.md"};
+    for (size_t f = 0; f < COPI_COUNT(files); f++) {
+        uint8_t *bytes;
+        size_t n;
+        copi_buffer want;
+        test_ok(ctx, copi_read_file(ctx, files[f], 0, &bytes, &n));
+        copi_buffer_init(&want, ctx);
+        copi_buffer_text(&want, f ? "|---|---|\n" : ":  ");
+        for (int i = 0; i < cop_onnx_op_count(); i++) {
+            const char *help = cop_onnx_op_help(i);
+            if (f) copi_buffer_printf(&want, "| %s | %s |\n", cop_onnx_op_name(i), help);
+            if (!f) copi_buffer_printf(&want, "%s%s", i ? ", " : "", cop_onnx_op_name(i));
+        }
+        copi_buffer_text(&want, f ? "\n" : ".");
+        for (size_t i = 0; !f && i < n; i++) bytes[i] = bytes[i] == '\n' ? ' ' : bytes[i]; /* a paragraph */
+        if (!strstr((char *)bytes, want.data)) fail_msg("%s does not hold, as it is: %s", files[f], want.data);
+        copi_buffer_clear(&want);
+        copi_free(ctx, bytes);
+    }
+    test_ctx_destroy(ctx);
+}
+
 static int make_dir(void **state) {
     (void)state;
     test_dir_make(dir);
@@ -67,6 +136,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_bytes_tell_what_the_name_does_not),
         cmocka_unit_test(test_unknown_kinds_name_the_known),
+        cmocka_unit_test(test_preprocessing_travels),
+        cmocka_unit_test(test_formats_are_listed),
+        cmocka_unit_test(test_documents_list_the_ops),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -259,7 +259,7 @@ static const struct {
     {"weight-int.h5", COP_E_FORMAT, "kernel:0': is not of floating-point numbers"},
     {"weight-missing.h5", COP_E_FORMAT, "kernel:0': no data there"},
     {"weight-nan.h5", COP_E_FORMAT, "dense_4.weight[108] is nan; weights must be finite"},
-    {"weight-outside.h5", COP_E_UNSUPPORTED, "kernel:0': stored outside the file, or by a filter other than gzip"},
+    {"weight-outside.h5", COP_E_UNSUPPORTED, "kernel:0': stored outside the file, by a filter other than gzip"},
     {"weight-rank.h5", COP_E_FORMAT, "kernel:0': data of too many or too large dimensions"},
     {"weight-shape.h5", COP_E_FORMAT, "kernel:0' is [36,11]; layer 'dense_4' needs [36,12]"},
 };

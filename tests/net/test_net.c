@@ -331,6 +331,45 @@ static void classes_and_normalization(void **state) {
     cop_net_destroy(net);
 }
 
+/* Whatever range the model takes pixels in, the net keeps mean and deviation of pixels in [0,1]. */
+static void preprocessing_becomes_normalization(void **state) {
+    cop_graph *g;
+    cop_net *net, *copy;
+    test_ok(*state, cop_graph_create(*state, &g));
+    cop_graph_global_pool(g, "pool", cop_graph_input(g, "input", 3, 2, 2));
+    test_ok(*state, cop_graph_build(g, 1, &net));
+    for (int range = COP_PIXEL_RANGE_UNIT; range <= COP_PIXEL_RANGE_BYTES; range++) {
+        static const double low[] = {0, -1, 0}, high[] = {1, 1, 255};
+        cop_preprocessing p = cop_preprocessing_default();
+        p.range = (cop_pixel_range)range;
+        for (int c = 0; c < 3; c++) p.mean[c] = 0.25 * c, p.std[c] = 0.5 + c;
+        test_ok(*state, cop_net_set_preprocessing(net, &p));
+        for (int c = 0; c < 3; c++) {
+            double pixel = 0.3, stretched = low[range] + pixel * (high[range] - low[range]);
+            test_near((pixel - net->mean[c]) / net->std[c], (stretched - p.mean[c]) / p.std[c], 1e-12, 1e-12);
+        }
+    }
+    cop_preprocessing p = cop_preprocessing_default();
+    p.order = COP_CHANNEL_ORDER_BGR;
+    test_ok(*state, cop_net_set_preprocessing(net, &p));
+    test_ok(*state, cop_net_clone(net, &copy));
+    cop_net_info f;
+    cop_net_get_info(copy, &f);
+    assert_int_equal(f.channel_order, COP_CHANNEL_ORDER_BGR);
+    assert_string_equal(cop_channel_order_name(f.channel_order), "bgr");
+    p.std[2] = 0;
+    test_fails(*state, cop_net_set_preprocessing(net, &p), COP_E_RANGE, "channel 2");
+    p.range = (cop_pixel_range)7;
+    test_fails(*state, cop_net_set_preprocessing(net, &p), COP_E_ARG, "range 7");
+    cop_net_destroy(copy);
+    cop_net_destroy(net);
+    net = small(*state);
+    p = cop_preprocessing_default();
+    p.order = COP_CHANNEL_ORDER_BGR;
+    test_fails(*state, cop_net_set_preprocessing(net, &p), COP_E_SHAPE, "bgr: the net's images have 2");
+    cop_net_destroy(net);
+}
+
 static void notes(void **state) {
     cop_net *net = small(*state);
     test_ok(*state, copi_net_note(net, "pruned by %s", "magnitude"));
@@ -368,6 +407,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(random_nets_are_reproducible, setup, teardown),
         cmocka_unit_test_setup_teardown(init, setup, teardown),
         cmocka_unit_test_setup_teardown(classes_and_normalization, setup, teardown),
+        cmocka_unit_test_setup_teardown(preprocessing_becomes_normalization, setup, teardown),
         cmocka_unit_test_setup_teardown(notes, setup, teardown),
         cmocka_unit_test(out_of_memory),
     };
