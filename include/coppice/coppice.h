@@ -499,9 +499,14 @@ typedef struct cop_shrink_report {
     double max_difference;         /* max |masked - shrunk| over outputs of random inputs, divided by max |masked| */
 } cop_shrink_report;
 /** A new, smaller net that computes the same function: dead filters, neurons and inputs are gone. Parameters that
- *  remain keep their masks. The dense totals (for sparsity) travel along. report may be NULL.
+ *  remain keep their masks. Residual branches that give constants go too where what they add can be put elsewhere
+ *  exactly. The dense totals (for sparsity) travel along. report may be NULL.
  *  Errors: NOMEM, UNSUPPORTED, INTERNAL (the check failed). */
 COP_API cop_status cop_shrink(const cop_net *net, cop_net **shrunk, cop_shrink_report *report);
+/** The same, but dead channels and neurons stay where that makes the number of a layer's a multiple (or all it had):
+ *  vector units may like that better. Whether they do is for cop_bench to say. Errors: also RANGE (multiple). */
+COP_API cop_status cop_shrink_rounded(const cop_net *net, int64_t multiple, cop_net **shrunk,
+                                      cop_shrink_report *report);
 
 /* ------------------------------------------------------------------------------------------------ method -- */
 

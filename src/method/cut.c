@@ -72,11 +72,11 @@ static cop_status compare(const cop_net *net, const cop_net *shrunk, double *dif
     return s;
 }
 
-cop_status copi_shrink_checked(const cop_net *net, cop_net **shrunk, copi_shrink_map *map,
-                               cop_shrink_report *report) {
+static cop_status shrink_checked(const cop_net *net, int64_t multiple, cop_net **shrunk, copi_shrink_map *map,
+                                 cop_shrink_report *report) {
     cop_shrink_report r = {0};
     *shrunk = NULL;
-    cop_status s = copi_shrink(net, shrunk, map, &r.units_removed);
+    cop_status s = copi_shrink(net, multiple, shrunk, map, &r.units_removed);
     if (!s) s = compare(net, *shrunk, &r.max_difference);
     if (!s && !(r.max_difference <= tolerance(net)))
         s = copi_fail(
@@ -101,6 +101,20 @@ cop_status copi_shrink_checked(const cop_net *net, cop_net **shrunk, copi_shrink
     return s;
 }
 
+cop_status copi_shrink_checked(const cop_net *net, cop_net **shrunk, copi_shrink_map *map,
+                               cop_shrink_report *report) {
+    return shrink_checked(net, 1, shrunk, map, report);
+}
+
 cop_status cop_shrink(const cop_net *net, cop_net **shrunk, cop_shrink_report *report) {
-    return copi_shrink_checked(net, shrunk, NULL, report);
+    return shrink_checked(net, 1, shrunk, NULL, report);
+}
+
+cop_status cop_shrink_rounded(const cop_net *net, int64_t multiple, cop_net **shrunk, cop_shrink_report *report) {
+    *shrunk = NULL;
+    if (report) *report = (cop_shrink_report){0};
+    if (multiple < 1 || multiple > 4096)
+        return copi_fail(net->ctx, COP_E_RANGE, "shrink: channels to a multiple of %lld; it must be in [1,4096]",
+                         (long long)multiple);
+    return shrink_checked(net, multiple, shrunk, NULL, report);
 }

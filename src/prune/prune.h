@@ -71,8 +71,8 @@ typedef struct copi_shrink_map {
     int64_t **index;           /* [params][count] */
 } copi_shrink_map;
 void copi_shrink_map_clear(copi_shrink_map *map);
-/** cop_shrink without the forward check (prune knows no engine; method and the public function do the check).
- *  map may be NULL. */
-cop_status copi_shrink(const cop_net *net, cop_net **shrunk, copi_shrink_map *map, int64_t *units_removed);
+/** cop_shrink_rounded without the forward check (prune knows no engine; method and the public function do the check).
+ *  multiple 1: cop_shrink. map may be NULL. */
+cop_status copi_shrink(const cop_net *net, int64_t multiple, cop_net **shrunk, copi_shrink_map *map, int64_t *units_removed);
 
 #endif

@@ -52,7 +52,8 @@ typedef struct copi_shrinker {
     uint8_t *kept; /* [channels] of the sets' roots */
     bool *live;    /* [nodes] some kept output comes from it */
     int *renamed;  /* [nodes] number in the new net */
-    bool grew;     /* something was kept that was not before */
+    int64_t multiple; /* of which the channels of convs and denses shall be as many as there are; 1: whatever is left */
+    bool grew;        /* something was kept that was not before */
 } copi_shrinker;
 bool copi_kept(copi_shrinker *s, int64_t channel);
 void copi_keep(copi_shrinker *s, int64_t channel);
@@ -105,6 +106,11 @@ const copi_rule *copi_rule_get(copi_op op);
 extern const copi_rule copi_rule_input, copi_rule_conv, copi_rule_dense, copi_rule_batchnorm, copi_rule_relu,
     copi_rule_relu6, copi_rule_leaky_relu, copi_rule_max_pool, copi_rule_avg_pool, copi_rule_global_pool,
     copi_rule_flatten, copi_rule_add, copi_rule_concat, copi_rule_dropout, copi_rule_softmax, copi_rule_gate;
+
+/** Put the constants that residual branches add where they can be said once (biases, batch-norm shifts and means), in
+ *  place, so that shrink can remove the branch; those that nothing can take exactly stay. The same function. Errors:
+ *  NOMEM (net is then of no use). */
+cop_status copi_absorb_constants(cop_net *net);
 
 /** Mask entries [at, at + count) of a parameter of the node's (if it has it) and set them to 0. */
 cop_status copi_mask_entries(cop_net *net, const copi_node *node, int slot, int64_t at, int64_t count);

@@ -18,8 +18,8 @@ static void clear(copi_shrinker *s) {
     copi_free(s->ctx, s->renamed);
 }
 
-static cop_status make(copi_shrinker *s, const cop_net *net) {
-    *s = (copi_shrinker){.ctx = net->ctx, .net = net};
+static cop_status make(copi_shrinker *s, const cop_net *net, int64_t multiple) {
+    *s = (copi_shrinker){.ctx = net->ctx, .net = net, .multiple = multiple};
     cop_status status = copi_links_make(&s->links, net);
     if (!status) status = copi_known_make(&s->known, &s->links);
     if (status) return status;
@@ -66,6 +66,16 @@ static void keep_all(copi_shrinker *s, int node) {
     for (int64_t c = 0; c < copi_channels(&s->net->node[node]); c++) copi_keep(s, s->links.first[node] + c);
 }
 
+/* Dead channels stay, the first ones first, until their number is a multiple or there are no more. */
+static void round_up(copi_shrinker *s, int node) {
+    int64_t channels = copi_channels(&s->net->node[node]), kept = copi_kept_channels(s, node, NULL);
+    for (int64_t c = 0; kept % s->multiple && c < channels; c++) {
+        if (copi_kept(s, s->links.first[node] + c)) continue;
+        copi_keep(s, s->links.first[node] + c);
+        kept = copi_kept_channels(s, node, NULL); /* coupled ones come along */
+    }
+}
+
 /* Backward, again and again while keeping one thing asks for another: what is kept only grows, so this ends. */
 static void find_kept(copi_shrinker *s) {
     keep_all(s, output_of(s));
@@ -78,6 +88,7 @@ static void find_kept(copi_shrinker *s) {
             const copi_rule *rule = rule_of(s, n);
             if (rule->fixed) keep_all(s, n);
             if (!copi_kept_channels(s, n, NULL)) copi_keep(s, s->links.first[n]); /* no layer is ever emptied */
+            if (s->net->node[n].op == COPI_OP_CONV || s->net->node[n].op == COPI_OP_DENSE) round_up(s, n);
             if (rule->need) rule->need(s, n);
             enliven_sources(s, n, false);
         }
@@ -199,9 +210,9 @@ void copi_shrink_map_clear(copi_shrink_map *map) {
 }
 
 /* One shrinking of net: small and map, both the caller's, also on failure. */
-static cop_status shrink_once(const cop_net *net, cop_net **small, copi_shrink_map *map) {
+static cop_status shrink_once(const cop_net *net, int64_t multiple, cop_net **small, copi_shrink_map *map) {
     copi_shrinker s;
-    cop_status status = make(&s, net);
+    cop_status status = make(&s, net, multiple);
     if (!status) {
         find_constants(&s);
         couple_live(&s);
@@ -228,10 +239,11 @@ static bool smaller(const cop_net *a, const cop_net *b) {
 }
 
 /* Shrink *small once more; *places then leads to where places led before. */
-static cop_status shrink_again(cop_net **small, copi_shrink_map *places, bool *changed) {
+static cop_status shrink_again(cop_net **small, int64_t multiple, copi_shrink_map *places, bool *changed) {
     cop_net *next = NULL;
     copi_shrink_map step = {0};
-    cop_status status = shrink_once(*small, &next, &step);
+    cop_status status = copi_absorb_constants(*small); /* a branch may be constant in those channels that are left */
+    if (!status) status = shrink_once(*small, multiple, &next, &step);
     *changed = !status && smaller(next, *small);
     if (!*changed) {
         copi_shrink_map_clear(&step);
@@ -247,15 +259,19 @@ static cop_status shrink_again(cop_net **small, copi_shrink_map *places, bool *c
 }
 
 /* Until nothing changes: a branch may give nothing in just those channels that the first time left. */
-cop_status copi_shrink(const cop_net *net, cop_net **shrunk, copi_shrink_map *map, int64_t *units_removed) {
+cop_status copi_shrink(const cop_net *net, int64_t multiple, cop_net **shrunk, copi_shrink_map *map,
+                       int64_t *units_removed) {
     copi_shrink_map places = {0};
-    cop_net *small = NULL;
+    cop_net *small = NULL, *ready = NULL;
     *shrunk = NULL;
     if (map) *map = places;
     if (units_removed) *units_removed = 0;
-    cop_status status = shrink_once(net, &small, &places);
+    cop_status status = cop_net_clone(net, &ready);
+    if (!status) status = copi_absorb_constants(ready);
+    if (!status) status = shrink_once(ready, multiple, &small, &places);
     bool changed = !status && smaller(small, net);
-    while (!status && changed) status = shrink_again(&small, &places, &changed);
+    while (!status && changed) status = shrink_again(&small, multiple, &places, &changed);
+    cop_net_destroy(ready);
     if (!status) status = note(small, net, units(net) - units(small));
     if (!status && units_removed) *units_removed = units(net) - units(small);
     if (!status && map) {

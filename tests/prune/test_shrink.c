@@ -29,7 +29,7 @@ static double *output(const cop_net *net) {
 /* 1e-6: in double on both sides, what is folded is rounded to f32. */
 static cop_net *shrunk(cop_ctx *ctx, const cop_net *net) {
     cop_net *small;
-    test_ok(ctx, copi_shrink(net, &small, NULL, NULL));
+    test_ok(ctx, copi_shrink(net, 1, &small, NULL, NULL));
     double *a = output(net), *b = output(small);
     for (int i = 0; i < net->classes; i++) test_near(b[i], a[i], 1e-6, 1e-6);
     free(a);
@@ -493,6 +493,156 @@ static void presets(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* -- residual branches that give constants, not 0 -- */
+
+/* stem -> [norm -> relu -> conv -> norm2 (a constant) + x] -> what reads the sum. */
+typedef struct branch {
+    cop_graph *g;
+    int x, sum;
+} branch;
+static branch branch_of(cop_ctx *ctx, bool bias) {
+    branch b;
+    int input;
+    b.g = begin(ctx, 2, 6, &input);
+    int stem = conv(b.g, "stem", input, (conv_shape){3, 3, 0, 1, bias});
+    b.x = bias ? stem : cop_graph_relu(b.g, "stem_relu", stem);
+    int y = cop_graph_relu(b.g, "r", cop_graph_batchnorm(b.g, "n1", b.x, 1e-5));
+    y = cop_graph_batchnorm(b.g, "n2", conv(b.g, "c", y, (conv_shape){3, 3, 1, 1, 0}), 1e-5);
+    b.sum = cop_graph_add(b.g, "sum", y, b.x);
+    return b;
+}
+static void make_constant(cop_net *net, const char *scale) {
+    const copi_param *p = &net->param[copi_net_find_param(net, scale)];
+    for (int64_t i = 0; i < p->count; i++) p->data[i] = 0;
+}
+
+static void constant_branches_go(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_pool_params pool = cop_pool_params_default(2);
+    static const char *const where[] = {"forward into a batch-norm, a bias and through another sum", "padded conv",
+                                        "relu", "output", "dense behind pools and flatten"};
+    for (int k = 0; k < 5; k++) {
+        branch b = branch_of(ctx, false);
+        int y = b.sum;
+        if (k == 0) { /* read by a batch-norm, by an unpadded conv with bias, and by a sum, in turn read by a conv
+                         without, whose batch-norm takes it */
+            int n = cop_graph_relu(b.g, "rn", cop_graph_batchnorm(b.g, "n3", y, 1e-5));
+            int p = cop_graph_add(b.g, "sum2", conv(b.g, "c2", n, (conv_shape){3, 3, 1, 1, 0}), y);
+            int q = conv(b.g, "c3", y, (conv_shape){3, 3, 0, 1, 1});
+            p = cop_graph_relu(b.g, "rp",
+                               cop_graph_batchnorm(b.g, "n4", conv(b.g, "c4", p, (conv_shape){3, 3, 0, 1, 0}), 1e-5));
+            y = cop_graph_add(b.g, "sum3", cop_graph_relu(b.g, "rq", q), p);
+        } else if (k == 1) {
+            y = conv(b.g, "c2", y, (conv_shape){3, 3, 1, 1, 1});
+        } else if (k == 2) {
+            y = cop_graph_relu(b.g, "rs", y);
+        } else if (k == 3) {
+            y = cop_graph_softmax(b.g, "soft", cop_graph_flatten(b.g, "fs", cop_graph_global_pool(b.g, "gp", y)));
+        } else if (k == 4) {
+            y = cop_graph_dropout(b.g, "drop", cop_graph_max_pool(b.g, "pool", y, &pool), .5);
+        }
+        cop_net *net;
+        if (k == 3) { /* the sum's mean is what the net gives */
+            test_ok(ctx, cop_graph_build(b.g, 1, &net));
+            test_net_fill(net, 9);
+        } else {
+            net = end(ctx, b.g, y);
+        }
+        make_constant(net, "n2.scale");
+        cop_net *copy, *small;
+        test_ok(ctx, cop_net_clone(net, &copy));
+        small = shrunk(ctx, net);
+        bool gone =
+            copi_net_find(small, "c") < 0 && copi_net_find(small, "n2") < 0 && copi_net_find(small, "sum") < 0;
+        if (gone != (k == 0 || k == 4)) fail_msg("%s: the branch is%s there", where[k], gone ? " not" : "");
+        assert_memory_equal(net->block, copy->block, net->block_count * sizeof *net->block); /* left alone */
+        cop_net_destroy(copy);
+        cop_net_destroy(small);
+        cop_net_destroy(net);
+    }
+    /* back: the stem's bias takes it, though what reads the sum could not; but the stem feeds the branch too, which
+     * must not see it */
+    for (int k = 0; k < 2; k++) {
+        int input;
+        cop_graph *g = begin(ctx, 2, 6, &input);
+        int x = conv(g, "left", input, (conv_shape){3, 3, 1, 1, 1});
+        int y = cop_graph_batchnorm(g, "n", conv(g, "right", k ? x : input, (conv_shape){3, 3, 1, 1, 0}), 1e-5);
+        cop_net *net = end(ctx, g, cop_graph_relu(g, "r", cop_graph_add(g, "sum", x, cop_graph_relu(g, "ry", y))));
+        make_constant(net, "n.scale");
+        const double want[] = {0, 2, 3};
+        float *shift = data(net, "n.shift");
+        shift[0] = -1, shift[1] = 2, shift[2] = 3; /* the relu makes 0, 2 and 3 of them */
+        cop_net *small = shrunk(ctx, net);
+        assert_int_equal(copi_net_find(small, "right") < 0, k == 0);
+        if (k == 0)
+            for (int c = 0; c < 3; c++)
+                test_near(data(small, "left.bias")[c], (double)data(net, "left.bias")[c] + want[c], 1e-6, 0);
+        cop_net_destroy(small);
+        cop_net_destroy(net);
+    }
+    /* the projected shortcut of an original residual net */
+    cop_net *net, *small;
+    test_ok(ctx, cop_net_preset(ctx, "resnet-20", 3, 8, 8, 3, 1, &net));
+    test_net_fill(net, 2);
+    make_constant(net, "s2.b1.bn2.scale");
+    small = shrunk(ctx, net);
+    assert_true(copi_net_find(small, "s2.b1.conv1") < 0 && copi_net_find(small, "s2.b1.add") < 0);
+    cop_net_destroy(small);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+static cop_status absorb_and_shrink(cop_ctx *ctx, void *user) {
+    cop_net own = *(const cop_net *)user, *small;
+    own.ctx = ctx;
+    cop_status status = copi_shrink(&own, 1, &small, NULL, NULL);
+    cop_net_destroy(small);
+    return status;
+}
+
+static void out_of_memory_in_branches(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    branch b = branch_of(ctx, false);
+    cop_net *net = end(ctx, b.g, b.sum);
+    make_constant(net, "n2.scale");
+    assert_true(test_out_of_memory(absorb_and_shrink, net) > 50);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+/* 11 of 16 filters and 5 of 9 neurons are left: multiples of 4 are 12 and 8, the dead among them 0; multiples of 16
+ * are all that there were. */
+static void rounded_up(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    int input;
+    cop_graph *g = begin(ctx, 1, 5, &input);
+    int x = cop_graph_relu(g, "r", conv(g, "c", input, (conv_shape){16, 3, 1, 1, 1}));
+    x = cop_graph_relu(g, "rd", cop_graph_dense(g, "d", cop_graph_flatten(g, "f", x), 9, 1));
+    cop_graph_dense(g, "z", x, 2, 1);
+    cop_net *net, *small;
+    test_ok(ctx, cop_graph_build(g, 1, &net));
+    test_net_fill(net, 9);
+    for (int i = 0; i < 5; i++) test_ok(ctx, copi_mask_unit(net, copi_net_find(net, "c"), 3 * i));
+    for (int i = 0; i < 4; i++) test_ok(ctx, copi_mask_unit(net, copi_net_find(net, "d"), 2 * i));
+    static const int64_t multiple[] = {1, 4, 16}, filters[] = {11, 12, 16}, neurons[] = {5, 8, 9};
+    double *want = output(net);
+    for (int k = 0; k < 3; k++) {
+        test_ok(ctx, copi_shrink(net, multiple[k], &small, NULL, NULL));
+        assert_int_equal(small->node[node(small, "c")].shape[0], filters[k]);
+        assert_int_equal(small->node[node(small, "d")].shape[0], neurons[k]);
+        double *got = output(small);
+        for (int i = 0; i < 2; i++) test_near(got[i], want[i], 1e-6, 1e-6);
+        free(got);
+        cop_net_destroy(small);
+    }
+    free(want);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(chain),
                                        cmocka_unit_test(constants),
@@ -507,6 +657,9 @@ int main(void) {
                                        cmocka_unit_test(gates),
                                        cmocka_unit_test(never_empty),
                                        cmocka_unit_test(what_travels),
-                                       cmocka_unit_test(presets)};
+                                       cmocka_unit_test(presets),
+                                       cmocka_unit_test(constant_branches_go),
+                                       cmocka_unit_test(out_of_memory_in_branches),
+                                       cmocka_unit_test(rounded_up)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,7 +88,7 @@ static void map_holds(const cop_net *net, const cop_net *small, const copi_shrin
     for (int p = 0; p < small->params; p++) {
         const copi_param *to = &small->param[p], *from = &net->param[map->old_param[p]];
         assert_string_equal(to->name, from->name);
-        bool folded = to->kind == COPI_PARAM_BIAS || to->kind == COPI_PARAM_MEAN;
+        bool folded = to->kind == COPI_PARAM_BIAS || to->kind == COPI_PARAM_MEAN || to->kind == COPI_PARAM_SHIFT;
         for (int64_t i = 0; i < to->count; i++) {
             int64_t at = map->index[p][i];
             assert_in_range(at, 0, from->count - 1);
@@ -145,7 +145,7 @@ static void shrunk_is_masked(void **state) {
         damage(net, seed, (double)(seed % 10) / 10);
         copi_shrink_map map;
         int64_t removed, more;
-        test_ok(ctx, copi_shrink(net, &small, &map, &removed));
+        test_ok(ctx, copi_shrink(net, 1, &small, &map, &removed));
         same_function(net, small, seed);
         counted(small);
         map_holds(net, small, &map);
@@ -155,7 +155,7 @@ static void shrunk_is_masked(void **state) {
         before += parameters(net);
         after += parameters(small);
         fewer_nodes += small->nodes < net->nodes;
-        test_ok(ctx, copi_shrink(small, &again, NULL, &more)); /* nothing is left to do */
+        test_ok(ctx, copi_shrink(small, 1, &again, NULL, &more)); /* nothing is left to do */
         assert_int_equal(more, 0);
         assert_int_equal(parameters(again), parameters(small));
         assert_string_equal(again->provenance, small->provenance);
@@ -176,7 +176,7 @@ static void identity(void **state) {
     for (uint64_t seed = 1; seed <= NETS / 4; seed++) {
         cop_net *net = test_net_random(ctx, &(test_net_params){.seed = seed, .gates = seed % 2 == 0}), *small;
         int64_t removed;
-        test_ok(ctx, copi_shrink(net, &small, NULL, &removed));
+        test_ok(ctx, copi_shrink(net, 1, &small, NULL, &removed));
         assert_int_equal(removed, 0);
         assert_int_equal(small->nodes, net->nodes);
         assert_int_equal(small->block_count, net->block_count);
@@ -223,7 +223,7 @@ static void pruned_then_shrunk(void **state) {
                 }
             cop_net_info masked, shrunk;
             int64_t removed;
-            test_ok(ctx, copi_shrink(net, &small, NULL, &removed));
+            test_ok(ctx, copi_shrink(net, 1, &small, NULL, &removed));
             same_function(net, small, seed);
             assert_true(removed >= report.removed || !strcmp(p.criterion, "bn-scale"));
             cop_net_get_info(net, &masked);
@@ -274,7 +274,7 @@ static void same_gradients(void **state) {
         p.sparsity = 0.5;
         if (!copi_prune(net, &p, NULL, NULL)) {
             copi_shrink_map map;
-            test_ok(ctx, copi_shrink(net, &small, &map, NULL));
+            test_ok(ctx, copi_shrink(net, 1, &small, &map, NULL));
             ref_run *masked = gradients(net, seed), *shrunk = gradients(small, seed);
             double most = 1e-6;
             for (int i = 0; i < net->params; i++)
@@ -303,7 +303,7 @@ static cop_status shrink_once(cop_ctx *ctx, void *user) {
     cop_status status = COP_OK;
     for (int n = 1; n < 3 && !status; n++)
         if (net->node[n].op == COPI_OP_CONV) status = copi_mask_unit(net, n, 0);
-    if (!status) status = copi_shrink(net, &small, &map, NULL);
+    if (!status) status = copi_shrink(net, 1, &small, &map, NULL);
     copi_shrink_map_clear(&map);
     cop_net_destroy(small);
     cop_net_destroy(net);

@@ -1,0 +1,194 @@
+/* Residual branches that give constants: what they add is put where it can be said once, and the branch gives 0,
+ * which shrink then removes whole. A constant k may go back     into the other summand's bias or batch-norm shift, if
+ * that feeds the add alone forward  into what reads the sum: x - k for the batch-norm's running mean, W k for biases;
+ * through ops that a constant passes (adds, pools, dropout, flatten, gates), if every reader can take it */
+#include "prune/rules.h"
+
+#include <string.h>
+
+typedef struct absorber {
+    cop_net *net;
+    copi_links links;
+    copi_known known;
+} absorber;
+
+/* -- forward: may, and then do, with the constants that node's output will be lower by -- */
+
+static bool pads_zeros(const copi_node *node) {
+    const int64_t *pad = node->op == COPI_OP_CONV ? node->u.conv.pad : node->u.pool.pad;
+    return pad[0] || pad[1] || pad[2] || pad[3];
+}
+
+static bool can_lower(const cop_net *net, int node);
+
+static bool reader_takes(const cop_net *net, int reader) {
+    const copi_node *n = &net->node[reader];
+    switch (n->op) {
+    case COPI_OP_BATCHNORM:
+        return true;
+    case COPI_OP_DENSE:
+        return copi_node_slot(net, n, COPI_BIAS) || can_lower(net, reader);
+    case COPI_OP_CONV:
+        return !pads_zeros(n) && (copi_node_slot(net, n, COPI_BIAS) || can_lower(net, reader));
+    case COPI_OP_AVG_POOL:
+        return !(n->u.pool.count_pad && pads_zeros(n)) && can_lower(net, reader);
+    case COPI_OP_ADD:
+    case COPI_OP_MAX_POOL:
+    case COPI_OP_GLOBAL_POOL:
+    case COPI_OP_DROPOUT:
+    case COPI_OP_FLATTEN:
+    case COPI_OP_GATE:
+        return can_lower(net, reader);
+    default:
+        return false;
+    }
+}
+
+/* Can all readers of node make up for constants that are taken from its output? */
+static bool can_lower(const cop_net *net, int node) {
+    if (node == net->nodes - 1) return false;
+    for (int r = node + 1; r < net->nodes; r++)
+        for (int s = 0; s < net->node[r].nsrc; s++)
+            if (net->node[r].src[s] == node && !reader_takes(net, r)) return false;
+    return true;
+}
+
+static cop_status lower(cop_net *net, int node, const double *k);
+
+/* Reader's input is lower by k [input channels]. */
+static cop_status take(cop_net *net, int reader, const double *k) {
+    const copi_node *n = &net->node[reader], *src = &net->node[n->src[0]];
+    int64_t channels = copi_channels(n), inputs = copi_channels(src);
+    if (n->op == COPI_OP_BATCHNORM) {
+        float *mean = copi_node_slot(net, n, COPI_MEAN)->data;
+        for (int64_t c = 0; c < channels; c++) mean[c] = (float)((double)mean[c] - k[c]);
+        return COP_OK;
+    }
+    double *out = copi_alloc(net->ctx, (size_t)channels, sizeof *out);
+    if (!out) return COP_E_NOMEM;
+    copi_param *weight = copi_node_slot(net, n, COPI_WEIGHT), *bias = NULL;
+    if (n->op == COPI_OP_CONV || n->op == COPI_OP_DENSE) {
+        bias = copi_node_slot(net, n, COPI_BIAS);
+        int64_t groups = n->op == COPI_OP_CONV ? n->u.conv.groups : 1, each = inputs / groups;
+        int64_t taps = weight->count / (channels * each);
+        for (int64_t o = 0; o < channels; o++)
+            for (int64_t i = 0; i < each * taps; i++)
+                out[o] += (double)weight->data[o * each * taps + i] * k[o / (channels / groups) * each + i / taps];
+    } else {
+        for (int64_t c = 0; c < channels; c++) {
+            out[c] = k[c / (channels / inputs)]; /* of a flatten: the channel that the element is of */
+            if (n->op == COPI_OP_GATE) out[c] *= (double)weight->data[c * weight->count / channels];
+        }
+    }
+    cop_status status = COP_OK;
+    for (int64_t o = 0; bias && o < channels; o++) {
+        bias->data[o] = (float)((double)bias->data[o] + out[o]);
+        if (bias->mask && out[o] != 0) bias->mask[o] = 1; /* it carries something now */
+    }
+    if (!bias) status = lower(net, reader, out);
+    copi_free(net->ctx, out);
+    return status;
+}
+
+static cop_status lower(cop_net *net, int node, const double *k) {
+    cop_status status = COP_OK;
+    for (int r = node + 1; r < net->nodes; r++)
+        for (int s = 0; !status && s < net->node[r].nsrc; s++)
+            if (net->node[r].src[s] == node) status = take(net, r, k);
+    return status;
+}
+
+/* -- back -- */
+
+/* The parameter of node that is added to each of its channels, if only one node reads it. */
+static copi_param *added_by(const cop_net *net, int node) {
+    int reader;
+    const copi_node *n = &net->node[node];
+    if (copi_net_consumers(net, node, &reader, 1) != 1) return NULL;
+    if (n->op == COPI_OP_BATCHNORM) return copi_node_slot(net, n, COPI_SHIFT);
+    return n->op == COPI_OP_CONV || n->op == COPI_OP_DENSE ? copi_node_slot(net, n, COPI_BIAS) : NULL;
+}
+
+/* -- one add -- */
+
+/* The node whose zeros make input i of the add 0: the last one with parameters, seen through ops that keep 0 as it
+ * is; -1: none, or others read it too. */
+static int branch_end(const cop_net *net, int add, int i) {
+    int n = net->node[add].src[i], reader;
+    for (;; n = net->node[n].src[0]) {
+        if (copi_net_consumers(net, n, &reader, 1) != 1) return -1;
+        copi_op op = net->node[n].op;
+        if (copi_rule_get(op)->mask) return n;
+        if (op != COPI_OP_RELU && op != COPI_OP_RELU6 && op != COPI_OP_LEAKY_RELU && op != COPI_OP_MAX_POOL &&
+            op != COPI_OP_AVG_POOL && op != COPI_OP_GLOBAL_POOL && op != COPI_OP_DROPOUT && op != COPI_OP_GATE)
+            return -1;
+    }
+}
+
+/* Is input i of the add constant in all channels and not just 0, while the other is not? Then k gets the constants. */
+static bool adds_constants(const absorber *a, int add, int i, double *k) {
+    bool nonzero = false, varies = false;
+    for (int64_t c = 0; c < copi_channels(&a->net->node[add]); c++) {
+        double other;
+        varies |= !copi_known_input(&a->known, add, 1 - i, c, &other);
+        if (!copi_known_input(&a->known, add, i, c, &k[c])) return false;
+        nonzero |= k[c] != 0;
+    }
+    return nonzero && varies;
+}
+
+static cop_status absorb_input(absorber *a, int add, int i, const double *k, bool *changed) {
+    cop_net *net = a->net;
+    const copi_node *node = &net->node[add];
+    int end = branch_end(net, add, i), other = node->src[1 - i];
+    if (end < 0 || other == node->src[i]) return COP_OK;
+    copi_param *into = added_by(net, other);
+    if (!into && !can_lower(net, add)) return COP_OK;
+    cop_status status = COP_OK;
+    for (int64_t c = 0; into && c < copi_channels(node); c++) {
+        into->data[c] = (float)((double)into->data[c] + k[c]);
+        if (into->mask && k[c] != 0) into->mask[c] = 1;
+    }
+    if (!into) status = lower(net, add, k);
+    for (int64_t c = 0; !status && c < copi_channels(&net->node[end]); c++)
+        status = copi_rule_get(net->node[end].op)->mask(net, &net->node[end], c);
+    *changed = !status;
+    return status;
+}
+
+static cop_status find_known(absorber *a) {
+    cop_status status = copi_links_make(&a->links, a->net);
+    if (!status) status = copi_known_make(&a->known, &a->links);
+    for (int n = 0; !status && n < a->net->nodes; n++)
+        for (int64_t c = 0; c < copi_channels(&a->net->node[n]); c++) copi_known_find(&a->known, n, c);
+    return status;
+}
+
+static void clear(absorber *a) {
+    copi_known_clear(&a->known);
+    copi_links_clear(&a->links);
+}
+
+/* The first add whose constant can go somewhere. k [channels of the widest node]. What is constant must be found anew
+ * afterwards, since sums have changed. */
+static cop_status absorb_one(cop_net *net, double *k, bool *changed) {
+    absorber a = {.net = net};
+    *changed = false;
+    cop_status status = find_known(&a);
+    for (int n = 0; !status && !*changed && n < net->nodes; n++)
+        for (int i = 0; !status && !*changed && net->node[n].op == COPI_OP_ADD && i < 2; i++)
+            if (adds_constants(&a, n, i, k)) status = absorb_input(&a, n, i, k, changed);
+    clear(&a);
+    return status;
+}
+
+cop_status copi_absorb_constants(cop_net *net) {
+    int64_t widest = 1;
+    for (int n = 0; n < net->nodes; n++)
+        if (copi_channels(&net->node[n]) > widest) widest = copi_channels(&net->node[n]);
+    double *k = copi_alloc(net->ctx, (size_t)widest, sizeof *k);
+    cop_status status = k ? COP_OK : COP_E_NOMEM;
+    for (bool changed = true; !status && changed;) status = absorb_one(net, k, &changed);
+    copi_free(net->ctx, k);
+    return status;
+}
