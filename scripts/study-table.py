@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""The tables of docs/results.md, from a study's directory.
+
+    scripts/study-table.py DIR [--every]
+
+Reads summary.json and trials.csv as `coppice study run` or `study report` wrote them and prints Markdown: what ran, the
+dense net, the best point of each method (chosen on validation), the frontier, the claims. --every: all settings as well.
+Figures are means over seeds, with the standard deviation where there are several.
+"""
+import argparse
+import collections
+import csv
+import json
+import os
+import statistics
+
+
+def figure(x, digits=4):
+    """A mean with its deviation, as summary.json has them, in the style .8567 +-.0031."""
+    text = f"{x['mean']:.{digits}f}"
+    return text if x["std"] is None else f"{text} ± {x['std']:.{digits}f}"
+
+
+def macs(n):
+    return f"{n / 1e6:.2f} M"
+
+
+HEAD = """| setting | sparsity | of conv | of dense | test accuracy | score | parameters | effective MACs | epochs |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|"""
+
+
+def row(p):
+    return (f"| {p['label']} | {figure(p['sparsity'])} | {p['sparsity_conv']['mean']:.3f} "
+            f"| {p['sparsity_dense']['mean']:.3f} | {figure(p['accuracy_test'])} | {figure(p['score'])} "
+            f"| {p['nonzero']:,.0f} | {macs(p['macs_effective'])} | {p['epochs']['mean']:g} |")
+
+
+def settings(folder):
+    """All settings, in the order of the study: lists of their rows, one a seed."""
+    with open(os.path.join(folder, "trials.csv"), encoding="utf-8", newline="") as f:
+        rows = [r for r in csv.DictReader(f) if r["accuracy_test"]]
+    groups = collections.OrderedDict()
+    for r in rows:
+        groups.setdefault((r["label"], r["round"], r["threshold"]), []).append(r)
+    return groups
+
+
+def every(folder):
+    print("| setting | round | threshold | sparsity | test accuracy | score | effective MACs | epochs | seeds |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for (label, turn, threshold), rows in settings(folder).items():
+        def mean(key):
+            return statistics.mean(float(r[key]) for r in rows)
+        accuracy = [float(r["accuracy_test"]) for r in rows]
+        spread = f" ± {statistics.stdev(accuracy):.4f}" if len(rows) > 1 else ""
+        print(f"| {label} | {turn} | {threshold} | {mean('sparsity'):.4f} | {mean('accuracy_test'):.4f}{spread} "
+              f"| {mean('score'):.4f} | {macs(mean('macs_effective'))} | {mean('epochs'):g} | {len(rows)} |")
+    print()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", metavar="DIR")
+    parser.add_argument("--every", action="store_true", help="all settings as well")
+    a = parser.parse_args()
+    with open(os.path.join(a.folder, "summary.json"), encoding="utf-8") as f:
+        s = json.load(f)
+    data, trials = s["data"], s["trials"]
+    print(f"`{s['command']}`: {s['model']} on images of {data['shape']} in {data['classes']} classes "
+          f"({data['images']}); {trials['done']} of {trials['all']} trials, {s['points']} points, "
+          f"{s['seconds'] / 60:.0f} minutes of training and measuring. {s['build']}; {s['machine']}, "
+          f"{s['threads']} threads.\n")
+    print(f"Dense: test accuracy {figure(s['dense']['accuracy_test'])}, {s['dense']['seeds']} seeds, "
+          f"{s['dense']['epochs']['mean']:g} epochs, {s['dense']['seconds']['mean']:.0f} s; "
+          f"hypervolume of the frontier {s['hypervolume']:.4f}.\n")
+    print("The best point of each method by score, chosen on validation:\n")
+    print(HEAD)
+    for m in s["methods"]:
+        print(row(m["best"]))
+    print("\nThe frontier, chosen on validation:\n")
+    print(HEAD)
+    for p in sorted(s["frontier"], key=lambda p: p["sparsity"]["mean"]):
+        print(row(p))
+    print("\n| claim of the reference study | here | figures |\n|---|---|---|")
+    for c in s["claims"]:
+        verdict = c["verdict"] + (", provisional" if c["provisional"] else "")
+        print(f"| {c['claim']}. {c['text']} | {verdict} | {c['figures']} |")
+    print()
+    if a.every:
+        every(a.folder)
+
+
+if __name__ == "__main__":
+    main()
