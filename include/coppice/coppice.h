@@ -510,8 +510,8 @@ COP_API cop_status cop_shrink_rounded(const cop_net *net, int64_t multiple, cop_
 
 /* ------------------------------------------------------------------------------------------------ method -- */
 
-/** The methods, from src/method/methods.def: "magnitude", "l1-filter", "l2-filter", "l2-neuron", "sss", and the
- *  controls "random", "dense-longer" and "scratch". */
+/** The methods, from src/method/methods.def: "magnitude", "l1-filter", "l2-filter", "l2-neuron", "sss", "compound" (both:
+ *  sss's structures, then weights by pace GRADUAL), further criteria, and the controls "random", "dense-longer" and "scratch". */
 COP_API int cop_method_count(void);
 COP_API const char *cop_method_name(int method);
 COP_API const char *cop_method_help(int method);
@@ -551,6 +551,7 @@ typedef struct cop_method_params {
     cop_pace pace;            /* sparsity of round r of n: ONE_SHOT s; LINEAR s r/n; GEOMETRIC 1-(1-s)^(r/n);
                                  CUBIC s (1-(1-r/n)^3); GRADUAL: one round, for criteria of weights: at step
                                  t the cubic's share, (t - t0) / (t1 - t0) in place of r/n */
+    const char *rank;         /* compound: the criterion that ranks the weights; "lamp" */
     double begin, end;        /* GRADUAL: the shares of the training between which weights are pruned */
     cop_recipe tune;          /* of each round; dense-longer: of the extra training */
     cop_aggregate aggregate;  /* as in cop_prune_params, like limit */

@@ -57,6 +57,8 @@ cop_status copi_gradual_train(copi_run *run, cop_net *net, cop_history *history)
 cop_status copi_gradual_check(cop_ctx *ctx, const cop_method_params *params);
 /** The share asked for at step t of n. */
 double copi_gradual_share(const cop_method_params *params, int64_t t, int64_t n);
+cop_status copi_compound_run(copi_run *run, cop_net **result);
+cop_status copi_compound_check(cop_ctx *ctx, const cop_method_params *params);
 cop_status copi_longer_run(copi_run *run, cop_net **result);
 cop_status copi_longer_check(cop_ctx *ctx, const cop_method_params *params);
 /** SSS up to its removal: the dense net with trained factors, folded, and (params->shrink) without what reached 0.

@@ -66,6 +66,7 @@ cop_method_params cop_method_params_default(void) {
                            .scope = "layer",
                            .keep = 1,
                            .pace = COP_PACE_ONE_SHOT,
+                           .rank = "lamp",
                            .begin = 0.1,
                            .end = 0.7,
                            .tune = cop_recipe_default(),

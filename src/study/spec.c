@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FAMILY_CRITERION = 1, FAMILY_SSS = 2, FAMILY_LONGER = 4, FAMILY_SCRATCH = 8 };
+enum { FAMILY_CRITERION = 1, FAMILY_SSS = 2, FAMILY_LONGER = 4, FAMILY_SCRATCH = 8, FAMILY_COMPOUND = 16 };
 
 #define NAMES(function, list)                                                                                        \
     static const char *function(int i) {                                                                             \
@@ -22,8 +22,10 @@ NAMES(structure_name, COP_STRUCTURE_LIST(X))
 NAMES(aggregate_name, COP_AGGREGATE_LIST(X))
 #undef X
 #define SCOPES "layer", "global"
+#define RANKS "lamp", "lamp-macs", "magnitude"
 #define AUGMENTS "none", "flip", "shift"
 NAMES(scope_name, SCOPES)
+NAMES(rank_name, RANKS)
 NAMES(augment_name, AUGMENTS)
 enum { AUGMENT_NONE = 1, AUGMENT_FLIP = 2, AUGMENT_SHIFT = 4 };
 #define SHIFT_DEFAULT 2 /* pixels, of `augment: shift` */
@@ -133,6 +135,7 @@ const copi_numbers *copi_spec_levels(const copi_spec_trial *t) {
 static unsigned trial_family(const void *element) {
     const copi_spec_trial *t = element;
     if (strcmp(t->p.method, "dense-longer") == 0) return FAMILY_LONGER;
+    if (strcmp(t->p.method, "compound") == 0) return FAMILY_COMPOUND;
     unsigned family = copi_spec_is_sss(t) ? FAMILY_SSS : FAMILY_CRITERION;
     return strcmp(t->p.method, "scratch") == 0 ? family | FAMILY_SCRATCH : family;
 }
@@ -140,6 +143,7 @@ static unsigned trial_family(const void *element) {
 static const char *trial_owner(unsigned family) {
     if (family == FAMILY_SSS) return "sss";
     if (family == FAMILY_SCRATCH) return "scratch";
+    if (family == FAMILY_COMPOUND) return "compound";
     return family & FAMILY_LONGER ? "methods other than sss" : "methods that prune by a criterion";
 }
 
@@ -195,6 +199,7 @@ static cop_status check_trial(copi_yaml *y, int node, void *element) {
         return copi_yaml_fail(y, node, "tune", "tune has no effect without rounds; add `rounds: 1` or more");
     if (copi_yaml_has(y, node, "sparsify") && !(t->sparsify.r.epochs > 0))
         return copi_yaml_fail(y, node, "sparsify", "sparsify has no effect without epochs");
+    if (family == FAMILY_COMPOUND && !copi_yaml_has(y, node, "scope")) t->p.scope = "global";
     cop_status status = family & FAMILY_SSS ? apply_recipe(y, node, &t->search) : COP_OK;
     if (!status && (family & FAMILY_SSS)) status = find_target(y, node, t);
     if (status) return status;
@@ -219,20 +224,23 @@ static const copi_schema limit_schema = {
 static const copi_key trial_keys[] = {
     {"method", COPI_KEY_NAME, TRIAL(p.method), .names = method_name, .required = true},
     {"like", COPI_KEY_NAME, TRIAL(p.like), .names = method_name, .required = true, .family = FAMILY_SCRATCH},
-    {"sparsity", COPI_KEY_NUMBERS, TRIAL(sparsity), "[0,1)", .required = true, .family = FAMILY_CRITERION,
-     .each = true},
+    {"sparsity", COPI_KEY_NUMBERS, TRIAL(sparsity), "[0,1)", .required = true,
+     .family = FAMILY_CRITERION | FAMILY_COMPOUND, .each = true},
     {"rounds", COPI_KEY_SMALL, TRIAL(p.rounds), "[0,1000]", .family = FAMILY_CRITERION | FAMILY_LONGER},
     {"pace", COPI_KEY_CHOICE, TRIAL(p.pace), .names = pace_name, .family = FAMILY_CRITERION},
-    {"begin", COPI_KEY_NUMBER, TRIAL(p.begin), "[0,1]", .family = FAMILY_CRITERION, .late = true},
-    {"end", COPI_KEY_NUMBER, TRIAL(p.end), "[0,1]", .family = FAMILY_CRITERION, .late = true},
-    {"scope", COPI_KEY_NAME, TRIAL(p.scope), .names = scope_name, .family = FAMILY_CRITERION},
-    {"keep", COPI_KEY_COUNT, TRIAL(p.keep), "[1,1e9]", .family = FAMILY_CRITERION},
+    {"begin", COPI_KEY_NUMBER, TRIAL(p.begin), "[0,1]", .family = FAMILY_CRITERION | FAMILY_COMPOUND, .late = true},
+    {"end", COPI_KEY_NUMBER, TRIAL(p.end), "[0,1]", .family = FAMILY_CRITERION | FAMILY_COMPOUND, .late = true},
+    {"rank", COPI_KEY_NAME, TRIAL(p.rank), .names = rank_name, .family = FAMILY_COMPOUND},
+    {"scope", COPI_KEY_NAME, TRIAL(p.scope), .names = scope_name, .family = FAMILY_CRITERION | FAMILY_COMPOUND},
+    {"keep", COPI_KEY_COUNT, TRIAL(p.keep), "[1,1e9]", .family = FAMILY_CRITERION | FAMILY_COMPOUND},
     {"shrink", COPI_KEY_FLAG, TRIAL(p.shrink), .family = FAMILY_CRITERION},
     {"aggregate", COPI_KEY_CHOICE, TRIAL(p.aggregate), .names = aggregate_name, .family = FAMILY_CRITERION,
      .late = true},
     {"limits", COPI_KEY_MAPS, TRIAL(limits), .map = &limit_schema, .family = FAMILY_CRITERION, .late = true},
     {"sparsify", COPI_KEY_MAP, TRIAL(sparsify), .map = &recipe_schema, .family = FAMILY_CRITERION, .late = true},
-    {"tune", COPI_KEY_MAP, TRIAL(tune), .map = &recipe_schema, .family = FAMILY_CRITERION | FAMILY_LONGER},
+    {"tune", COPI_KEY_MAP, TRIAL(tune), .map = &recipe_schema,
+     .family = FAMILY_CRITERION | FAMILY_LONGER | FAMILY_COMPOUND},
+    {"structure", COPI_KEY_MAP, TRIAL(search), .map = &recipe_schema, .family = FAMILY_COMPOUND},
     {"scope", COPI_KEY_WORDS, TRIAL(p.structures), .names = structure_name, .family = FAMILY_SSS, .late = true},
     {"gamma", COPI_KEY_NUMBERS, TRIAL(gamma), "[0,1e3]", .family = FAMILY_SSS, .each = true},
     {"cost_aware", COPI_KEY_FLAG, TRIAL(p.cost_aware), .family = FAMILY_SSS, .late = true},
@@ -247,6 +255,7 @@ static const copi_key trial_keys[] = {
     RECIPE_KEYS(TRIAL(search), FAMILY_SSS),
     {"retrain", COPI_KEY_MAP, TRIAL(retrain), .map = &recipe_schema, .family = FAMILY_SSS},
     {"threshold", COPI_KEY_NUMBERS, TRIAL(threshold), "[0,1e3]", .family = FAMILY_SSS},
+    {"gamma", COPI_KEY_NUMBER, TRIAL(p.gamma), "[0,1e3]", .family = FAMILY_COMPOUND},
     {"scratch", COPI_KEY_MAP, TRIAL(scratch), .map = &recipe_schema, .family = FAMILY_SCRATCH},
     {NULL}};
 static const copi_schema trial_schema = {.what = "trial",

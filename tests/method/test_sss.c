@@ -492,6 +492,48 @@ static void masked_instead_of_shrunk(void **state) {
     teardown(&f);
 }
 
+/* compound: sss's structures, then weights of what is left, so that the dense net's share is at zero. */
+static void structures_then_weights(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f);
+    cop_net *dense = trained(&f, LITTLE_NORM), *kept = little_clone(dense), *result;
+    cop_method_params p = params(0.02);
+    p.method = "compound";
+    p.scope = "global";
+    p.tune = little_recipe(4);
+    p.sparsity = 0.9;
+    seen s = {0};
+    test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, &result));
+    little_same(dense, kept);
+    little_same(result, s.net[0]);
+    assert_int_equal(s.points, 1);
+    assert_true(s.point[0].level == 0.9 && s.point[0].asked == 0.9 && s.point[0].epochs == 16);
+    assert_int_equal(s.epochs[0], 16);
+    cop_net_info info;
+    cop_net_get_info(result, &info);
+    assert_true(s.point[0].sparsity == info.sparsity && info.parameters < 6000);
+    assert_true(info.sparsity >= 0.9); /* more where a filter lost its last weight */
+    assert_true(info.sparsity < 0.91 && s.point[0].accuracy_val > 0.5);
+    assert_non_null(strstr(result->provenance, "gradual: lamp, scope global, to "));
+    cop_net_destroy(result);
+    forget(&s);
+
+    p.sparsity = 0.1; /* structures alone are more: no weight need go */
+    test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, &result));
+    cop_net_get_info(result, &info);
+    assert_true(info.sparsity > 0.3 && info.zeros == 0);
+    cop_net_destroy(result);
+    forget(&s);
+    p.rank = "l1-filter";
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "pace gradual is for weights");
+    p.rank = "lamb";
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_NOT_FOUND, "'lamb'");
+    cop_net_destroy(kept);
+    cop_net_destroy(dense);
+    teardown(&f);
+}
+
 static void same_seed_same_bytes_and_cancel(void **state) {
     (void)state;
     fixture f;
@@ -658,6 +700,7 @@ int main(void) {
         cmocka_unit_test(no_layer_is_emptied),
         cmocka_unit_test(apg_against_subgradient),
         cmocka_unit_test(masked_instead_of_shrunk),
+        cmocka_unit_test(structures_then_weights),
         cmocka_unit_test(same_seed_same_bytes_and_cancel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -214,6 +214,31 @@ static void test_defaults(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* compound: levels are shares of the dense net, weights rank globally unless said otherwise, recipes apart. */
+static void test_compound(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    copi_spec s;
+    static const char text[] =
+        HEAD "dense: {epochs: 3}\n"
+             "trials:\n  - {method: compound, sparsity: [.9, .98], gamma: 5e-3, structure: {epochs: 2}, begin: .2,\n"
+             "     tune: {epochs: 7, distil_share: .5}}\n"
+             "  - {method: lamp, sparsity: .9, rounds: 1, pace: gradual, scope: global, end: .6}\n";
+    test_ok(ctx, copi_spec_parse(ctx, "s.yaml", text, sizeof text - 1, &s));
+    const copi_spec_trial *t = s.trials.v;
+    cop_method_params p = copi_spec_params(&t[0]), q = copi_spec_params(&t[1]);
+    assert_string_equal(p.scope, "global");
+    assert_string_equal(p.rank, "lamp");
+    assert_int_equal(copi_spec_levels(&t[0])->n, 2);
+    assert_true(p.gamma == 5e-3 && p.search.epochs == 2 && p.tune.epochs == 7 && p.tune.distil_share == 0.5);
+    assert_true(p.begin == 0.2 && p.end == 0.7 && q.begin == 0.1 && q.end == 0.6 && q.pace == COP_PACE_GRADUAL);
+    copi_spec_clear(&s);
+    test_ctx_destroy(ctx);
+    refuse(HEAD "trials: [{method: compound, gamma: 1}]\n", ":4:10: trial: \"sparsity\" is missing");
+    refuse(HEAD "trials: [{method: lamp, sparsity: .9, pace: gradual}]\n",
+           ":4:10: trial: rounds is 0; pace gradual prunes within one training: rounds 1");
+}
+
 static void test_paths(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
@@ -502,10 +527,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_complete),   cmocka_unit_test(test_structures_and_limits),
         cmocka_unit_test(test_names_last), cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_paths),      cmocka_unit_test(test_names),
-        cmocka_unit_test(test_values),     cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_hostile),    cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_compound),   cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_names),      cmocka_unit_test(test_values),
+        cmocka_unit_test(test_structure),  cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_deep),       cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_expand),
     };
     test_dir_make(dir);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

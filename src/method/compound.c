@@ -1,0 +1,64 @@
+/* Structures first, then weights: sparse structure selection, removal, then gradual pruning of the weights of the
+ * small net, to a share at zero that is counted over the dense net. What the reference study found to be the best
+ * order. */
+#include "method/method.h"
+
+#include <math.h>
+
+/* What prunes the weights of the small net: the criterion of weights within one training. */
+static cop_method_params weights_of(const cop_method_params *p, double share) {
+    cop_method_params weights = *p;
+    weights.method = p->rank;
+    weights.rounds = 1;
+    weights.pace = COP_PACE_GRADUAL;
+    weights.sparsity = share;
+    return weights;
+}
+
+cop_status copi_compound_check(cop_ctx *ctx, const cop_method_params *p) {
+    cop_method_params weights = weights_of(p, p->sparsity);
+    cop_status s = copi_sss_check(ctx, p);
+    return s ? s : copi_criterion_check(ctx, &weights);
+}
+
+/* The share of the small net's kernel weights that has to go so that the dense net's share is at zero. */
+static double share_left(const cop_net *small, double sparsity) {
+    cop_net_info info;
+    cop_net_get_info(small, &info);
+    double kernels = 0;
+    for (int i = 0; i < small->params; i++)
+        if (small->param[i].kind == COPI_PARAM_WEIGHT) kernels += (double)small->param[i].count;
+    double allowed = (1 - sparsity) * (double)info.parameters_dense - ((double)info.parameters - kernels);
+    if (allowed >= kernels) return 0;
+    return 1 - allowed / kernels;
+}
+
+cop_status copi_compound_run(copi_run *run, cop_net **result) {
+    cop_point point = {.round = 1,
+                       .level = run->params->sparsity,
+                       .asked = run->params->sparsity,
+                       .threshold = NAN,
+                       .accuracy_pruned = NAN};
+    cop_history history = {.ctx = run->ctx}, more = {.ctx = run->ctx};
+    cop_net *small = NULL;
+    double gamma;
+    cop_status s = copi_sss_search(run, &small, &history, &gamma);
+    if (!s) s = copi_run_settle(run, small);
+    if (!s) s = copi_run_validate(run, small, &point.accuracy_pruned);
+    if (!s) {
+        const cop_method_params weights = weights_of(run->params, share_left(small, run->params->sparsity));
+        copi_run second = *run;
+        second.params = &weights;
+        s = copi_gradual_train(&second, small, &more);
+        run->epochs = second.epochs;
+        run->seconds = second.seconds;
+        run->macs = second.macs;
+    }
+    if (!s) s = copi_history_append(&history, &more);
+    if (!s) s = cop_shrink(small, result, NULL); /* filters whose last weight went */
+    if (!s) s = copi_run_point(run, *result, &point, &history);
+    cop_history_clear(&more);
+    cop_history_clear(&history);
+    cop_net_destroy(small);
+    return s;
+}
