@@ -7,6 +7,7 @@
 static const option options[] = {
     HEADING("Model"),
     OPTIONS_PRESET,
+    FLAG("groups", 0, groups, "list coupling groups instead: layers whose channels can only go together"),
     OPTION_JSON,
     OPTIONS_COMMON,
 };
@@ -133,11 +134,75 @@ static void print_net(const settings *s, const cop_net *net, const cop_net_info 
                n->provenance[strlen(n->provenance) - 1] == '\n' ? "" : "\n");
 }
 
+/* -- coupling groups -- */
+
+static json_t *group_json(const cop_group_info *g) {
+    json_t *o = json_object_new(), *layers = json_array_new();
+    for (int i = 0; i < g->layers; i++) json_add(layers, json_text(g->layer[i]));
+    json_put(o, "name", json_text(g->name));
+    json_put(o, "layers", layers);
+    json_put(o, "units", json_count(g->units));
+    json_put(o, "channels", json_count(g->channels));
+    json_put(o, "fixed", json_count(g->fixed));
+    json_put(o, "fixed_by", json_text(g->fixed_by));
+    json_put(o, "parameters", json_count(g->parameters));
+    json_put(o, "macs", json_count(g->macs));
+    return o;
+}
+
+static void print_groups(const cop_groups *groups) {
+    table *t = table_create("<group|>units|>2channels|<fixed by|>1parameters|>3MACs|<4other layers");
+    for (int i = 0; i < cop_groups_count(groups); i++) {
+        cop_group_info g;
+        char others[512] = "";
+        if (cop_groups_get(groups, i, &g) != COP_OK) continue; /* i is in range: it can't fail */
+        for (int k = 1; k < g.layers; k++) {
+            size_t n = strlen(others);
+            snprintf(others + n, sizeof others - n, "%s%s", k > 1 ? ", " : "", g.layer[k]);
+        }
+        table_cell(t, "%s", g.name);
+        table_cell(t, "%s", g.units ? SAY(count, g.units) : "none");
+        table_cell(t, "%s", SAY(count, g.channels));
+        table_cell(t, "%s", g.fixed_by ? g.fixed_by : "");
+        table_cell(t, "%s", SAY(count, g.parameters));
+        table_cell(t, "%s", g.macs ? SAY(macs, g.macs) : "");
+        table_cell(t, "%s", others);
+    }
+    table_print(t, stdout);
+    puts("\nUnits are what can be removed, each with all channels that are coupled to it.");
+}
+
+static int show_groups(const settings *s, cop_ctx *ctx, const cop_net *net) {
+    cop_groups *groups;
+    cop_status status = cop_groups_create(net, &groups);
+    if (status) return library_error(ctx, status);
+    int code = EXIT_DONE;
+    terminal_clear();
+    if (s->json) {
+        json_t *root = json_object_new(), *list = json_array_new();
+        for (int i = 0; i < cop_groups_count(groups); i++) {
+            cop_group_info g;
+            if (cop_groups_get(groups, i, &g) == COP_OK) json_add(list, group_json(&g));
+        }
+        json_put(root, "groups", list);
+        code = json_print(root);
+    } else {
+        print_groups(groups);
+    }
+    cop_groups_destroy(groups);
+    return code;
+}
+
 static int run(settings *s, cop_ctx *ctx) {
     cop_net *net = NULL;
     cop_net_info info;
     int code = open_model(s, ctx, NULL, &net);
     if (code != EXIT_DONE) return code;
+    if (s->groups) {
+        code = show_groups(s, ctx, net);
+        cop_net_destroy(net);
+        return code;
+    }
     cop_net_get_info(net, &info);
     int64_t bytes = is_name(s->model, choice_preset) ? (int64_t)info.bytes : file_size(s->model);
     terminal_clear();
