@@ -46,6 +46,15 @@ typedef struct settings {
     cop_recipe recipe;
     cop_prune_params prune;
     const char *method; /* another way to name prune.criterion */
+    cop_layer_limit limit[64]; /* [prune.limits] of --layer-keep and --layer-most */
+    int64_t round;             /* shrink: channels to a multiple of this; 0: not asked for */
+    int groups;                /* inspect: list coupling groups */
+    double floor, lose;        /* sensitivity; floor 0: not given */
+    int levels;
+    const char *criterion; /* NULL: the usual one of each group */
+    cop_method_params sss;
+    double sparsity, macs, parameters; /* what sss searches gamma for; 0: not given */
+    double retrain_epochs, threshold;
     cop_bench_params bench;
     const char *map;         /* of weights' names */
     cop_save_options save;
@@ -72,7 +81,10 @@ typedef enum option_kind {
     OPTION_NAME,    /* const char *: one of the names */
     OPTION_SHAPE,   /* int64_t[3], written CxHxW */
     OPTION_STEPS,   /* double[4], rising, written A,B,...; the rest 0 */
-    OPTION_LIST     /* number_list */
+    OPTION_LIST,    /* number_list */
+    OPTION_WORDS,   /* unsigned: a bit for each of the names given, written A,B,... */
+    OPTION_KEEP,    /* LAYER=N, again for each layer: a cop_layer_limit more */
+    OPTION_MOST     /* LAYER=SHARE, likewise */
 } option_kind;
 
 typedef struct option {
@@ -132,7 +144,12 @@ typedef struct option {
         .help = text                                                                                                 \
     }
 
+#define LAYER(long_name, option_kind, placeholder, text)                                                             \
+    { .name = long_name, .kind = option_kind, .value = placeholder, .help = text }
+
 /* What several commands share. */
+#define OPTION_AGGREGATE                                                                                             \
+    CHOICE("aggregate", prune.aggregate, choice_aggregate, "how coupled channels' scores make one")
 #define OPTIONS_DATA                                                                                                 \
     HEADING("Data"),                                                                                                 \
         REQUIRED_TEXT("data", 'd', "PATH", data, "the data set: a directory or file (coppice help formats)"),        \
@@ -169,6 +186,8 @@ typedef struct option {
         NUMBER("momentum", "M", recipe.momentum, "[0,1)", "of sgd (Nesterov)"),                                      \
         NUMBER("decay", "D", recipe.decay, "[0,1]", "weight decay of kernels"),                                      \
         NUMBER("l1", "W", recipe.l1, "[0,1]", "weight of sum |w| in the loss, over kernels"),                        \
+        NUMBER("l1-scale", "W", recipe.l1_scale, "[0,1]",                                                            \
+               "weight of sum |scale| in the loss, over batch-norm scales"),                                         \
         NUMBER("l2", "W", recipe.l2, "[0,1]", "weight of sum w^2 in the loss, over kernels"),                        \
         NUMBER("l2-conv", "W", recipe.l2_conv, "[0,1]", "the same over the kernels of convolutions only"),           \
         FLAG("flip", 0, recipe.flip, "mirror half the images left to right"),                                        \
@@ -218,6 +237,9 @@ const char *choice_precision(int i);
 const char *choice_split(int i);
 const char *choice_scope(int i);
 const char *choice_criterion(int i);
+const char *choice_aggregate(int i);
+const char *choice_structure(int i);
+const char *choice_prox(int i);
 const char *choice_preset(int i);
 const char *choice_pixel_range(int i);
 const char *choice_channel_order(int i);

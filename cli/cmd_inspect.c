@@ -7,6 +7,7 @@
 static const option options[] = {
     HEADING("Model"),
     OPTIONS_PRESET,
+    FLAG("groups", 0, groups, "list coupling groups instead: layers whose channels can only go together"),
     OPTION_JSON,
     OPTIONS_COMMON,
 };
@@ -183,11 +184,79 @@ static int open_subject(const settings *s, cop_ctx *ctx, cop_net **net, cop_weig
     return status ? library_error(ctx, status) : EXIT_DONE;
 }
 
+/* -- coupling groups -- */
+
+static json_t *group_json(const cop_group_info *g) {
+    json_t *o = json_object_new(), *layers = json_array_new();
+    for (int i = 0; i < g->layers; i++) json_add(layers, json_text(g->layer[i]));
+    json_put(o, "name", json_text(g->name));
+    json_put(o, "layers", layers);
+    json_put(o, "units", json_count(g->units));
+    json_put(o, "channels", json_count(g->channels));
+    json_put(o, "fixed", json_count(g->fixed));
+    json_put(o, "fixed_by", json_text(g->fixed_by));
+    json_put(o, "parameters", json_count(g->parameters));
+    json_put(o, "macs", json_count(g->macs));
+    return o;
+}
+
+static void print_groups(const cop_groups *groups) {
+    table *t = table_create("<group|>units|>2channels|<fixed by|>1parameters|>3MACs|<4other layers");
+    for (int i = 0; i < cop_groups_count(groups); i++) {
+        cop_group_info g;
+        char others[512] = "";
+        if (cop_groups_get(groups, i, &g) != COP_OK) continue; /* i is in range: it can't fail */
+        for (int k = 1; k < g.layers; k++) {
+            size_t n = strlen(others);
+            snprintf(others + n, sizeof others - n, "%s%s", k > 1 ? ", " : "", g.layer[k]);
+        }
+        table_cell(t, "%s", g.name);
+        table_cell(t, "%s", g.units ? SAY(count, g.units) : "none");
+        table_cell(t, "%s", SAY(count, g.channels));
+        table_cell(t, "%s", g.fixed_by ? g.fixed_by : "");
+        table_cell(t, "%s", SAY(count, g.parameters));
+        table_cell(t, "%s", g.macs ? SAY(macs, g.macs) : "");
+        table_cell(t, "%s", others);
+    }
+    table_print(t, stdout);
+    puts("\nUnits are what can be removed, each with all channels that are coupled to it.");
+}
+
+static int show_groups(const settings *s, cop_ctx *ctx, const cop_net *net) {
+    cop_groups *groups;
+    cop_status status = cop_groups_create(net, &groups);
+    if (status) return library_error(ctx, status);
+    int code = EXIT_DONE;
+    terminal_clear();
+    if (s->json) {
+        json_t *root = json_object_new(), *list = json_array_new();
+        for (int i = 0; i < cop_groups_count(groups); i++) {
+            cop_group_info g;
+            if (cop_groups_get(groups, i, &g) == COP_OK) json_add(list, group_json(&g));
+        }
+        json_put(root, "groups", list);
+        code = json_print(root);
+    } else {
+        print_groups(groups);
+    }
+    cop_groups_destroy(groups);
+    return code;
+}
+
 static int run(settings *s, cop_ctx *ctx) {
     cop_net *net = NULL;
     cop_weights *weights = NULL;
     int code = open_subject(s, ctx, &net, &weights);
     if (code != EXIT_DONE) return code;
+    if (s->groups) {
+        if (net)
+            code = show_groups(s, ctx, net);
+        else
+            code = usage_error(s, "--groups: %s holds weights alone; convert puts them into a net first", s->model);
+        cop_net_destroy(net);
+        cop_weights_destroy(weights);
+        return code;
+    }
     subject of = {.net = net, .weights = weights};
     if (net)
         cop_net_get_info(net, &of.info);

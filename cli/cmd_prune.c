@@ -13,6 +13,10 @@ static const option options[] = {
     NAME("method", method, choice_method, "the same by a method's name"),
     NAME("scope", prune.scope, choice_scope, "the lowest share of every layer, or of all layers together"),
     COUNT("keep", prune.keep, "[1,1e9]", "weights, filters or neurons that every layer keeps at least"),
+    OPTION_AGGREGATE,
+    LAYER("layer-keep", OPTION_KEEP, "LAYER=N",
+          "floor of one layer, or of those that fit a pattern like 'conv*'; may be given again"),
+    LAYER("layer-most", OPTION_MOST, "LAYER=SHARE", "cap: the share of its own that it gives at most, likewise"),
     OPTION_OUTPUT("where the pruned model goes (its ending tells the format: coppice help formats)"),
     HEADING("Data, to measure the accuracy before and after, and for criteria that look at it"),
     TEXT("data", 'd', "PATH", data, "the data set: a directory or file (coppice help formats)"),
@@ -60,6 +64,7 @@ static int run(settings *s, cop_ctx *ctx) {
     if (code == EXIT_DONE && data) code = measure(ctx, net, data, COP_SPLIT_VALIDATION, &before);
     if (code == EXIT_DONE) {
         s->prune.data = data;
+        s->prune.limit = s->limit;
         cop_status status = cop_prune(net, &s->prune, &report);
         if (status) code = library_error(ctx, status);
     }

@@ -24,6 +24,9 @@ LISTED(choice_precision, COP_PRECISION_LIST(TEXT_OF))
 LISTED(choice_pixel_range, COP_PIXEL_RANGE_LIST(TEXT_OF))
 LISTED(choice_channel_order, COP_CHANNEL_ORDER_LIST(TEXT_OF))
 LISTED(choice_scope, "layer", "global")
+LISTED(choice_aggregate, COP_AGGREGATE_LIST(TEXT_OF))
+LISTED(choice_structure, COP_STRUCTURE_LIST(TEXT_OF))
+LISTED(choice_prox, COP_PROX_LIST(TEXT_OF))
 const char *choice_split(int i) {
     return i >= 0 && i < COP_SPLITS ? cop_split_name((cop_split)i) : NULL;
 }
@@ -98,6 +101,10 @@ settings settings_default(void) {
         .split = COP_SPLIT_TEST,
         .precision = COP_PRECISION_F32,
         .seed = 1,
+        .lose = 0.01,
+        .levels = 9,
+        .sss = cop_method_params_default(),
+        .retrain_epochs = 10,
     };
     s.recipe.distil_share = TEACHER_SHARE;
     return s;
@@ -186,6 +193,39 @@ static bool read_steps(const char *text, double step[4]) {
     return n > 0;
 }
 
+/* Names parted by commas, as bits. */
+static bool read_words(const char *text, const char *(*choice)(int i), unsigned *bits) {
+    *bits = 0;
+    for (;;) {
+        size_t n = strcspn(text, ",");
+        int i = 0;
+        while (choice(i) && (strlen(choice(i)) != n || memcmp(choice(i), text, n) != 0)) i++;
+        if (!choice(i)) return false;
+        *bits |= 1u << i;
+        if (!text[n]) return true;
+        text += n + 1;
+    }
+}
+
+/* LAYER=NUMBER; the layer's name is cut out of the text in place, which argv allows. */
+static int take_limit(settings *s, const option *o, const char *text) {
+    char *equals = strrchr((char *)text, '=');
+    bool keep = o->kind == OPTION_KEEP;
+    cop_layer_limit limit = {.layer = text, .most = 1};
+    bool fine = equals && equals > text;
+    if (fine) fine = keep ? read_whole(equals + 1, &limit.keep) : read_number(equals + 1, &limit.most);
+    if (!fine || (keep ? limit.keep < 1 : limit.most < 0 || limit.most > 1))
+        return usage_error(s, "--%s: '%s' is not %s", o->name, text,
+                           keep ? "a layer and what it keeps, like conv1=8"
+                                : "a layer and a share in [0,1], like conv1=0.5");
+    if (s->prune.limits == COUNT_OF(s->limit))
+        return usage_error(s, "--%s: more than %d limits; a pattern like 'conv*' holds several layers", o->name,
+                           COUNT_OF(s->limit));
+    *equals = 0;
+    s->limit[s->prune.limits++] = limit;
+    return -1;
+}
+
 const char *option_default(char text[64], const option *o) {
     static const settings none;
     settings s = settings_default();
@@ -208,6 +248,11 @@ const char *option_default(char text[64], const option *o) {
     case OPTION_NAME:
         if (memcmp(field, (const char *)&none + o->at, sizeof(char *)))
             snprintf(text, 64, "%s", *(const char *const *)field);
+        break;
+    case OPTION_WORDS:
+        for (int i = 0; o->choice(i); i++)
+            if (*(const unsigned *)field >> i & 1u)
+                snprintf(text + strlen(text), 64 - strlen(text), "%s%s", *text ? "," : "", o->choice(i));
         break;
     default:
         break;
@@ -279,6 +324,12 @@ static int take(settings *s, const option *o, const char *text) {
         if (!((number_list *)field)->n)
             return usage_error(s, "--%s: '%s' is not one number, or a list of them like 0.5,0.4,0.3", o->name, text);
         break;
+    case OPTION_WORDS:
+        if (!read_words(text, o->choice, field)) return wrong_name(s, o, text);
+        break;
+    case OPTION_KEEP:
+    case OPTION_MOST:
+        return take_limit(s, o, text);
     }
     return -1;
 }
@@ -373,6 +424,6 @@ int options_parse(settings *s, int words, char **word) {
         code = take(s, o, value);
     }
     if (code < 0) code = check_required(s);
-    s->recipe.seed = s->prune.seed = (uint64_t)s->seed;
+    s->recipe.seed = s->prune.seed = s->sss.seed = (uint64_t)s->seed;
     return code;
 }

@@ -643,6 +643,47 @@ typedef struct cop_trial_row {
 COP_API cop_status cop_study_list(cop_ctx *ctx, const char *dir, int (*on_row)(void *user, const cop_trial_row *row),
                                   void *user);
 
+/* ------------------------------------------------------------------------------------------- sensitivity -- */
+
+typedef struct cop_sensitivity_params {
+    const char *criterion;       /* NULL: l2-filter for groups with a convolution, l2-neuron for the others */
+    cop_aggregate aggregate;
+    const double *level;         /* [levels] shares of a group's units to remove, rising, each in (0,1) */
+    int levels;
+    double floor;                /* accuracy that must hold; NaN: that of the net as it is, less lose */
+    double lose;                 /* in [0,1] */
+    uint64_t seed;               /* of criteria that draw */
+} cop_sensitivity_params;
+COP_API cop_sensitivity_params cop_sensitivity_params_default(void); /* 0.1 to 0.9 by 0.1, sum, lose 0.01 */
+
+typedef struct cop_sensitivity_group {
+    char *name, *layers;         /* of the first layer; all of them, separated by spaces */
+    int64_t units;               /* that can go */
+    double *accuracy;            /* [levels] on validation, when of this group alone a level's share is removed */
+    double *sparsity;            /* [levels] of the whole net then */
+    double advice;               /* the highest level up to which every level holds the floor; 0: none does */
+} cop_sensitivity_group;
+typedef struct cop_sensitivity {
+    cop_ctx *ctx;
+    cop_sensitivity_group *group; /* [groups] coupling groups that have units to remove, in the net's order */
+    int groups;
+    double *level;               /* [levels] */
+    int levels;
+    double accuracy, floor;      /* of the net as it is; that must hold */
+    double advised_accuracy, advised_sparsity; /* with every group at its advice at once */
+} cop_sensitivity;
+
+/** Accuracy against sparsity, one coupling group at a time, without training; batch-norm statistics are computed anew
+ *  before each figure. net is left alone. Costs groups x levels evaluations of the validation split.
+ *  Errors: ARG and RANGE (levels, floor, lose), NOT_FOUND (criterion; no validation images), REFUSED (nothing can go),
+ *  and those of cop_evaluate. */
+COP_API cop_status cop_sensitivity_run(const cop_net *net, const cop_data *data, const cop_sensitivity_params *params,
+                                       cop_sensitivity *result);
+/** Write sensitivity.csv, sensitivity.gp and, by gnuplot, sensitivity.svg and .png into a directory, which is made.
+ *  Without a working gnuplot a warning goes to the log. Errors: IO, NOMEM. */
+COP_API cop_status cop_sensitivity_write(const cop_sensitivity *result, const char *dir);
+COP_API void cop_sensitivity_clear(cop_sensitivity *result);
+
 /* ------------------------------------------------------------------------------------------------- bench -- */
 
 typedef struct cop_bench_params {

@@ -1,15 +1,8 @@
 /* The frontier's picture: frontier.gp holds data and drawing, gnuplot makes .svg and .png of it. */
 #include "study/study.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <spawn.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-extern char **environ; /* handed on to gnuplot, never read here */
 
 /* Colours keep their distance for all common kinds of colour blindness (after Okabe & Ito, and Tol); every method has
  * a shape of its own too. */
@@ -44,20 +37,6 @@ const copi_style *copi_style_of(const char *method) {
 /* ------------------------------------------------------------------------------------------------- script -- */
 
 #define TITLE_MAX 84 /* bytes of a study's name that fit across the picture */
-
-/* A gnuplot string in single quotes; at most so many bytes, cut between letters. */
-static void quoted(copi_buffer *b, const char *text, size_t most) {
-    size_t n = strlen(text);
-    bool cut = n > most;
-    if (cut) n = most;
-    while (cut && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80) n--;
-    copi_buffer_text(b, "'");
-    for (size_t i = 0; i < n; i++) {
-        if (text[i] == '\'') copi_buffer_text(b, "'");
-        copi_buffer_add(b, (unsigned char)text[i] < 0x20 ? " " : &text[i], 1);
-    }
-    copi_buffer_text(b, cut ? "...'" : "'");
-}
 
 copi_range copi_accuracy_range(const copi_figures *f, double least) {
     static const double steps[] = {0.01, 0.02, 0.05, 0.1, 0.2};
@@ -130,7 +109,7 @@ static void axes(copi_buffer *b, const copi_results *r, const copi_figures *f) {
                        "set key outside bottom center horizontal samplen 1 width 1 height 1 reverse Left noenhanced\n"
                        "set tmargin 4\nset rmargin 3\nset label 1 ",
                        y.low, y.high, y.step);
-    quoted(b, r->meta.name, TITLE_MAX);
+    copi_gnuplot_quote(b, r->meta.name, TITLE_MAX);
     copi_buffer_text(
         b, " at graph 0, screen 0.955 left font ',17' noenhanced\n"
            "set label 2 'hollow: pruned only; filled: trained on after pruning; grey: the frontier, chosen on "
@@ -154,7 +133,7 @@ static void plot_method(copi_buffer *b, const copi_figures *f, int m, bool hollo
             copi_buffer_text(b, " notitle"); /* one entry a method */
         } else {
             copi_buffer_text(b, " title ");
-            quoted(b, f->method[m].name, SIZE_MAX);
+            copi_gnuplot_quote(b, f->method[m].name, SIZE_MAX);
         }
     }
 }
@@ -198,98 +177,6 @@ static cop_status write_script(const copi_results *r, const copi_figures *f, con
     return status;
 }
 
-/* -------------------------------------------------------------------------------------------------- gnuplot -- */
-
-/* gnuplot draws under a temporary name; the files get theirs when both are complete. */
-#define DRAWN "frontier.tmp"
-
-/* Start gnuplot on frontier.gp in a directory; its words go to the pipe's write end. Gives an errno, or 0. */
-static int start_gnuplot(char *enter, const int ends[2], pid_t *child) {
-    char program[] = "gnuplot", plain[] = "-d", expression[] = "-e", script[] = "frontier.gp";
-    char *argv[] = {program, plain, expression, enter, script, NULL};
-    posix_spawn_file_actions_t actions;
-    int error = posix_spawn_file_actions_init(&actions);
-    if (error) return error;
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], 2);
-    posix_spawn_file_actions_addclose(&actions, ends[0]);
-    posix_spawn_file_actions_addclose(&actions, ends[1]);
-    error = posix_spawnp(child, program, &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    return error;
-}
-
-/* Everything the pipe gives, to its end, lest the writer waits; the first size - 1 bytes are kept. */
-static void read_words(int end, char *words, size_t size) {
-    size_t n = 0;
-    char drain[512];
-    for (;;) {
-        ssize_t got = read(end, drain, sizeof drain);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) break;
-        size_t take = (size_t)got < size - 1 - n ? (size_t)got : size - 1 - n;
-        memcpy(words + n, drain, take);
-        n += take;
-    }
-    words[n] = 0;
-}
-
-/* Did gnuplot draw? If not, words say why. */
-static bool run_gnuplot(char *enter, char *words, size_t size) {
-    int ends[2], code = -1;
-    pid_t child;
-    if (pipe(ends)) {
-        snprintf(words, size, "%s", strerror(errno));
-        return false;
-    }
-    int error = start_gnuplot(enter, ends, &child);
-    close(ends[1]);
-    if (error) {
-        snprintf(words, size, "%s", strerror(error));
-    } else {
-        read_words(ends[0], words, size);
-        while (waitpid(child, &code, 0) < 0 && errno == EINTR) {
-        }
-    }
-    close(ends[0]);
-    return code == 0;
-}
-
-static cop_status draw(const copi_results *r, const char *dir) {
-    static const char *const endings[] = {"svg", "png"};
-    char *from[2], *to[2], words[400] = {0};
-    copi_buffer enter;
-    copi_buffer_init(&enter, r->ctx);
-    copi_buffer_text(&enter, "cd ");
-    quoted(&enter, dir, SIZE_MAX);
-    copi_buffer_text(&enter, "; out = '" DRAWN "'");
-    bool ready = !enter.failed;
-    for (int i = 0; i < 2; i++) {
-        from[i] = copi_format(r->ctx, "%s/" DRAWN ".%s", dir, endings[i]);
-        to[i] = copi_format(r->ctx, "%s/frontier.%s", dir, endings[i]);
-        ready &= from[i] && to[i];
-    }
-    bool drawn = ready && run_gnuplot(enter.data, words, sizeof words);
-    for (int i = 0; i < 2; i++) {
-        if (drawn && rename(from[i], to[i])) {
-            snprintf(words, sizeof words, "%s", strerror(errno));
-            drawn = false;
-        }
-        if (ready && !drawn) unlink(from[i]); /* what a failure left */
-        copi_free(r->ctx, from[i]);
-        copi_free(r->ctx, to[i]);
-    }
-    copi_buffer_clear(&enter);
-    if (!ready) return COP_E_NOMEM;
-    if (!drawn)
-        copi_log(r->ctx, COP_LOG_WARNING,
-                 "%s: frontier.svg and frontier.png are not drawn: gnuplot: %s; install it and run `coppice study "
-                 "report %s`",
-                 dir, *words ? words : "it stopped without a word", dir);
-    return COP_OK;
-}
-
 cop_status copi_write_plot(const copi_results *r, const copi_figures *f, const char *dir) {
     size_t n = (size_t)f->settings + 1;
     double *x = copi_alloc(r->ctx, n, sizeof *x);
@@ -302,5 +189,9 @@ cop_status copi_write_plot(const copi_results *r, const copi_figures *f, const c
     }
     copi_free(r->ctx, x);
     copi_free(r->ctx, order);
-    return status || f->settings == 0 ? status : draw(r, dir);
+    if (status || f->settings == 0) return status;
+    char *again = copi_format(r->ctx, "coppice study report %s", dir);
+    status = again ? copi_gnuplot(r->ctx, dir, "frontier", again) : COP_E_NOMEM;
+    copi_free(r->ctx, again);
+    return status;
 }

@@ -8,7 +8,8 @@
  *   figures.c  means over seeds, frontiers, hypervolume, the best of each method
  *   claims.c   the reference study's claims, re-tested on these figures
  *   tables.c   trials.csv, frontier.csv      summary.c  summary.json
- *   plot.c     frontier.gp and, by gnuplot, frontier.svg and .png
+ *   plot.c     frontier.gp and, by gnuplot.c, frontier.svg and .png
+ *   sensitivity.c, sensitivity_plot.c  cop_sensitivity_run and what it writes; no study, but its plots are made alike
  *   page.c     report.html, from page/ and Chart.js, embedded at build time; svg.c draws its frontier
  *   report.c   cop_study_report and cop_study_list
  */
@@ -334,6 +335,11 @@ cop_status copi_write_summary(const copi_results *results, const copi_figures *f
 json_t *copi_json_number(double x); /* null for NaN and infinities */
 /** frontier.gp, then gnuplot for .svg and .png; without a working gnuplot a warning goes to the log. */
 cop_status copi_write_plot(const copi_results *results, const copi_figures *figures, const char *dir);
+/** Run gnuplot on NAME.gp in dir, which draws to out.'.svg' and out.'.png': NAME.svg and NAME.png. Where that fails a
+ *  warning goes to the log; again: the command to run once gnuplot works. Errors: NOMEM. */
+cop_status copi_gnuplot(cop_ctx *ctx, const char *dir, const char *name, const char *again);
+/** A gnuplot string in single quotes; at most so many bytes of the text, cut between letters. */
+void copi_gnuplot_quote(copi_buffer *b, const char *text, size_t most);
 cop_status copi_write_page(const copi_results *results, const copi_figures *figures, const copi_claim *claim,
                            const char *dir);
 /** All of them; fills summary if it isn't NULL (but for skipped). */

@@ -1,0 +1,128 @@
+/* coppice sensitivity: how much each coupling group can give. */
+#include "cli.h"
+
+#include <math.h>
+#include <string.h>
+
+static const option options[] = {
+    HEADING("Analysis"),
+    SMALL("levels", levels, "[1,50]", "shares of a group that are tried, evenly between none and all"),
+    NUMBER("lose", "A", lose, "[0,1]", "the accuracy that may be lost: what it leaves is the floor"),
+    NUMBER("floor", "A", floor, "(0,1]", "the accuracy that must hold, in place of --lose"),
+    NAME("criterion", criterion, choice_criterion,
+         "what ranks; if not given, l2-filter for convolutions and l2-neuron for dense layers"),
+    OPTION_AGGREGATE,
+    TEXT("output", 'o', "DIR", output, "write sensitivity.csv, .svg and .png into this directory"),
+    OPTION_JSON,
+    OPTIONS_DATA,
+    HEADING("Of a preset"),
+    OPTIONS_PRESET,
+    OPTIONS_COMMON,
+};
+
+static json_t *as_json(const cop_sensitivity *r) {
+    json_t *root = json_object_new(), *groups = json_array_new();
+    json_put(root, "accuracy", json_number(r->accuracy));
+    json_put(root, "floor", json_number(r->floor));
+    json_put(root, "levels", json_numbers(r->level, r->levels));
+    for (int g = 0; g < r->groups; g++) {
+        const cop_sensitivity_group *at = &r->group[g];
+        json_t *o = json_object_new();
+        json_put(o, "name", json_text(at->name));
+        json_put(o, "layers", json_text(at->layers));
+        json_put(o, "units", json_count(at->units));
+        json_put(o, "accuracy", json_numbers(at->accuracy, r->levels));
+        json_put(o, "sparsity", json_numbers(at->sparsity, r->levels));
+        json_put(o, "advice", json_number(at->advice));
+        json_add(groups, o);
+    }
+    json_put(root, "groups", groups);
+    json_put(root, "advised_accuracy", json_number(r->advised_accuracy));
+    json_put(root, "advised_sparsity", json_number(r->advised_sparsity));
+    return root;
+}
+
+/* As many columns as --levels asks for; on a narrow terminal every other level is left out, then three of four. */
+static void print_levels(const cop_sensitivity *r) {
+    char spec[2048] = "<group|>units|";
+    for (int k = 0; k < r->levels; k++) {
+        size_t n = strlen(spec);
+        const char *leave = k % 2 ? (k % 4 == 1 ? "1" : "2") : "3";
+        snprintf(spec + n, sizeof spec - n, ">%s%.3g|", leave, r->level[k]);
+    }
+    strcat(spec, ">holds to");
+    table *t = table_create(spec);
+    for (int g = 0; g < r->groups; g++) {
+        const cop_sensitivity_group *at = &r->group[g];
+        table_cell(t, "%s", at->name);
+        table_cell(t, "%s", SAY(count, at->units));
+        for (int k = 0; k < r->levels; k++)
+            table_cell(t, "%.3f%s", at->accuracy[k], at->accuracy[k] >= r->floor ? "" : "!");
+        table_cell(t, "%s", at->advice ? SAY(number, at->advice, 2) : "none");
+    }
+    table_print(t, stdout);
+}
+
+static void print_result(const settings *s, const cop_sensitivity *r) {
+    printf("validation accuracy %.4f, floor %.4f; below: with a share of one group removed, nothing trained\n\n",
+           r->accuracy, r->floor);
+    print_levels(r);
+    puts("\n! under the floor. What holds it, as limits of a study's trial or options of coppice prune:");
+    printf("  limits: [");
+    for (int g = 0; g < r->groups; g++)
+        printf("%s{layer: \"%s\", most: %g}", g ? ",\n           " : "", r->group[g].name, r->group[g].advice);
+    puts("]");
+    printf("all of it at once: sparsity %s, validation accuracy %.4f before any tuning\n",
+           SAY(share, r->advised_sparsity), r->advised_accuracy);
+    if (s->output) printf("written to %s: sensitivity.csv, sensitivity.svg, sensitivity.png\n", s->output);
+}
+
+static int analyse(const settings *s, cop_ctx *ctx, const cop_net *net, const cop_data *data) {
+    double level[50];
+    cop_sensitivity_params p = cop_sensitivity_params_default();
+    for (int k = 0; k < s->levels; k++) level[k] = (k + 1.0) / (s->levels + 1);
+    p.level = level;
+    p.levels = s->levels;
+    p.lose = s->lose;
+    p.floor = s->floor > 0 ? s->floor : NAN;
+    p.criterion = s->criterion;
+    p.aggregate = s->prune.aggregate;
+    p.seed = (uint64_t)s->seed;
+    cop_sensitivity result;
+    cop_status status = cop_sensitivity_run(net, data, &p, &result);
+    if (status) return library_error(ctx, status);
+    int code = EXIT_DONE;
+    if (s->output && (status = cop_sensitivity_write(&result, s->output))) code = library_error(ctx, status);
+    terminal_clear();
+    if (code == EXIT_DONE && s->json)
+        code = json_print(as_json(&result));
+    else if (code == EXIT_DONE)
+        print_result(s, &result);
+    cop_sensitivity_clear(&result);
+    return code;
+}
+
+static int run(settings *s, cop_ctx *ctx) {
+    cop_data *data = NULL;
+    cop_net *net = NULL;
+    int code = open_data(s, ctx, &data);
+    if (code == EXIT_DONE) code = open_model(s, ctx, data, &net);
+    if (code == EXIT_DONE) code = analyse(s, ctx, net, data);
+    cop_net_destroy(net);
+    cop_data_destroy(data);
+    return code;
+}
+
+const command command_sensitivity = {
+    .name = "sensitivity",
+    .usage = "MODEL --data PATH [-o DIR]",
+    .summary = "accuracy against the share removed, for each coupling group by itself",
+    .text =
+        "Removes growing shares of one coupling group after the other (coppice inspect --groups), measures the "
+        "validation accuracy without training, and advises how much each group can give and hold a floor. With -o "
+        "the figures are written as CSV and as a plot. Costs an evaluation for each group and level; --limit "
+        "shortens it.",
+    .options = options,
+    .operand = {OPERAND_MODEL},
+    .run = run,
+};
