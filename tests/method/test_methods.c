@@ -15,7 +15,7 @@ static void every_criterion_is_a_method(void **state) {
         else
             others++;
     }
-    assert_int_equal(others, 3); /* sss, dense-longer and scratch */
+    assert_int_equal(others, 4); /* sss, compound, dense-longer and scratch */
     assert_null(cop_method_name(-1));
     assert_null(cop_method_name(cop_method_count()));
     assert_null(copi_method_find("magic"));
