@@ -8,9 +8,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     cop_net *net;
     cop_status status;
     if (size && bytes[0] == '{') {
-        status = copi_keras_json_parse(ctx, NULL, bytes, size, &net);
+        status = copi_keras_json_parse(ctx, bytes, size, &net);
     } else {
-        status = copi_keras_zip_parse(ctx, NULL, bytes, size, &net);
+        status = copi_keras_zip_parse(ctx, bytes, size, &net);
     }
     fuzz_net_end(ctx, status, net);
     cop_ctx_destroy(ctx);

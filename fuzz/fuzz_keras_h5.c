@@ -7,7 +7,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     cop_ctx *ctx = fuzz_context();
     cop_net *net;
-    cop_status status = copi_keras_h5_parse(ctx, NULL, bytes, size, &net);
+    cop_status status = copi_keras_h5_parse(ctx, bytes, size, &net);
     fuzz_net_end(ctx, status, net);
     cop_weights w;
     if (!copi_keras_weights_list(ctx, bytes, size, &w)) copi_weights_clear(&w);

@@ -6,7 +6,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     cop_ctx *ctx = fuzz_context();
     cop_net *net;
-    cop_status status = copi_onnx_parse(ctx, NULL, bytes, size, &net);
+    cop_status status = copi_onnx_parse(ctx, bytes, size, &net);
     fuzz_net_end(ctx, status, net);
     cop_ctx_destroy(ctx);
     return 0;

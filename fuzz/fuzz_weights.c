@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     cop_ctx *ctx = fuzz_context();
     cop_weights w;
     fuzz_cut(bytes, size, &map, &map_size, &file, &file_size);
-    cop_status status = copi_safetensors_weights(ctx, file, file_size, &w);
+    copi_file tensors = copi_file_of(ctx, file, file_size);
+    cop_status status = copi_safetensors_weights(&tensors, &w);
     if (!status) {
         cop_layer_info layer;
         cop_net_info info;

@@ -28,6 +28,9 @@ double copi_now(void);                 /* seconds, monotonic */
 /* -- memory: zeroed, aligned, counted in checked products; NULL with COP_E_NOMEM recorded -- */
 void *copi_alloc(cop_ctx *ctx, size_t count, size_t size);
 void copi_free(cop_ctx *ctx, void *block); /* accepts NULL */
+/** Large pages, where the system has them, for a block that will be filled: a hint, which spares most of the time that
+ *  touching fresh memory takes. */
+void copi_use_large_pages(void *block, size_t bytes);
 /** Grow a block made by copi_alloc: a new zero-extended block, the old one freed; NULL leaves the old one alone. */
 void *copi_grow(cop_ctx *ctx, void *block, size_t old_count, size_t new_count, size_t size);
 char *copi_strdup(cop_ctx *ctx, const char *text);
@@ -72,6 +75,27 @@ uint64_t copi_hash(uint64_t seed, const void *bytes, size_t n); /* 64-bit, for d
 /** Read a whole file (at most max bytes; 0: 16 GiB). *bytes is the caller's to copi_free, NUL-terminated past *n.
  *  Errors: IO (path and the system's words), FORMAT (a directory, too large), NOMEM. */
 cop_status copi_read_file(cop_ctx *ctx, const char *path, size_t max, uint8_t **bytes, size_t *n);
+/** A file that is read as it is needed, so that what goes elsewhere anyway (weights into a net) is read once, into its place.
+ *  bytes is room for all of it, of which only what was asked for has been read; untouched pages take no memory. */
+typedef struct copi_file {
+    cop_ctx *ctx;
+    const char *path; /* borrowed */
+    int fd;           /* -1: all of it is there */
+    uint8_t *bytes;   /* [size] owned, unless made by copi_file_of */
+    size_t size;
+    uint8_t *have;    /* a byte per block: is it there? */
+} copi_file;
+/** Errors: as copi_read_file. What is no regular file is read at once. On failure nothing is open. */
+cop_status copi_file_open(cop_ctx *ctx, const char *path, copi_file *file);
+void copi_file_close(copi_file *file);
+/** Bytes in memory as a file; they are borrowed. It need not be closed. */
+copi_file copi_file_of(cop_ctx *ctx, const uint8_t *bytes, size_t n);
+/** Is at a place in the file's bytes? */
+bool copi_file_holds(const copi_file *file, const void *at);
+/** See to it that the n bytes at `at`, a place in file->bytes, are there. Errors: IO (also a file cut short meanwhile). */
+cop_status copi_file_need(copi_file *file, const void *at, size_t n);
+/** The same n bytes, into memory of the caller's. */
+cop_status copi_file_read(copi_file *file, const void *at, size_t n, void *to);
 /** A file that appears whole or not at all: open a temporary beside path, write, then commit (sync, rename) or abort
  *  (remove). Write errors (a full disk) are kept and returned by commit with the path and the system's words. */
 typedef struct copi_atomic {

@@ -13,6 +13,12 @@ static cop_status io_error(cop_ctx *ctx, const char *doing, const char *path, in
 
 /* -- reading -- */
 
+static cop_status open_read_only(cop_ctx *ctx, const char *path, int *fd) {
+    do *fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (*fd < 0 && errno == EINTR);
+    return *fd < 0 ? io_error(ctx, "open", path, errno) : COP_OK;
+}
+
 static cop_status read_all(cop_ctx *ctx, const char *path, int fd, size_t max, uint8_t **bytes, size_t *n) {
     struct stat st;
     if (fstat(fd, &st)) return io_error(ctx, "read", path, errno);
@@ -65,12 +71,89 @@ cop_status copi_read_file(cop_ctx *ctx, const char *path, size_t max, uint8_t **
     static const uint64_t most = (uint64_t)16 << 30;
     if (!max) max = most < SIZE_MAX / 4 ? (size_t)most : SIZE_MAX / 4;
     int fd;
-    do fd = open(path, O_RDONLY | O_CLOEXEC);
-    while (fd < 0 && errno == EINTR);
-    if (fd < 0) return io_error(ctx, "open", path, errno);
-    cop_status status = read_all(ctx, path, fd, max, bytes, n);
+    cop_status status = open_read_only(ctx, path, &fd);
+    if (status) return status;
+    status = read_all(ctx, path, fd, max, bytes, n);
     close(fd);
     return status;
+}
+
+/* -- reading what is needed -- */
+
+enum { FILE_BLOCK = 4096 }; /* bytes: a page */
+
+cop_status copi_file_open(cop_ctx *ctx, const char *path, copi_file *f) {
+    struct stat st;
+    *f = (copi_file){.ctx = ctx, .path = path, .fd = -1};
+    int fd;
+    cop_status status = open_read_only(ctx, path, &fd);
+    if (status) return status;
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (uintmax_t)st.st_size > SIZE_MAX / 4) {
+        close(fd);
+        return copi_read_file(ctx, path, 0, &f->bytes, &f->size);
+    }
+    f->size = (size_t)st.st_size;
+    f->bytes = copi_alloc(ctx, f->size + 1, 1);
+    f->have = copi_alloc(ctx, f->size / FILE_BLOCK + 1, 1);
+    f->fd = fd;
+    if (f->bytes && f->have) return COP_OK;
+    copi_file_close(f);
+    return copi_fail_in(ctx, COP_E_NOMEM, "%s", path);
+}
+
+void copi_file_close(copi_file *f) {
+    if (f->fd >= 0) close(f->fd);
+    copi_free(f->ctx, f->bytes);
+    copi_free(f->ctx, f->have);
+    *f = (copi_file){.ctx = f->ctx, .fd = -1};
+}
+
+copi_file copi_file_of(cop_ctx *ctx, const uint8_t *bytes, size_t n) {
+    return (copi_file){.ctx = ctx, .fd = -1, .bytes = (uint8_t *)(uintptr_t)bytes, .size = n};
+}
+
+bool copi_file_holds(const copi_file *f, const void *at) {
+    return (uintptr_t)at >= (uintptr_t)f->bytes && (uintptr_t)at < (uintptr_t)f->bytes + f->size;
+}
+
+static cop_status read_at(const copi_file *f, size_t from, size_t n, uint8_t *to) {
+    while (n) {
+        size_t ask = n < (size_t)1 << 30 ? n : (size_t)1 << 30;
+        ssize_t got = pread(f->fd, to, ask, (off_t)from);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return io_error(f->ctx, "read", f->path, errno);
+        if (!got) return copi_fail(f->ctx, COP_E_IO, "%s: was cut short while it was read", f->path);
+        from += (size_t)got;
+        to += got;
+        n -= (size_t)got;
+    }
+    return COP_OK;
+}
+
+cop_status copi_file_need(copi_file *f, const void *at, size_t n) {
+    if (f->fd < 0 || !n) return COP_OK;
+    size_t from = (size_t)((const uint8_t *)at - f->bytes), block = from / FILE_BLOCK;
+    const size_t last = (from + n - 1) / FILE_BLOCK;
+    while (block <= last) {
+        if (f->have[block]) {
+            block++;
+            continue;
+        }
+        size_t end = block; /* of a run of blocks that are missing */
+        while (end <= last && !f->have[end]) end++;
+        size_t begin = block * FILE_BLOCK, stop = end * FILE_BLOCK < f->size ? end * FILE_BLOCK : f->size;
+        cop_status status = read_at(f, begin, stop - begin, f->bytes + begin);
+        if (status) return status;
+        memset(f->have + block, 1, end - block);
+        block = end;
+    }
+    return COP_OK;
+}
+
+cop_status copi_file_read(copi_file *f, const void *at, size_t n, void *to) {
+    if (f->fd >= 0) return read_at(f, (size_t)((const uint8_t *)at - f->bytes), n, to);
+    memcpy(to, at, n);
+    return COP_OK;
 }
 
 /* -- writing -- */

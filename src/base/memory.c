@@ -1,7 +1,9 @@
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/context.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* A block as the allocator gave it: [padding][pointer to its start][COPI_ALIGN-aligned data the caller sees]. */
 enum { OVERHEAD = COPI_ALIGN + sizeof(void *) };
@@ -52,6 +54,17 @@ void copi_free(cop_ctx *ctx, void *block) {
         a->free(a->user, raw);
     else
         free(raw);
+}
+
+void copi_use_large_pages(void *block, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    enum { LARGE_PAGE = 2 << 20 };
+    uintptr_t begin = ((uintptr_t)block + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    uintptr_t end = ((uintptr_t)block + bytes) / LARGE_PAGE * LARGE_PAGE; /* whole ones within the block only */
+    if (begin < end) madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+    (void)block, (void)bytes;
+#endif
 }
 
 void *copi_grow(cop_ctx *ctx, void *block, size_t old_count, size_t new_count, size_t size) {

@@ -13,36 +13,71 @@ static bool looks_like_safetensors(const uint8_t *bytes, size_t n) {
     return copi_read_u64le(&r, &length) && length <= COPI_ST_HEADER_MAX && copi_read_u8(&r, &first) && first == '{';
 }
 
-/* path: for formats that keep data in files beside; the bytes are those of the file. */
-static cop_status read_safetensors(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net) {
+/* path: for formats that keep data in files beside. */
+static cop_status read_safetensors(copi_file *file, const char *path, cop_net **net) {
     (void)path;
-    return copi_safetensors_parse(ctx, bytes, n, net, NULL);
+    return copi_safetensors_read(file, net, NULL);
 }
 
-static cop_status kind_of_net(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_model_kind *kind) {
-    (void)ctx, (void)bytes, (void)n;
+static cop_status kind_of_net(copi_file *file, cop_model_kind *kind) {
+    (void)file;
     *kind = COP_MODEL_NET;
     return COP_OK;
 }
 
-static cop_status kind_of_json(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_model_kind *kind) {
-    (void)ctx, (void)bytes, (void)n;
+static cop_status kind_of_json(copi_file *file, cop_model_kind *kind) {
+    (void)file;
     *kind = COP_MODEL_ARCHITECTURE;
     return COP_OK;
 }
 
-static cop_status fill_by_name(cop_net *net, const uint8_t *bytes, size_t n, const char *map) {
+static cop_status fill_by_name(cop_net *net, copi_file *file, const char *map) {
     cop_weights w;
-    cop_status status = copi_safetensors_weights(net->ctx, bytes, n, &w);
+    cop_status status = copi_safetensors_weights(file, &w);
     if (!status) status = copi_weights_into(net, &w, map);
     copi_weights_clear(&w);
     return status;
 }
 
-static cop_status fill_from_h5(cop_net *net, const uint8_t *bytes, size_t n, const char *map) {
-    if (map)
+/* Formats that other libraries read are read whole. */
+static cop_status need_all(copi_file *file) {
+    return copi_file_need(file, file->bytes, file->size);
+}
+
+static cop_status kind_of_h5(copi_file *file, cop_model_kind *kind) {
+    cop_status status = need_all(file);
+    return status ? status : copi_keras_h5_kind(file->ctx, file->bytes, file->size, kind);
+}
+
+static cop_status read_h5(copi_file *file, const char *path, cop_net **net) {
+    (void)path;
+    cop_status status = need_all(file);
+    return status ? status : copi_keras_h5_parse(file->ctx, file->bytes, file->size, net);
+}
+
+static cop_status list_h5(copi_file *file, cop_weights *w) {
+    cop_status status = need_all(file);
+    return status ? status : copi_keras_weights_list(file->ctx, file->bytes, file->size, w);
+}
+
+static cop_status fill_from_h5(cop_net *net, copi_file *file, const char *map) {
+    if (map) {
         return copi_fail(net->ctx, COP_E_ARG, "maps of names are for safetensors; Keras files go by order and shape");
-    return copi_keras_weights_parse(net, bytes, n);
+    }
+    cop_status status = need_all(file);
+    return status ? status : copi_keras_weights_parse(net, file->bytes, file->size);
+}
+
+static cop_status read_keras(copi_file *file, const char *path, cop_net **net) {
+    (void)path;
+    cop_status status = need_all(file);
+    return status ? status : copi_keras_zip_parse(file->ctx, file->bytes, file->size, net);
+}
+
+static cop_status read_json(copi_file *file, const char *path, cop_net **net) {
+    (void)path;
+    cop_status status = need_all(file);
+    return status ? status : copi_keras_json_parse(file->ctx, file->bytes, file->size, net);
 }
 
 static cop_status write_safetensors(const cop_net *net, const cop_save_options *o, const char *path) {
@@ -107,11 +142,10 @@ static bool looks_like_json(const uint8_t *bytes, size_t n) {
 static const struct {
     const char *ending, *help;
     bool (*looks_like)(const uint8_t *bytes, size_t n); /* by its first bytes */
-    cop_status (*kind)(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_model_kind *kind);
-    cop_status (*read)(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net);
-    cop_status (*list)(cop_ctx *ctx, const uint8_t *bytes, size_t n,
-                       cop_weights *w); /* weights alone; NULL: holds none */
-    cop_status (*fill)(cop_net *net, const uint8_t *bytes, size_t n, const char *map);    /* likewise */
+    cop_status (*kind)(copi_file *file, cop_model_kind *kind);
+    cop_status (*read)(copi_file *file, const char *path, cop_net **net);
+    cop_status (*list)(copi_file *file, cop_weights *w); /* weights alone; NULL: the format has no such files */
+    cop_status (*fill)(cop_net *net, copi_file *file, const char *map);                   /* likewise */
     cop_status (*write)(const cop_net *net, const cop_save_options *o, const char *path); /* NULL: is only read */
     bool sparse, like;                                                                    /* options it has */
 } formats[] = {
@@ -123,17 +157,16 @@ static const struct {
      write_safetensors, false, false},
     {".onnx",
      "opset 7 and later in, 13 out; what else the net knows travels in the file's metadata (coppice help onnx)",
-     looks_like_onnx, kind_of_net, copi_onnx_parse, NULL, NULL, write_onnx, true, false},
+     looks_like_onnx, kind_of_net, copi_onnx_read, NULL, NULL, write_onnx, true, false},
     {".h5",
      "Keras 2 and 3: a whole model in and out, or weights alone (save_weights) into a net of the same layers and "
      "back "
      "into a file of the same names",
-     looks_like_h5, copi_keras_h5_kind, copi_keras_h5_parse, copi_keras_weights_list, fill_from_h5, write_h5, false,
-     true},
-    {".keras", "Keras 3: a whole model in and out", looks_like_zip, kind_of_net, copi_keras_zip_parse, NULL, NULL,
-     write_keras, false, false},
+     looks_like_h5, kind_of_h5, read_h5, list_h5, fill_from_h5, write_h5, false, true},
+    {".keras", "Keras 3: a whole model in and out", looks_like_zip, kind_of_net, read_keras, NULL, NULL, write_keras,
+     false, false},
     {".json", "in only: a Keras architecture (model.to_json()), whose weights are drawn or come from another file",
-     looks_like_json, kind_of_json, copi_keras_json_parse, NULL, NULL, NULL, false, false},
+     looks_like_json, kind_of_json, read_json, NULL, NULL, NULL, false, false},
 };
 enum { FORMATS = (int)COPI_COUNT(formats) };
 
@@ -172,78 +205,87 @@ static int by_bytes(const uint8_t *bytes, size_t n) {
     return -1;
 }
 
-/* A model file in memory. */
-typedef struct model_file {
-    uint8_t *bytes; /* the caller's to free */
-    size_t n;
-    int format;
-} model_file;
-
-static cop_status open_file(cop_ctx *ctx, const char *path, model_file *f) {
-    cop_status status = copi_read_file(ctx, path, 0, &f->bytes, &f->n);
+/* Open a model's file and tell its format. */
+static cop_status open_model(cop_ctx *ctx, const char *path, copi_file *file, int *format) {
+    enum { FIRST = 512 }; /* bytes that tell it */
+    cop_status status = copi_file_open(ctx, path, file);
     if (status) return status;
-    f->format = by_ending(path);
-    if (f->format < 0) f->format = by_bytes(f->bytes, f->n);
-    if (f->format >= 0) return COP_OK;
-    char endings[256];
-    list_endings(false, endings, sizeof endings);
-    copi_free(ctx, f->bytes);
-    return copi_fail(ctx, COP_E_UNSUPPORTED,
-                     "%s: neither its name nor its first bytes are of a known model format (%s)", path, endings);
+    *format = by_ending(path);
+    if (*format >= 0) return COP_OK;
+    size_t n = file->size < FIRST ? file->size : FIRST;
+    status = copi_file_need(file, file->bytes, n);
+    if (!status) *format = by_bytes(file->bytes, n);
+    if (!status && *format < 0) {
+        char endings[256];
+        list_endings(false, endings, sizeof endings);
+        status =
+            copi_fail(ctx, COP_E_UNSUPPORTED,
+                      "%s: neither its name nor its first bytes are of a known model format (%s)", path, endings);
+    }
+    if (status) copi_file_close(file);
+    return status;
 }
 
-static cop_status close_file(cop_ctx *ctx, const char *path, const model_file *f, cop_status status) {
-    copi_free(ctx, f->bytes);
-    return status ? copi_fail_in(ctx, status, "%s", path) : COP_OK;
+/* The model's name before an error, unless the error begins with it: those of reading a file do. */
+static cop_status close_model(const char *path, copi_file *file, cop_status status) {
+    cop_ctx *ctx = file->ctx;
+    copi_file_close(file);
+    size_t n = strlen(path);
+    bool named = status && strncmp(cop_error(ctx), path, n) == 0 && cop_error(ctx)[n] == ':';
+    return status && !named ? copi_fail_in(ctx, status, "%s", path) : status;
 }
 
 cop_status cop_net_load(cop_ctx *ctx, const char *path, cop_net **net) {
-    model_file f;
+    copi_file file;
+    int format;
     if (net) *net = NULL;
     if (!ctx) return COP_E_ARG;
     if (!path || !net) return copi_fail(ctx, COP_E_ARG, "cop_net_load: path and net must be given");
-    cop_status status = open_file(ctx, path, &f);
-    return status ? status : close_file(ctx, path, &f, formats[f.format].read(ctx, path, f.bytes, f.n, net));
+    cop_status status = open_model(ctx, path, &file, &format);
+    return status ? status : close_model(path, &file, formats[format].read(&file, path, net));
 }
 
 cop_status cop_model_get_kind(cop_ctx *ctx, const char *path, cop_model_kind *kind) {
-    model_file f;
+    copi_file file;
+    int format;
     if (kind) *kind = COP_MODEL_NET;
     if (!ctx) return COP_E_ARG;
     if (!path || !kind) return copi_fail(ctx, COP_E_ARG, "cop_model_get_kind: path and kind must be given");
-    cop_status status = open_file(ctx, path, &f);
-    return status ? status : close_file(ctx, path, &f, formats[f.format].kind(ctx, f.bytes, f.n, kind));
+    cop_status status = open_model(ctx, path, &file, &format);
+    return status ? status : close_model(path, &file, formats[format].kind(&file, kind));
 }
 
-static cop_status no_weights(cop_ctx *ctx, const model_file *f) {
-    return copi_fail(ctx, COP_E_UNSUPPORTED, "a %s file is no file of weights alone", formats[f->format].ending);
+static cop_status no_weights(cop_ctx *ctx, int format) {
+    return copi_fail(ctx, COP_E_UNSUPPORTED, "a %s file is no file of weights alone", formats[format].ending);
 }
 
 cop_status cop_net_load_weights(cop_net *net, const char *path, const char *map) {
-    model_file f;
+    copi_file file;
+    int format;
     if (!net) return COP_E_ARG;
     if (!path) return copi_fail(net->ctx, COP_E_ARG, "cop_net_load_weights: path must be given");
-    cop_status status = open_file(net->ctx, path, &f);
+    cop_status status = open_model(net->ctx, path, &file, &format);
     if (status) return status;
-    status = formats[f.format].fill ? formats[f.format].fill(net, f.bytes, f.n, map) : no_weights(net->ctx, &f);
-    return close_file(net->ctx, path, &f, status);
+    status = formats[format].fill ? formats[format].fill(net, &file, map) : no_weights(net->ctx, format);
+    return close_model(path, &file, status);
 }
 
 cop_status cop_weights_open(cop_ctx *ctx, const char *path, cop_weights **weights) {
-    model_file f;
+    copi_file file;
+    int format;
     if (weights) *weights = NULL;
     if (!ctx) return COP_E_ARG;
     if (!path || !weights) return copi_fail(ctx, COP_E_ARG, "cop_weights_open: path and weights must be given");
-    cop_status status = open_file(ctx, path, &f);
+    cop_status status = open_model(ctx, path, &file, &format);
     if (status) return status;
     cop_weights *w = copi_alloc(ctx, 1, sizeof *w);
     if (!w) {
         status = COP_E_NOMEM;
     } else {
         w->ctx = ctx;
-        status = formats[f.format].list ? formats[f.format].list(ctx, f.bytes, f.n, w) : no_weights(ctx, &f);
+        status = formats[format].list ? formats[format].list(&file, w) : no_weights(ctx, format);
     }
-    status = close_file(ctx, path, &f, status);
+    status = close_model(path, &file, status);
     if (status) {
         cop_weights_destroy(w);
         return status;

@@ -402,8 +402,7 @@ static cop_status read_h5(copi_h5 *h5, cop_net **net) {
     return status ? status : read_whole(h5, json, ".h5", net);
 }
 
-cop_status copi_keras_h5_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net) {
-    (void)path;
+cop_status copi_keras_h5_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_net **net) {
     *net = NULL;
     copi_h5 h5;
     cop_status status = copi_h5_open(ctx, bytes, n, &h5);
@@ -459,8 +458,7 @@ static cop_status read_members(cop_ctx *ctx, zip_t *zip, size_t size, cop_net **
     return status;
 }
 
-cop_status copi_keras_zip_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net) {
-    (void)path;
+cop_status copi_keras_zip_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_net **net) {
     *net = NULL;
     zip_error_t error;
     zip_error_init(&error);
@@ -682,8 +680,7 @@ static cop_status check_size(cop_ctx *ctx, const cop_net *net) {
     return copi_fail(ctx, COP_E_UNSUPPORTED, "an architecture of over %" PRId64 " numbers", most);
 }
 
-cop_status copi_keras_json_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net) {
-    (void)path;
+cop_status copi_keras_json_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_net **net) {
     *net = NULL;
     json_t *json;
     copi_keras_model model;

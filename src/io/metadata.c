@@ -28,15 +28,16 @@ static int64_t find_nonfinite(const float *x, int64_t n) {
     return -1;
 }
 
-cop_status copi_param_copy(cop_ctx *ctx, const copi_param *p, const uint8_t *from, cop_status status) {
-    enum { BLOCK = 4096 }; /* numbers; small enough to be in the nearest cache when they are looked at */
+cop_status copi_param_read(copi_file *file, const uint8_t *at, const copi_param *p, cop_status status) {
+    enum { BLOCK = 1 << 16 }; /* numbers; small enough to be in a near cache when they are looked at */
     bool finite = true;
-    for (int64_t at = 0; at < p->count; at += BLOCK) {
-        int64_t n = p->count - at < BLOCK ? p->count - at : BLOCK;
-        memcpy(p->data + at, from + 4 * at, (size_t)n * sizeof *p->data);
-        finite &= all_finite(p->data + at, n);
+    for (int64_t i = 0; i < p->count; i += BLOCK) {
+        int64_t n = p->count - i < BLOCK ? p->count - i : BLOCK;
+        cop_status failed = copi_file_read(file, at + 4 * i, (size_t)n * sizeof *p->data, p->data + i);
+        if (failed) return failed;
+        finite &= all_finite(p->data + i, n);
     }
-    return finite && p->kind != COPI_PARAM_VAR ? COP_OK : copi_param_check(ctx, p, status);
+    return finite && p->kind != COPI_PARAM_VAR ? COP_OK : copi_param_check(file->ctx, p, status);
 }
 
 cop_status copi_param_check(cop_ctx *ctx, const copi_param *p, cop_status status) {

@@ -30,8 +30,9 @@ cop_status copi_metadata_normalize(cop_net *net, const double *scale, const doub
 /** Are a parameter's numbers possible: finite, a variance not negative? Fails with status and names the first that
  *  isn't. */
 cop_status copi_param_check(cop_ctx *ctx, const copi_param *param, cop_status status);
-/** Fill a parameter from count little-endian floats, perhaps unaligned, and check them likewise, in one go. */
-cop_status copi_param_copy(cop_ctx *ctx, const copi_param *param, const uint8_t *from, cop_status status);
+/** Fill a parameter from its count of little-endian floats at a place in the file, perhaps unaligned, and check them
+ *  likewise, in one go. Errors: status, IO. */
+cop_status copi_param_read(copi_file *file, const uint8_t *at, const copi_param *param, cop_status status);
 /** Mask what is 0, as a file means it that does not store zeros. Errors: NOMEM. */
 cop_status copi_param_mask_zeros(cop_net *net, copi_param *param);
 

@@ -31,7 +31,8 @@ typedef struct copi_onnx_tensor {
     bool sparse;           /* what the file did not store are pruned zeros */
     int rank;
     int64_t dims[COPI_ONNX_RANK], count;
-    const uint8_t *floats; /* [4*count] little-endian, perhaps unaligned; the file's or the arena's */
+    const uint8_t *floats; /* [4*count] little-endian, perhaps unaligned; the arena's, or the file's, where they may
+                              still have to be read (copi_onnx_need) */
     const int64_t *whole;  /* [count] the arena's */
 } copi_onnx_tensor;
 
@@ -83,12 +84,14 @@ typedef struct copi_onnx_pending {
 /* A file beside the model, with weights. */
 typedef struct copi_onnx_external {
     const char *location;    /* the model's own word for it */
-    uint8_t *bytes;
-    size_t n, left;          /* left: what tensors may still take; each byte is one tensor's */
+    char *path;
+    copi_file file;
+    size_t left;             /* what tensors may still take; each byte is one tensor's */
 } copi_onnx_external;
 
 typedef struct copi_onnx_reader {
     cop_ctx *ctx;
+    copi_file *file;         /* the model's */
     const char *path;        /* external data lies beside it; NULL: from memory */
     size_t file_size;
     Onnx__ModelProto *model;
@@ -138,6 +141,10 @@ void *copi_onnx_arena(copi_onnx_reader *r, size_t count, size_t size);
 cop_status copi_onnx_warranted(copi_onnx_reader *r, size_t bytes);
 cop_status copi_onnx_tensor_read(copi_onnx_reader *r, const Onnx__TensorProto *proto, copi_onnx_tensor *t);
 cop_status copi_onnx_sparse_read(copi_onnx_reader *r, const Onnx__SparseTensorProto *proto, copi_onnx_tensor *t);
+/** The file that a place in memory belongs to; NULL: none, it is the arena's or protobuf-c's. */
+copi_file *copi_onnx_file_at(copi_onnx_reader *r, const void *at);
+/** A tensor's floats are read from its file, if they have not been. Errors: IO. */
+cop_status copi_onnx_need(copi_onnx_reader *r, const copi_onnx_tensor *t);
 static inline float copi_onnx_float(const copi_onnx_tensor *t, int64_t i) {
     float x;
     memcpy(&x, t->floats + 4 * i, sizeof x); /* which may be unaligned */
@@ -166,8 +173,10 @@ cop_status copi_onnx_image(const copi_onnx_node *n, int i, copi_onnx_value **val
 cop_status copi_onnx_unpadded(const copi_onnx_node *n, int i, copi_onnx_value **value);
 /** Input i as an image or vector, its padding settled and flattened if it is a vector. Errors: UNSUPPORTED. */
 cop_status copi_onnx_activation(const copi_onnx_node *n, int i, copi_onnx_value **value);
-/** Input i as a constant. Errors: UNSUPPORTED, FORMAT (absent). */
+/** Input i as a constant, its numbers read; weights: which go elsewhere as they lie in the file, not yet. Errors:
+ *  UNSUPPORTED, FORMAT (absent), IO. */
 cop_status copi_onnx_constant(const copi_onnx_node *n, int i, copi_onnx_tensor *t);
+cop_status copi_onnx_weights(const copi_onnx_node *n, int i, copi_onnx_tensor *t);
 /** A list of whole numbers, from an attribute (older opsets) or a constant input (newer). *list is NULL and *count -1
  *  where there is neither. */
 cop_status copi_onnx_list(const copi_onnx_node *n, const char *name, int input, const int64_t **list, int64_t *count);

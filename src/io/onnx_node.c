@@ -66,7 +66,7 @@ copi_onnx_value *copi_onnx_input(const copi_onnx_node *n, int i) {
     return &n->r->value[copi_name_map_get(&n->r->names, n->proto->input[i])];
 }
 
-cop_status copi_onnx_constant(const copi_onnx_node *n, int i, copi_onnx_tensor *t) {
+cop_status copi_onnx_weights(const copi_onnx_node *n, int i, copi_onnx_tensor *t) {
     const copi_onnx_value *v = copi_onnx_input(n, i);
     if (!v) return copi_onnx_fail(n, COP_E_FORMAT, "input %d is missing", i);
     if (v->kind != COPI_ONNX_CONSTANT) {
@@ -74,6 +74,11 @@ cop_status copi_onnx_constant(const copi_onnx_node *n, int i, copi_onnx_tensor *
     }
     *t = v->tensor;
     return COP_OK;
+}
+
+cop_status copi_onnx_constant(const copi_onnx_node *n, int i, copi_onnx_tensor *t) {
+    cop_status status = copi_onnx_weights(n, i, t);
+    return status ? status : copi_onnx_need(n->r, t);
 }
 
 cop_status copi_onnx_list(const copi_onnx_node *n, const char *name, int input, const int64_t **list,
@@ -242,7 +247,8 @@ cop_status copi_onnx_per_channel(copi_onnx_reader *r, const copi_onnx_value *v, 
     int64_t count = channels_of(v);
     float *data;
     const int64_t *order = NULL;
-    cop_status status = copi_onnx_floats(r, count, &data, channels);
+    cop_status status = copi_onnx_need(r, t);
+    if (!status) status = copi_onnx_floats(r, count, &data, channels);
     if (!status && v->kind == COPI_ONNX_VECTOR) status = copi_onnx_order(r, v, &order);
     for (int64_t i = 0; !status && i < count; i++) {
         data[order ? order[i] : i] = copi_onnx_float(t, t->count == 1 ? 0 : i);

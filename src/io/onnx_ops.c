@@ -142,7 +142,7 @@ cop_status copi_onnx_conv(copi_onnx_node *n) {
     copi_onnx_tensor w;
     window win;
     cop_status status = copi_onnx_image(n, 0, &x);
-    if (!status) status = copi_onnx_constant(n, 1, &w);
+    if (!status) status = copi_onnx_weights(n, 1, &w);
     if (status) return status;
     if (!w.real || w.rank != 4)
         return copi_onnx_fail(n, COP_E_UNSUPPORTED, "weights of %d dimensions; 4 are read", w.rank);
@@ -317,7 +317,7 @@ static cop_status read_dense(copi_onnx_node *n, const dense *d) {
 
 cop_status copi_onnx_matmul(copi_onnx_node *n) {
     dense d = {.transposed = true, .alpha = 1, .beta = 1, .bias = -1};
-    cop_status status = copi_onnx_constant(n, 1, &d.weight);
+    cop_status status = copi_onnx_weights(n, 1, &d.weight);
     return status ? status : read_dense(n, &d);
 }
 
@@ -326,7 +326,7 @@ cop_status copi_onnx_gemm(copi_onnx_node *n) {
     d.alpha = copi_onnx_real(n, "alpha", 1);
     d.beta = copi_onnx_real(n, "beta", 1);
     if (copi_onnx_int(n, "transA", 0)) return copi_onnx_fail(n, COP_E_UNSUPPORTED, "transA turns the images");
-    cop_status status = copi_onnx_constant(n, 1, &d.weight);
+    cop_status status = copi_onnx_weights(n, 1, &d.weight);
     return status ? status : read_dense(n, &d);
 }
 

@@ -291,38 +291,58 @@ static cop_status settle_output(copi_onnx_reader *r) {
 
 /* -- numbers into the net -- */
 
-static void fill_transposed(const copi_onnx_fill *f, float *to, int64_t rows, int64_t columns) {
-    enum { TILE = 32 };
-    for (int64_t i0 = 0; i0 < columns; i0 += TILE) {
-        int64_t i1 = i0 + TILE < columns ? i0 + TILE : columns;
-        for (int64_t o0 = 0; o0 < rows; o0 += TILE) {
-            int64_t o1 = o0 + TILE < rows ? o0 + TILE : rows;
-            for (int64_t i = i0; i < i1; i++) {
-                int64_t column = f->order ? f->order[i] : i;
-                for (int64_t o = o0; o < o1; o++)
-                    to[o * columns + column] = copi_onnx_float(&f->tensor, i * rows + o);
-            }
+/* Where a tensor's floats are to be had: its file, or memory. */
+static copi_file file_of(copi_onnx_reader *r, const copi_onnx_tensor *t) {
+    const copi_file *file = copi_onnx_file_at(r, t->floats);
+    return file ? *file : copi_file_of(r->ctx, t->floats, (size_t)t->count * sizeof(float));
+}
+
+/* A dense kernel given as [in,out], a band of inputs at a time: they are read in one go, and each unit's part of the
+ * band fills a cache line. */
+static cop_status fill_transposed(copi_onnx_reader *r, const copi_onnx_fill *f, float *to, int64_t rows,
+                                  int64_t columns) {
+    enum { BAND = 16 };
+    float *band = copi_alloc(r->ctx, (size_t)rows, BAND * sizeof *band);
+    if (!band) return COP_E_NOMEM;
+    copi_file file = file_of(r, &f->tensor);
+    cop_status status = COP_OK;
+    for (int64_t i0 = 0; !status && i0 < columns; i0 += BAND) {
+        int64_t inputs = columns - i0 < BAND ? columns - i0 : BAND;
+        status =
+            copi_file_read(&file, f->tensor.floats + 4 * i0 * rows, (size_t)(inputs * rows) * sizeof *band, band);
+        for (int64_t o = 0; !status && o < rows; o++) {
+            for (int64_t i = 0; i < inputs; i++)
+                to[o * columns + (f->order ? f->order[i0 + i] : i0 + i)] = band[i * rows + o];
         }
     }
+    copi_free(r->ctx, band);
+    return status;
+}
+
+static cop_status fill_ordered(copi_onnx_reader *r, const copi_onnx_fill *f, copi_param *p, int64_t columns) {
+    cop_status status = copi_onnx_need(r, &f->tensor);
+    for (int64_t k = 0; !status && k < p->count; k++) {
+        int64_t to = f->order ? k / columns * columns + f->order[k % columns] : k;
+        p->data[to] = copi_onnx_float(&f->tensor, k);
+    }
+    return status;
 }
 
 static cop_status fill(copi_onnx_reader *r, cop_net *net, const copi_onnx_fill *f) {
     copi_param *p = copi_node_slot(net, &net->node[f->node], f->slot);
     int64_t columns = p->rank == 2 ? p->shape[1] : p->count, rows = columns ? p->count / columns : 0;
-    cop_status status = COP_OK;
-    bool plain = !f->transposed && !f->order && f->scale == 1;
-    if (plain) {
-        status = copi_param_copy(r->ctx, p, f->tensor.floats, COP_E_FORMAT);
-    } else if (f->transposed) {
-        fill_transposed(f, p->data, rows, columns);
+    cop_status status;
+    if (f->transposed) {
+        status = fill_transposed(r, f, p->data, rows, columns);
+    } else if (f->order) {
+        status = fill_ordered(r, f, p, columns);
     } else {
-        for (int64_t k = 0; k < p->count; k++) {
-            int64_t to = f->order ? k / columns * columns + f->order[k % columns] : k;
-            p->data[to] = copi_onnx_float(&f->tensor, k);
-        }
+        copi_file file = file_of(r, &f->tensor);
+        status = copi_param_read(&file, f->tensor.floats, p, COP_E_FORMAT);
     }
+    if (status) return status;
     for (int64_t k = 0; f->scale != 1 && k < p->count; k++) p->data[k] = (float)((double)p->data[k] * f->scale);
-    if (!plain) status = copi_param_check(r->ctx, p, COP_E_FORMAT);
+    if (f->transposed || f->order || f->scale != 1) status = copi_param_check(r->ctx, p, COP_E_FORMAT);
     if (!status && f->tensor.sparse) status = copi_param_mask_zeros(net, p);
     return status;
 }
@@ -425,17 +445,19 @@ static cop_status read_model(copi_onnx_reader *r, cop_net **net) {
     return status;
 }
 
-cop_status copi_onnx_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes, size_t n, cop_net **net) {
+cop_status copi_onnx_read(copi_file *file, const char *path, cop_net **net) {
+    cop_ctx *ctx = file->ctx;
     *net = NULL;
     copi_onnx_reader *r = copi_alloc(ctx, 1, sizeof *r);
     if (!r) return COP_E_NOMEM;
     r->ctx = ctx;
     r->path = path;
-    r->file_size = n;
+    r->file = file;
+    r->file_size = file->size;
     copi_name_map_init(&r->names, ctx);
     copi_name_map_init(&r->layers, ctx);
     cop_net *made = NULL;
-    cop_status status = copi_onnx_unpack(ctx, bytes, n, &r->model);
+    cop_status status = copi_onnx_unpack(file, &r->model);
     if (!status) status = cop_graph_create(ctx, &r->graph);
     if (!status) status = read_model(r, &made);
     cop_graph_destroy(r->graph);
@@ -443,7 +465,10 @@ cop_status copi_onnx_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes,
     copi_name_map_clear(&r->names);
     copi_name_map_clear(&r->layers);
     for (int i = 0; i < r->blocks; i++) copi_free(ctx, r->block[i]);
-    for (int i = 0; i < r->externals; i++) copi_free(ctx, r->external[i].bytes);
+    for (int i = 0; i < r->externals; i++) {
+        copi_file_close(&r->external[i].file);
+        copi_free(ctx, r->external[i].path);
+    }
     copi_free(ctx, r->block);
     copi_free(ctx, r->value);
     copi_free(ctx, r->fill);
@@ -454,4 +479,9 @@ cop_status copi_onnx_parse(cop_ctx *ctx, const char *path, const uint8_t *bytes,
     }
     *net = made;
     return COP_OK;
+}
+
+cop_status copi_onnx_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_net **net) {
+    copi_file file = copi_file_of(ctx, bytes, n);
+    return copi_onnx_read(&file, NULL, net);
 }

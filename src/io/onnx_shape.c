@@ -45,6 +45,8 @@ static cop_status read_wholes(const copi_onnx_node *n, int input, copi_onnx_tens
 /* out[i] = in[start + sum_d i_d stride_d]: transposes, slices, broadcasts. out's shape is set. */
 static cop_status rearrange(copi_onnx_reader *r, const copi_onnx_tensor *in, int64_t start, const int64_t *stride,
                             copi_onnx_tensor *out) {
+    cop_status status = copi_onnx_need(r, in);
+    if (status) return status;
     out->real = in->real;
     out->sparse = in->sparse;
     out->count = 1;
@@ -91,7 +93,8 @@ cop_status copi_onnx_cast(copi_onnx_node *n) {
     }
     copi_onnx_tensor in = x->tensor, out;
     if (in.real == to_real) return copi_onnx_give_tensor(n, &in);
-    cop_status status;
+    cop_status status = copi_onnx_need(n->r, &in);
+    if (status) return status;
     if (to_real) {
         float *data;
         status = copi_onnx_floats(n->r, in.count, &data, &out);

@@ -120,16 +120,30 @@ static cop_status read_beside(copi_onnx_reader *r, const char *location, copi_on
     }
     const char *slash = strrchr(r->path, '/');
     int folder = slash ? (int)(slash - r->path) + 1 : 0;
-    char *path = copi_format(r->ctx, "%.*s%s", folder, r->path, location);
-    copi_onnx_external e = {.location = location};
-    cop_status status = path ? copi_read_file(r->ctx, path, 0, &e.bytes, &e.n) : COP_E_NOMEM;
-    copi_free(r->ctx, path);
-    if (status) return status;
-    e.left = e.n;
-    r->file_size += e.n;
+    copi_onnx_external e = {.location = location, .path = copi_format(r->ctx, "%.*s%s", folder, r->path, location)};
+    cop_status status = e.path ? copi_file_open(r->ctx, e.path, &e.file) : COP_E_NOMEM;
+    if (status) {
+        copi_free(r->ctx, e.path);
+        return status;
+    }
+    e.left = e.file.size;
+    r->file_size += e.file.size;
     *external_file = &r->external[r->externals++];
     **external_file = e;
     return COP_OK;
+}
+
+copi_file *copi_onnx_file_at(copi_onnx_reader *r, const void *at) {
+    if (copi_file_holds(r->file, at)) return r->file;
+    for (int i = 0; i < r->externals; i++) {
+        if (copi_file_holds(&r->external[i].file, at)) return &r->external[i].file;
+    }
+    return NULL;
+}
+
+cop_status copi_onnx_need(copi_onnx_reader *r, const copi_onnx_tensor *t) {
+    copi_file *file = t->real ? copi_onnx_file_at(r, t->floats) : NULL;
+    return file ? copi_file_need(file, t->floats, (size_t)t->count * sizeof(float)) : COP_OK;
 }
 
 static cop_status find_external(copi_onnx_reader *r, const Onnx__TensorProto *p, size_t bytes, const uint8_t **raw) {
@@ -153,15 +167,15 @@ static cop_status find_external(copi_onnx_reader *r, const Onnx__TensorProto *p,
     copi_onnx_external *file;
     cop_status status = read_beside(r, location, &file);
     if (status) return status;
-    if (offset > file->n || bytes > file->n - offset) {
+    if (offset > file->file.size || bytes > file->file.size - offset) {
         return copi_fail(r->ctx, COP_E_FORMAT, "tensor '%s': %zu bytes at %" PRIu64 " of '%s', which has %zu", name,
-                         bytes, offset, location, file->n);
+                         bytes, offset, location, file->file.size);
     }
     if (bytes > file->left) {
         return copi_fail(r->ctx, COP_E_FORMAT, "tensor '%s': '%s' is given out more than once", name, location);
     }
     file->left -= bytes;
-    *raw = file->bytes + offset;
+    *raw = file->file.bytes + offset;
     return COP_OK;
 }
 
@@ -295,6 +309,9 @@ cop_status copi_onnx_tensor_read(copi_onnx_reader *r, const Onnx__TensorProto *p
         t->floats = s.raw ? s.raw : (const uint8_t *)p->float_data;
         return COP_OK;
     }
+    copi_file *file = s.raw ? copi_onnx_file_at(r, s.raw) : NULL;
+    status = file ? copi_file_need(file, s.raw, count * size) : COP_OK;
+    if (status) return status;
     if (t->real) {
         float *data = copi_onnx_arena(r, count, sizeof *data);
         if (!data) return COP_E_NOMEM;
@@ -334,6 +351,7 @@ cop_status copi_onnx_sparse_read(copi_onnx_reader *r, const Onnx__SparseTensorPr
     cop_status status = set_shape(r, name, p->n_dims, p->dims, t);
     if (!status) status = copi_onnx_tensor_read(r, p->values, &values);
     if (!status) status = copi_onnx_tensor_read(r, p->indices, &indices);
+    if (!status) status = copi_onnx_need(r, &values);
     if (status) return status;
     bool linear = indices.rank == 1 && indices.count == values.count;
     bool rows = indices.rank == 2 && indices.dims[0] == values.count && indices.dims[1] == t->rank;

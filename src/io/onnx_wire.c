@@ -30,9 +30,14 @@ static bool read_varint(copi_reader *r, uint64_t *value) {
 
 enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_LENGTH = 2, WIRE_32 = 5 };
 
-static bool next_field(copi_reader *r, field *f) {
+/* false with COP_OK: malformed. A field's payload is there only once it is asked for. */
+static bool next_field(copi_file *file, copi_reader *r, field *f, cop_status *status) {
+    enum { HEAD = 32 }; /* bytes: more than a tag with a number or a length takes */
     uint64_t tag, value = 0;
+    size_t left = r->size - r->at;
     f->start = r->data + r->at;
+    *status = copi_file_need(file, f->start, left < HEAD ? left : HEAD);
+    if (*status) return false;
     if (!read_varint(r, &tag) || tag >> 35 || !(tag >> 3)) return false;
     f->id = (uint32_t)(tag >> 3);
     f->type = (uint32_t)(tag & 7);
@@ -60,36 +65,37 @@ static bool next_field(copi_reader *r, field *f) {
 /* -- checking -- */
 
 typedef struct census {
-    cop_ctx *ctx;
-    const uint8_t *base;
+    copi_file *file;
     int messages;
 } census;
 
 static cop_status check_message(census *c, const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t n,
                                 int depth) {
+    cop_ctx *ctx = c->file->ctx;
     if (depth > DEPTH_MAX) {
-        return copi_fail(c->ctx, COP_E_FORMAT, "messages nest more than %d deep at byte %zu", DEPTH_MAX,
-                         (size_t)(bytes - c->base));
+        return copi_fail(ctx, COP_E_FORMAT, "messages nest more than %d deep at byte %zu", DEPTH_MAX,
+                         (size_t)(bytes - c->file->bytes));
     }
-    if (++c->messages > MESSAGES_MAX) {
-        return copi_fail(c->ctx, COP_E_FORMAT, "more than %d messages", MESSAGES_MAX);
-    }
+    if (++c->messages > MESSAGES_MAX) return copi_fail(ctx, COP_E_FORMAT, "more than %d messages", MESSAGES_MAX);
     copi_reader r = copi_reader_make(bytes, n);
     while (r.at < r.size) {
         field f;
-        if (!next_field(&r, &f)) {
-            return copi_fail(c->ctx, COP_E_FORMAT, "malformed %s at byte %zu", type->short_name,
-                             (size_t)(f.start - c->base));
+        cop_status status;
+        if (!next_field(c->file, &r, &f, &status)) {
+            return status ? status
+                          : copi_fail(ctx, COP_E_FORMAT, "malformed %s at byte %zu", type->short_name,
+                                      (size_t)(f.start - c->file->bytes));
         }
         const ProtobufCFieldDescriptor *known = protobuf_c_message_descriptor_get_field(type, f.id);
         if (!known || known->type != PROTOBUF_C_TYPE_MESSAGE || f.type != WIRE_LENGTH) continue;
-        cop_status status = check_message(c, known->descriptor, f.data, f.length, depth + 1);
+        status = check_message(c, known->descriptor, f.data, f.length, depth + 1);
         if (status) return status;
     }
     return COP_OK;
 }
 
-/* -- leaving out what is large: the model's bytes without the raw_data of its large initializers -- */
+/* -- leaving out what is large: the model's bytes without the raw_data of its large initializers. Fields were all
+ * seen before: none is malformed -- */
 
 enum { MODEL_GRAPH = 7, GRAPH_INITIALIZER = 5, TENSOR_RAW_DATA = 9 };
 
@@ -111,8 +117,11 @@ static void put_message(copi_buffer *b, uint32_t id, const copi_buffer *message)
 }
 
 /* A field as it stood, tag and all; r stands behind it. */
-static void put_field(copi_buffer *b, const copi_reader *r, const field *f) {
-    copi_buffer_add(b, f->start, (size_t)(r->data + r->at - f->start));
+static cop_status put_field(copi_file *file, copi_buffer *b, const copi_reader *r, const field *f) {
+    size_t n = (size_t)(r->data + r->at - f->start);
+    cop_status status = copi_file_need(file, f->start, n);
+    if (!status) copi_buffer_add(b, f->start, n);
+    return status;
 }
 
 /* What was left out of one initializer. */
@@ -121,68 +130,77 @@ typedef struct left_out {
     size_t length;
 } left_out;
 
-static void slim_tensor(const field *tensor, copi_buffer *out, left_out *left) {
+static cop_status slim_tensor(copi_file *file, const field *tensor, copi_buffer *out, left_out *left) {
     copi_reader r = copi_reader_make(tensor->data, tensor->length);
     field f;
-    while (r.at < r.size && next_field(&r, &f)) {
+    cop_status status = COP_OK;
+    while (!status && r.at < r.size && next_field(file, &r, &f, &status)) {
         bool raw = f.id == TENSOR_RAW_DATA && f.type == WIRE_LENGTH;
-        if (raw)
-            *left =
-                f.length < LARGE ? (left_out){0} : (left_out){f.data, f.length}; /* given twice, the last counts */
-        if (!raw || f.length < LARGE) put_field(out, &r, &f);
+        if (raw) /* given twice, the last counts */
+            *left = f.length < LARGE ? (left_out){0} : (left_out){f.data, f.length};
+        if (!raw || f.length < LARGE) status = put_field(file, out, &r, &f);
     }
+    return status;
 }
 
 static bool is_initializer(const field *f) {
     return f->id == GRAPH_INITIALIZER && f->type == WIRE_LENGTH;
 }
 
-static size_t count_initializers(const field *graph) {
+static cop_status count_initializers(copi_file *file, const field *graph, size_t *count) {
     copi_reader r = copi_reader_make(graph->data, graph->length);
     field f;
-    size_t count = 0;
-    while (r.at < r.size && next_field(&r, &f)) count += is_initializer(&f);
-    return count;
+    cop_status status = COP_OK;
+    *count = 0;
+    while (r.at < r.size && next_field(file, &r, &f, &status)) *count += is_initializer(&f);
+    return status;
 }
 
 /* left [count of initializers]. */
-static void slim_graph(cop_ctx *ctx, const field *graph, copi_buffer *out, left_out *left) {
+static cop_status slim_graph(copi_file *file, const field *graph, copi_buffer *out, left_out *left) {
     copi_reader r = copi_reader_make(graph->data, graph->length);
     field f;
     size_t number = 0;
-    while (r.at < r.size && next_field(&r, &f)) {
+    cop_status status = COP_OK;
+    while (!status && r.at < r.size && next_field(file, &r, &f, &status)) {
         if (is_initializer(&f) && f.length >= LARGE) {
             copi_buffer tensor;
-            copi_buffer_init(&tensor, ctx);
-            slim_tensor(&f, &tensor, &left[number]);
+            copi_buffer_init(&tensor, file->ctx);
+            status = slim_tensor(file, &f, &tensor, &left[number]);
             put_message(out, GRAPH_INITIALIZER, &tensor);
             out->failed |= tensor.failed;
             copi_buffer_clear(&tensor);
         } else {
-            put_field(out, &r, &f);
+            status = put_field(file, out, &r, &f);
         }
         number += is_initializer(&f);
     }
+    return status;
 }
 
-static cop_status slim_model(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_buffer *out, left_out **left) {
-    copi_reader r = copi_reader_make(bytes, n);
+static cop_status slim_model(copi_file *file, copi_buffer *out, left_out **left) {
+    copi_reader r = copi_reader_make(file->bytes, file->size);
+    cop_ctx *ctx = file->ctx;
     field f;
-    while (r.at < r.size && next_field(&r, &f)) {
+    cop_status status = COP_OK;
+    while (!status && r.at < r.size && next_field(file, &r, &f, &status)) {
         if (f.id != MODEL_GRAPH || f.type != WIRE_LENGTH) {
-            put_field(out, &r, &f);
+            status = put_field(file, out, &r, &f);
             continue;
         }
-        if (*left) return copi_fail(ctx, COP_E_FORMAT, "a second graph at byte %zu", (size_t)(f.start - bytes));
+        if (*left) return copi_fail(ctx, COP_E_FORMAT, "a second graph at byte %zu", (size_t)(f.start - file->bytes));
+        size_t count;
+        status = count_initializers(file, &f, &count);
+        if (status) return status;
         copi_buffer graph;
         copi_buffer_init(&graph, ctx);
-        *left = copi_alloc(ctx, count_initializers(&f) + 1, sizeof **left);
-        if (*left) slim_graph(ctx, &f, &graph, *left);
+        *left = copi_alloc(ctx, count + 1, sizeof **left);
+        status = *left ? slim_graph(file, &f, &graph, *left) : COP_E_NOMEM;
         put_message(out, MODEL_GRAPH, &graph);
         out->failed |= graph.failed;
         copi_buffer_clear(&graph);
-        if (!*left) return COP_E_NOMEM;
     }
+    if (status) return status;
     return out->failed ? copi_fail(ctx, COP_E_NOMEM, "out of memory for the model's messages") : COP_OK;
 }
 
@@ -205,18 +223,19 @@ static void unpack_free(void *user, void *block) {
     copi_free(m->ctx, block);
 }
 
-cop_status copi_onnx_unpack(cop_ctx *ctx, const uint8_t *bytes, size_t n, Onnx__ModelProto **model) {
+cop_status copi_onnx_unpack(copi_file *file, Onnx__ModelProto **model) {
+    cop_ctx *ctx = file->ctx;
     *model = NULL;
-    if (!n) return copi_fail(ctx, COP_E_FORMAT, "an empty file");
-    census c = {.ctx = ctx, .base = bytes};
-    cop_status status = check_message(&c, &onnx__model_proto__descriptor, bytes, n, 0);
+    if (!file->size) return copi_fail(ctx, COP_E_FORMAT, "an empty file");
+    census c = {.file = file};
+    cop_status status = check_message(&c, &onnx__model_proto__descriptor, file->bytes, file->size, 0);
     if (status) return status;
     copi_buffer slim;
     copi_buffer_init(&slim, ctx);
     left_out *left = NULL;
     unpack_memory memory = {.ctx = ctx};
     ProtobufCAllocator allocator = {unpack_alloc, unpack_free, &memory};
-    status = slim_model(ctx, bytes, n, &slim, &left);
+    status = slim_model(file, &slim, &left);
     if (!status) {
         *model = onnx__model_proto__unpack(&allocator, slim.len, (const uint8_t *)slim.data);
         if (!*model && memory.failed) status = COP_E_NOMEM;

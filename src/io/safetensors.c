@@ -113,9 +113,9 @@ cop_status copi_safetensors_save(const cop_net *net, const copi_extras *extras, 
 
 /* -- loading -- */
 
-cop_status copi_safetensors_kind(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_model_kind *kind) {
+cop_status copi_safetensors_kind(copi_file *file, cop_model_kind *kind) {
     copi_st_header h;
-    cop_status status = copi_st_header_parse(ctx, bytes, n, &h);
+    cop_status status = copi_st_header_parse(file, &h);
     if (status) return status;
     *kind = copi_st_header_metadata(&h, "coppice.format") ? COP_MODEL_NET : COP_MODEL_WEIGHTS;
     copi_st_header_clear(&h);
@@ -167,7 +167,7 @@ static cop_status check_parameters(const copi_st_header *h, const cop_net *net) 
     return status;
 }
 
-static cop_status read_mask(const copi_st_header *h, cop_net *net, copi_param *p) {
+static cop_status read_mask(copi_file *file, const copi_st_header *h, cop_net *net, copi_param *p) {
     char *name = copi_format(h->ctx, "%s.mask", p->name);
     if (!name) return COP_E_NOMEM;
     cop_status status = COP_OK;
@@ -175,6 +175,7 @@ static cop_status read_mask(const copi_st_header *h, cop_net *net, copi_param *p
     if (e) status = check_entry(h, p, name, COPI_ST_U8, &e);
     if (e && !status) {
         const uint8_t *from = h->data + e->begin;
+        status = copi_file_need(file, from, e->end - e->begin);
         for (int64_t i = 0; !status && i < p->count; i++) {
             if (from[i] > 1) {
                 status = copi_fail(h->ctx, COP_E_FORMAT, "%s[%" PRId64 "] is %d; a mask is 0 or 1", name, i, from[i]);
@@ -188,19 +189,19 @@ static cop_status read_mask(const copi_st_header *h, cop_net *net, copi_param *p
     return status;
 }
 
-static cop_status read_parameters(const copi_st_header *h, cop_net *net) {
+static cop_status read_parameters(copi_file *file, const copi_st_header *h, cop_net *net) {
     cop_status status = COP_OK;
     for (int i = 0; !status && i < net->params; i++) {
         copi_param *p = &net->param[i];
         const copi_st_entry *e = copi_st_header_find(h, p->name);
-        status = copi_param_copy(h->ctx, p, h->data + e->begin, COP_E_FORMAT);
-        if (!status) status = read_mask(h, net, p);
+        status = copi_param_read(file, h->data + e->begin, p, COP_E_FORMAT);
+        if (!status) status = read_mask(file, h, net, p);
     }
     if (!status) copi_net_apply_masks(net);
     return status;
 }
 
-static cop_status read_extra_tensor(const copi_st_header *h, copi_st_entry *e, copi_extras *extras) {
+static cop_status read_extra_tensor(copi_file *file, const copi_st_header *h, copi_st_entry *e, copi_extras *extras) {
     if (e->dtype != COPI_ST_F32 || e->rank > 4) {
         return copi_fail(h->ctx, COP_E_FORMAT,
                          "tensor '%s' is %s of %d dimensions; a checkpoint has F32 of at most 4", e->name,
@@ -210,16 +211,15 @@ static cop_status read_extra_tensor(const copi_st_header *h, copi_st_entry *e, c
     if (!extras) return COP_OK;
     float *data = copi_extras_tensor(extras, e->name + strlen(CHECKPOINT_TENSOR), e->rank, e->shape);
     if (!data) return COP_E_NOMEM;
-    memcpy(data, h->data + e->begin, e->end - e->begin);
-    return COP_OK;
+    return copi_file_read(file, h->data + e->begin, e->end - e->begin, data);
 }
 
-static cop_status read_extras(const copi_st_header *h, copi_extras *extras) {
+static cop_status read_extras(copi_file *file, const copi_st_header *h, copi_extras *extras) {
     cop_status status = COP_OK;
     for (size_t i = 0; !status && i < h->entries; i++) {
         copi_st_entry *e = &h->entry[i];
         if (!e->used && strncmp(e->name, CHECKPOINT_TENSOR, strlen(CHECKPOINT_TENSOR)) == 0) {
-            status = read_extra_tensor(h, e, extras);
+            status = read_extra_tensor(file, h, e, extras);
         }
         if (!status && !e->used) {
             status = copi_fail(h->ctx, COP_E_FORMAT, "tensor '%s' belongs to no layer of the graph", e->name);
@@ -238,11 +238,12 @@ static cop_status read_extras(const copi_st_header *h, copi_extras *extras) {
 }
 
 /* Everything that the built net still lacks. */
-static cop_status fill(const copi_st_header *h, const json_t *graph, cop_net *net, copi_extras *extras) {
-    cop_status status = read_parameters(h, net);
+static cop_status fill(copi_file *file, const copi_st_header *h, const json_t *graph, cop_net *net,
+                       copi_extras *extras) {
+    cop_status status = read_parameters(file, h, net);
     if (!status) status = copi_graph_totals_from_json(h->ctx, graph, net);
     if (!status) status = copi_metadata_read(net, h->metadata);
-    if (!status) status = read_extras(h, extras);
+    if (!status) status = read_extras(file, h, extras);
     return status;
 }
 
@@ -260,18 +261,19 @@ static cop_status build(const copi_st_header *h, const json_t *json, cop_net **n
     return status && status != COP_E_NOMEM ? copi_fail_in(h->ctx, COP_E_FORMAT, "graph") : status;
 }
 
-cop_status copi_safetensors_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_net **net, copi_extras *extras) {
+cop_status copi_safetensors_read(copi_file *file, cop_net **net, copi_extras *extras) {
+    cop_ctx *ctx = file->ctx;
     *net = NULL;
     copi_st_header header;
     json_t *graph = NULL;
     cop_net *made = NULL;
-    cop_status status = copi_st_header_parse(ctx, bytes, n, &header);
+    cop_status status = copi_st_header_parse(file, &header);
     if (status) return status;
     status = check_version(&header);
     if (!status) status = copi_metadata_get_json(ctx, header.metadata, "coppice.graph", &graph);
     if (!status && !graph) status = copi_fail(ctx, COP_E_FORMAT, "__metadata__ has no 'coppice.graph'");
     if (!status) status = build(&header, graph, &made);
-    if (!status) status = fill(&header, graph, made, extras);
+    if (!status) status = fill(file, &header, graph, made, extras);
     json_decref(graph);
     copi_st_header_clear(&header);
     if (status) {
@@ -283,13 +285,17 @@ cop_status copi_safetensors_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, 
     return COP_OK;
 }
 
+cop_status copi_safetensors_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_net **net, copi_extras *extras) {
+    copi_file file = copi_file_of(ctx, bytes, n);
+    return copi_safetensors_read(&file, net, extras);
+}
+
 cop_status copi_safetensors_load(cop_ctx *ctx, const char *path, cop_net **net, copi_extras *extras) {
     *net = NULL;
-    uint8_t *bytes;
-    size_t n;
-    cop_status status = copi_read_file(ctx, path, 0, &bytes, &n);
+    copi_file file;
+    cop_status status = copi_file_open(ctx, path, &file);
     if (status) return status;
-    status = copi_safetensors_parse(ctx, bytes, n, net, extras);
-    copi_free(ctx, bytes);
-    return status ? copi_fail_in(ctx, status, "%s", path) : COP_OK;
+    status = copi_safetensors_read(&file, net, extras);
+    copi_file_close(&file);
+    return status && status != COP_E_IO ? copi_fail_in(ctx, status, "%s", path) : status; /* IO names it itself */
 }

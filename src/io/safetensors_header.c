@@ -165,11 +165,15 @@ static cop_status parse_json(cop_ctx *ctx, const char *text, size_t n, copi_st_h
     return COP_OK;
 }
 
-cop_status copi_st_header_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_st_header *header) {
+cop_status copi_st_header_parse(copi_file *file, copi_st_header *header) {
+    cop_ctx *ctx = file->ctx;
+    const size_t n = file->size;
     *header = (copi_st_header){.ctx = ctx};
-    copi_reader r = copi_reader_make(bytes, n);
+    copi_reader r = copi_reader_make(file->bytes, n);
     uint64_t length;
     const uint8_t *text;
+    cop_status status = copi_file_need(file, file->bytes, n < 8 ? n : 8);
+    if (status) return status;
     if (!copi_read_u64le(&r, &length)) {
         return copi_fail(ctx, COP_E_FORMAT, "%zu bytes are too few for a safetensors file", n);
     }
@@ -180,10 +184,12 @@ cop_status copi_st_header_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, co
     if (!copi_read_bytes(&r, (size_t)length, &text)) {
         return copi_fail(ctx, COP_E_FORMAT, "header of %" PRIu64 " bytes in a file of %zu: truncated?", length, n);
     }
+    status = copi_file_need(file, text, (size_t)length);
+    if (status) return status;
     if (length == 0 || text[0] != '{') return copi_fail(ctx, COP_E_FORMAT, "header does not begin with '{'");
-    header->data = bytes + r.at;
+    header->data = file->bytes + r.at;
     header->data_size = n - r.at;
-    cop_status status = parse_json(ctx, (const char *)text, (size_t)length, header);
+    status = parse_json(ctx, (const char *)text, (size_t)length, header);
     if (status) copi_st_header_clear(header);
     return status;
 }

@@ -46,14 +46,14 @@ typedef struct copi_st_header {
     json_t *metadata;             /* in root; NULL: none. An object of strings */
     copi_st_entry *entry;         /* [entries], sorted by name */
     size_t entries;
-    const uint8_t *data;          /* [data_size] a view into the bytes parsed */
+    const uint8_t *data;          /* [data_size] a view into the file's bytes, which may still have to be read */
     size_t data_size;
 } copi_st_header;
 
 /** Read and check the shell: sizes, JSON, no duplicate keys, dtypes, shapes, and that the tensors tile the data with no
- *  hole and no overlap to exactly its end. bytes must outlive the header. Errors: FORMAT, UNSUPPORTED, NOMEM; on
- *  failure the header is empty. */
-cop_status copi_st_header_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_st_header *header);
+ *  hole and no overlap to exactly its end. file must outlive the header, and its data is not
+ *  read yet. Errors: FORMAT, UNSUPPORTED, NOMEM, IO; on failure the header is empty. */
+cop_status copi_st_header_parse(copi_file *file, copi_st_header *header);
 void copi_st_header_clear(copi_st_header *header);
 copi_st_entry *copi_st_header_find(const copi_st_header *header, const char *name);     /* NULL: none */
 const char *copi_st_header_metadata(const copi_st_header *header, const char *key);     /* NULL: none */

@@ -176,22 +176,15 @@ static bool is_statistic(const char *name) {
 static float number(copi_st_dtype dtype, const uint8_t *from, int64_t i) {
     uint16_t half;
     double wide;
-    float x;
-    switch (dtype) {
-    case COPI_ST_F64:
+    if (dtype == COPI_ST_F64) {
         memcpy(&wide, from + 8 * i, sizeof wide);
         return (float)wide;
-    case COPI_ST_F16:
-    case COPI_ST_BF16:
-        memcpy(&half, from + 2 * i, sizeof half);
-        return dtype == COPI_ST_F16 ? copi_half_to_float(half) : copi_bfloat_to_float(half);
-    default:
-        memcpy(&x, from + 4 * i, sizeof x);
-        return x;
     }
+    memcpy(&half, from + 2 * i, sizeof half);
+    return dtype == COPI_ST_F16 ? copi_half_to_float(half) : copi_bfloat_to_float(half);
 }
 
-static cop_status add_entry(const copi_st_header *h, const copi_st_entry *e, cop_weights *w) {
+static cop_status add_entry(copi_file *file, const copi_st_header *h, const copi_st_entry *e, cop_weights *w) {
     const char *dot = strrchr(e->name, '.');
     bool floats =
         e->dtype == COPI_ST_F32 || e->dtype == COPI_ST_F64 || e->dtype == COPI_ST_F16 || e->dtype == COPI_ST_BF16;
@@ -200,16 +193,19 @@ static cop_status add_entry(const copi_st_header *h, const copi_st_entry *e, cop
         copi_weights_add(w, e->name, dot ? (size_t)(dot - e->name) : 0, e->rank, e->shape, floats, &a);
     if (status) return status;
     a->statistic = is_statistic(e->name);
+    if (e->dtype == COPI_ST_F32) return copi_file_read(file, h->data + e->begin, e->end - e->begin, a->data);
+    status = copi_file_need(file, h->data + e->begin, e->end - e->begin);
+    if (status) return status;
     for (int64_t i = 0; floats && i < a->count; i++) a->data[i] = number(e->dtype, h->data + e->begin, i);
     return COP_OK;
 }
 
-cop_status copi_safetensors_weights(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_weights *w) {
+cop_status copi_safetensors_weights(copi_file *file, cop_weights *w) {
     copi_st_header h;
-    *w = (cop_weights){.ctx = ctx};
-    cop_status status = copi_st_header_parse(ctx, bytes, n, &h);
+    *w = (cop_weights){.ctx = file->ctx};
+    cop_status status = copi_st_header_parse(file, &h);
     if (status) return status;
-    for (size_t i = 0; !status && i < h.entries; i++) status = add_entry(&h, &h.entry[i], w);
+    for (size_t i = 0; !status && i < h.entries; i++) status = add_entry(file, &h, &h.entry[i], w);
     copi_st_header_clear(&h);
     copi_weights_sort(w);
     if (!status) status = copi_weights_layers(w);

@@ -35,8 +35,8 @@ void copi_weights_sort(cop_weights *w);
 /** Tell the layers, once all arrays are there. Errors: NOMEM. */
 cop_status copi_weights_layers(cop_weights *w);
 
-/** Fill an empty cop_weights from a file's bytes. */
-cop_status copi_safetensors_weights(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_weights *w);
+/** Fill an empty cop_weights from a file. */
+cop_status copi_safetensors_weights(copi_file *file, cop_weights *w);
 cop_status copi_keras_weights_list(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_weights *w);
 void copi_weights_clear(cop_weights *w);
 

@@ -240,6 +240,7 @@ static cop_status make_block(cop_net *net) {
                              net->param[p].name);
     net->block = copi_alloc(net->ctx, net->block_count, sizeof *net->block);
     if (!net->block) return COP_E_NOMEM;
+    copi_use_large_pages(net->block, net->block_count * sizeof *net->block);
     float *at = net->block;
     for (int p = 0; p < net->params; p++) {
         copi_param *param = &net->param[p];

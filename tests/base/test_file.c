@@ -229,7 +229,44 @@ static cop_status all_of_it(cop_ctx *ctx, void *user) {
     if (!status) status = copi_write_file(ctx, p->file, "x", 1);
     if (!status) status = copi_read_file(ctx, p->file, 0, &bytes, &n);
     if (!status) copi_free(ctx, bytes);
+    copi_file f;
+    if (!status) status = copi_file_open(ctx, p->file, &f);
+    if (!status) copi_file_close(&f);
     return status;
+}
+
+/* What was asked for is there, read once; the rest is read straight into other memory, or not at all. */
+static void read_what_is_needed(void **state) {
+    place *p = *state;
+    enum { N = 3 * 4096 + 100 };
+    static uint8_t content[N], got[N];
+    copi_file f;
+    for (int i = 0; i < N; i++) content[i] = (uint8_t)(1 + i % 251);
+    test_ok(p->ctx, copi_write_file(p->ctx, p->file, content, N));
+    test_ok(p->ctx, copi_file_open(p->ctx, p->file, &f));
+    assert_int_equal(f.size, N);
+    test_ok(p->ctx, copi_file_need(&f, f.bytes + 4000, 200));
+    assert_memory_equal(f.bytes + 4000, content + 4000, 200);
+    assert_int_equal(f.bytes[2 * 4096], 0); /* not yet */
+    test_ok(p->ctx, copi_file_read(&f, f.bytes + 5000, N - 5000, got));
+    assert_memory_equal(got, content + 5000, N - 5000);
+    assert_int_equal(f.bytes[2 * 4096], 0);
+    assert_true(copi_file_holds(&f, f.bytes + N - 1) && !copi_file_holds(&f, f.bytes + N) &&
+                !copi_file_holds(&f, got));
+    assert_int_equal(truncate(p->file, 6000), 0);
+    test_ok(p->ctx, copi_file_need(&f, f.bytes, 8192)); /* there already */
+    test_fails(p->ctx, copi_file_need(&f, f.bytes, N), COP_E_IO, "was cut short while it was read");
+    test_fails(p->ctx, copi_file_read(&f, f.bytes + 5900, 200, got), COP_E_IO, p->file);
+    test_ok(p->ctx, copi_file_need(&f, f.bytes, 0));
+    copi_file_close(&f);
+    test_fails(p->ctx, copi_file_open(p->ctx, p->dir, &f), COP_E_FORMAT, "directory");
+    assert_int_equal(unlink(p->file), 0);
+    test_fails(p->ctx, copi_file_open(p->ctx, p->file, &f), COP_E_IO, "cannot open");
+    copi_file memory = copi_file_of(p->ctx, content, N);
+    test_ok(p->ctx, copi_file_need(&memory, content, N));
+    test_ok(p->ctx, copi_file_read(&memory, content + 7, 5, got));
+    assert_memory_equal(got, content + 7, 5);
+    copi_use_large_pages(content, N); /* a hint, wherever it is */
 }
 
 static void out_of_memory(void **state) {
@@ -250,6 +287,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(read_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(read_pipe, setup, teardown),
         cmocka_unit_test_setup_teardown(directories, setup, teardown),
+        cmocka_unit_test_setup_teardown(read_what_is_needed, setup, teardown),
         cmocka_unit_test_setup_teardown(out_of_memory, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
