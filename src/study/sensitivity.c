@@ -141,16 +141,17 @@ static cop_status probe_group(probe *p, int g, const cop_group_info *info, doubl
     return status;
 }
 
-/* All groups at what each can give, in the order of criteria so that each group's own ranks it. */
+/* All groups at what each can give; the last first, since a cut takes weights from the layers behind it, which would
+ * then score otherwise than alone. */
 static cop_status probe_advice(probe *p, double *cap) {
     cop_sensitivity *r = p->result;
     cop_net *net = NULL;
     cop_group_info info;
     cop_status status = cop_net_clone(p->net, &net);
     copi_progress_trial(p->ctx, "all as advised", r->groups * r->levels, r->groups * r->levels);
-    for (int g = 0, at = 0; !status && g < cop_groups_count(p->groups); g++) {
+    for (int g = cop_groups_count(p->groups) - 1, at = r->groups; !status && g >= 0; g--) {
         if (cop_groups_get(p->groups, g, &info) || !info.units) continue;
-        double advice = r->group[at++].advice;
+        double advice = r->group[--at].advice;
         if (!advice) continue;
         cap[g] = 1;
         int limits = cap_groups(p, cap);
