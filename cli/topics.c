@@ -179,24 +179,34 @@ static void print_study(FILE *out) {
         {"begin, end", "of pace gradual: shares of the training between which weights go (0.1, 0.7)"},
         {"scope", "layer: the lowest share of every layer; global: of all together (layer)"},
         {"keep", "what every layer keeps at least (1)"},
-        {"limits",
-         "a list of {layer: NAME, keep: N, most: SHARE}: floors and caps of single layers, or of those that fit a "
-         "pattern like 'conv*'; they bind global ranking too"},
-        {"aggregate", "how the scores of channels that go together make one: sum or mean (sum)"},
-        {"sparsify", "a recipe for the dense net before the first cut; with l1_scale and bn-scale: Network Slimming"},
         {"shrink",
          "true: filter and neuron methods tune the shrunk net, which is cheaper; false: the masked one (true)"},
         {"tune", "the recipe of each round; of dense-longer: of its extra training"},
+        {"aggregate", "sum or mean of the scores of coupled channels (sum)"},
+        {"limits",
+         "a list of {layer, keep, most}: of the layers whose name fits (* and ? may stand in it) at least keep units "
+         "stay and at most the share most goes, ranked by layer or globally"},
+        {"sparsify",
+         "the recipe of a training before the first cut, asked for by its epochs; for bn-scale usually with "
+         "l1_scale (Network Slimming)"},
+        {NULL, "A trial of scratch, the control of new weights"},
+        {"like",
+         "the method whose shrunk net is trained from new weights: sss or one that removes filters or neurons; "
+         "its keys stand here too"},
+        {"scratch",
+         "the recipe; its epochs are those the dense net had. The small net gets as many as make up the same "
+         "training MACs, those of the dense net and of tuning together"},
         {NULL, "A trial of sss"},
-        {"scope", "what gets factors: neuron, group, block, or a list of them (neuron)"},
+        {"scope", "what gets factors, one or several of neuron (conv channels, dense units), group (of grouped "
+                  "convolutions), block (residual branches, whose shortcut stays) (neuron)"},
         {"gamma",
          "weight of the factors' L1 penalty, one or a list (1e-3). A factor that the loss does not need reaches 0 "
          "after about (1 - momentum) / (factor_rate gamma) steps"},
         {"sparsity, macs, parameters",
-         "one, or a list, in place of gamma's: gamma is searched until removal leaves so little (macs and parameters "
-         "under 1: a share of the dense net's)"},
-        {"tries", "of that search at most (8)"},
-        {"cost_aware", "true: gamma of a structure in proportion to its MACs (false)"},
+         "in place of a list of gammas: gamma is searched by bisection, from the one given, for at least this "
+         "sparsity, or at most so many MACs or parameters (below 1: that share of the dense net's)"},
+        {"tries", "searches at most (8)"},
+        {"cost_aware", "true: gamma of a structure times its MACs over the mean structure's (false)"},
         {"prox", "apg or subgradient (apg)"},
         {"factor_rate", "learning rate of the factors (0.1)"},
         {"factor_momentum", "their momentum (0.9)"},
@@ -204,11 +214,6 @@ static void print_study(FILE *out) {
         {"retrain", "the recipe after removal, usually with l1"},
         {"threshold", "weights no larger than this become 0 at the end; each value of a list gives a point (0)"},
         {"", "and the recipe's keys themselves, for the training with factors"},
-        {NULL, "A trial of scratch: the control that a pruned net's weights must beat"},
-        {"like", "the method whose shrunk net is trained from new weights; its own keys stand beside this one"},
-        {"scratch",
-         "the recipe; its epochs are those of the dense net, which count as spent: the small net gets as many as "
-         "make up the same training MACs"},
         {NULL, "A trial of compound: structures by sss, then weights of the small net by pace gradual"},
         {"sparsity", "one share in [0,1) or a list of them: of the dense net's parameters"},
         {"gamma", "as for sss, one number (1e-3)"},
@@ -230,7 +235,7 @@ static void print_study(FILE *out) {
         {"epsilon", "of adam and adamw"},
         {"decay", "weight decay of kernels: decoupled for adamw, else an L2 gradient"},
         {"l1, l2, l2_conv", "weight of sum |w|, sum w^2, and sum w^2 over convolutions in the loss"},
-        {"l1_scale", "weight of sum |batch-norm scale| in the loss (Network Slimming)"},
+        {"l1_scale", "weight of sum |scale| over batch-norms in the loss"},
         {"augment", "flip, shift, [flip, shift] or none; flip and shift (pixels) can also be given as keys"},
         {"flip, shift", "mirror half the images (true, false); shift them by up to so many pixels"},
         {"label_smoothing", "soften the labels, [0,1)"},
