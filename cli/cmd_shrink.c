@@ -4,7 +4,7 @@
 static const option options[] = {
     HEADING("Model"),
     OPTION_OUTPUT("where the smaller model goes (its ending tells the format: coppice help formats)"),
-    COUNT("round", round, "[2,4096]",
+    COUNT("round", round, "[0,4096]",
           "also try with the channels of each layer rounded up to a multiple of this, and take what is faster"),
     HEADING("Measuring"),
     SMALL("runs", bench.runs, "[1,1000000]", "forward passes whose median counts"),
@@ -97,7 +97,7 @@ static int run(settings *s, cop_ctx *ctx) {
         cop_status status = cop_shrink(net, &small, &report);
         if (status) code = library_error(ctx, status);
     }
-    if (code == EXIT_DONE && s->round) code = try_rounded(s, ctx, net, &small, &report);
+    if (code == EXIT_DONE && s->round > 1) code = try_rounded(s, ctx, net, &small, &report);
     if (code == EXIT_DONE) code = save_model(ctx, small, s->output);
     if (code == EXIT_DONE) code = look(s, ctx, small, s->output, &after);
     terminal_clear();

@@ -100,7 +100,7 @@ static int run(settings *s, cop_ctx *ctx) {
 const command command_sss = {
     .name = "sss",
     .usage = "MODEL --data PATH -o FILE",
-    .summary = "data-driven sparse structure selection: learn which neurons, groups and blocks can go",
+    .summary = "learn which neurons, groups and blocks can go (sparse structure selection)",
     .text = "Gives structures a factor each, trains net and factors with an L1 penalty gamma on the factors, removes "
             "what reached 0 and retrains the smaller net. Structures are conv channels and dense units (neuron), "
             "groups of grouped convolutions (group) and whole residual blocks, whose shortcut stays (block). The "

@@ -86,6 +86,16 @@ def check_option(name, option, value, explanation):
         refused("=zzzz")
         for choice in re.sub(r" \(.*", "", explanation.split(": ")[-1]).split(", "):
             accepted(f"={choice}")
+    elif value == "NAME,..":
+        for wrong in "zzzz", ",", "zzzz,zzzz":
+            refused(f"={wrong}")
+        names = re.sub(r" \(.*", "", explanation.split(": ")[-1]).split(", ")
+        accepted("=" + ",".join(names))
+        accepted(f"={names[0]}")
+    elif value in ("LAYER=N", "LAYER=SHARE"):
+        for wrong in "x", "=1", "x=", "x=-1", "x=nan", "x=1.5":
+            refused(f"={wrong}")
+        accepted("=x*=1")
     elif value in ("PATH", "FILE", "DIR", "NAME", "MODEL", "MAP"):
         accepted("=x")
     elif value == "CxHxW":
@@ -117,7 +127,7 @@ def check_recipe():
         "distil-temperature": ["9", "--teacher=base.safetensors"], "seed": ["7"], "limit": ["200"], "validation": [".3"],
     }
     elsewhere = {"data", "model", "output", "format", "height", "width", "checkpoint", "resume", "max-seconds", "threads",
-                 "quiet", "verbose", "evaluate-every"}
+                 "quiet", "verbose", "evaluate-every", "l1-scale"}  # lenet-5 has no batch-norm
     listed = {option for option, _, _ in options(coppice("train", "--help")[1])}
     check(listed == set(values) | elsewhere, f"options of train without a check: {listed ^ (set(values) | elsewhere)}")
     with tempfile.TemporaryDirectory() as work:
