@@ -1,10 +1,11 @@
 # For a newcomer: `make demo` and `make check` do all the set-up on a fresh Debian or Ubuntu. CMake does the building.
-.PHONY: demo check build install clean help
+.PHONY: demo check interop build install clean help
 DEMO ?= build/demo
 
 help:
 	@echo 'make demo    install what is needed, build, prune a net on Fashion-MNIST by five methods, write a page'
 	@echo 'make check   install what is needed, build with gcc and with clang + sanitizers, run every test'
+	@echo 'make interop run what the program writes in onnxruntime and Keras, which it installs from PyPI'
 	@echo 'make build   build the program: build/release/coppice'
 	@echo 'make install build and install it (PREFIX=/usr/local)'
 	@echo 'make clean   remove build/'
@@ -23,6 +24,9 @@ demo: build
 check:
 	@scripts/install-packages.sh build check
 	@scripts/check.sh
+
+interop: build
+	@scripts/interop.sh build/release/coppice
 
 PREFIX ?= /usr/local
 install: build

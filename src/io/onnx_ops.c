@@ -131,7 +131,7 @@ static cop_status find_bias(const copi_onnx_node *n, int input, const copi_onnx_
     cop_status status = copi_onnx_constant(n, input, &given);
     if (!status) status = copi_onnx_per_channel(n->r, output, &given, &spread, &fits);
     if (status) return status;
-    if (!fits) return copi_onnx_fail(n, COP_E_FORMAT, "its bias is not one number per channel");
+    if (!fits) return copi_onnx_fail(n, COP_E_UNSUPPORTED, "its bias is not one number per channel");
     *bias = (float *)(uintptr_t)spread.floats; /* the arena's */
     for (int64_t c = 0; c < spread.count; c++) (*bias)[c] = (float)((double)(*bias)[c] * scale);
     return COP_OK;
