@@ -1,18 +1,10 @@
 /* Which reader and which writer: told by the ending, else by the first bytes. */
-#include "check.h"
+#include "folder.h"
 #include "nets.h"
 
 #include "io/io.h"
 
 #include <string.h>
-
-static char dir[256];
-
-static const char *in_dir(const char *name) {
-    static char path[512];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    return path;
-}
 
 static void test_first_bytes_tell_what_the_name_does_not(void **state) {
     (void)state;
@@ -118,18 +110,6 @@ static void test_documents_list_the_ops(void **state) {
         copi_free(ctx, bytes);
     }
     test_ctx_destroy(ctx);
-}
-
-static int make_dir(void **state) {
-    (void)state;
-    test_dir_make(dir);
-    return 0;
-}
-
-static int remove_dir(void **state) {
-    (void)state;
-    test_dir_remove(dir);
-    return 0;
 }
 
 int main(void) {

@@ -1,5 +1,5 @@
 /* Keras in: what Keras 2 and Keras 3 save (fixtures/make/keras_*.py) gives Keras's own outputs. */
-#include "check.h"
+#include "folder.h"
 #include "expect.h"
 #include "nets.h"
 
@@ -9,14 +9,6 @@
 #define TOLERANCE                                                                                                    \
     1e-5 /* of the largest output: float weights on both sides, Keras's float sums over < 1,000 terms                \
           */
-
-static char dir[256];
-
-static const char *in_dir(const char *name) {
-    static char path[512];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    return path;
-}
 
 static const char *const nets[] = {"seed_like", "residual", "mobile", "mlp"};
 
@@ -291,18 +283,6 @@ static void test_memory_that_runs_out(void **state) {
     assert_true(test_out_of_memory(load, newer) > 60);
     assert_true(test_out_of_memory(load, older) > 60);
     assert_true(test_out_of_memory(save_h5, older) > 120);
-}
-
-static int make_dir(void **state) {
-    (void)state;
-    test_dir_make(dir);
-    return 0;
-}
-
-static int remove_dir(void **state) {
-    (void)state;
-    test_dir_remove(dir);
-    return 0;
 }
 
 int main(void) {

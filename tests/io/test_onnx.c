@@ -1,6 +1,6 @@
 /* ONNX in and out: what PyTorch's two exporters and tf2onnx wrote (fixtures/make/onnx_*.py) gives the frameworks' own
  * outputs; what is written comes back as the same function; bad files fail with their status and words. */
-#include "check.h"
+#include "folder.h"
 #include "expect.h"
 #include "nets.h"
 
@@ -11,14 +11,6 @@
 #define FIXTURES "io/fixtures/onnx/"
 #define TOLERANCE                                                                                                    \
     1e-5 /* of the largest output: both sides' float weights, the framework's float sums over < 1,000 terms */
-
-static char dir[256];
-
-static const char *in_dir(const char *name) {
-    static char path[512];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    return path;
-}
 
 /* log_softmax of each row, in place of the framework's, which the import leaves out. */
 static void to_log_softmax(double *y, int64_t n, int64_t classes) {
@@ -394,18 +386,6 @@ static void test_memory_that_runs_out(void **state) {
     (void)state;
     static char path[] = FIXTURES "tf2onnx/seed_like.onnx";
     assert_true(test_out_of_memory(load_and_save, path) > 100);
-}
-
-static int make_dir(void **state) {
-    (void)state;
-    test_dir_make(dir);
-    return 0;
-}
-
-static int remove_dir(void **state) {
-    (void)state;
-    test_dir_remove(dir);
-    return 0;
 }
 
 int main(void) {

@@ -1,6 +1,6 @@
 /* The native container: what goes out comes back bit for bit; golden files made by another hand
  * (fixtures/make/safetensors.py) are read and written alike; bad ones fail with their status and words. */
-#include "check.h"
+#include "folder.h"
 #include "nets.h"
 
 #include "io/io.h"
@@ -14,14 +14,6 @@
 
 #define GOOD "io/fixtures/safetensors/good/"
 #define BAD "io/fixtures/safetensors/bad/"
-
-static char dir[256];
-
-static const char *in_dir(const char *name) {
-    static char path[512];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    return path;
-}
 
 static void bytes_of(cop_ctx *ctx, const char *path, uint8_t **bytes, size_t *n) {
     test_ok(ctx, copi_read_file(ctx, path, 0, bytes, n));
@@ -500,18 +492,6 @@ static void test_what_cannot_be_written_is_named(void **state) {
     cop_net_destroy(back);
     cop_net_destroy(net);
     test_ctx_destroy(ctx);
-}
-
-static int make_dir(void **state) {
-    (void)state;
-    test_dir_make(dir);
-    return 0;
-}
-
-static int remove_dir(void **state) {
-    (void)state;
-    test_dir_remove(dir);
-    return 0;
 }
 
 int main(void) {

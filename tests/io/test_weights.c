@@ -1,5 +1,5 @@
 /* Weights alone: what is in such files, their names' maps, and their way into a net. */
-#include "check.h"
+#include "folder.h"
 #include "expect.h"
 #include "nets.h"
 
@@ -7,14 +7,6 @@
 #include "io/weights.h"
 
 #define FIXTURES "io/fixtures/"
-
-static char dir[256];
-
-static const char *in_dir(const char *name) {
-    static char path[512];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    return path;
-}
 
 static void write_text(cop_ctx *ctx, const char *name, const char *text) {
     test_ok(ctx, copi_write_file(ctx, in_dir(name), text, strlen(text)));
@@ -431,18 +423,6 @@ static void test_memory_that_runs_out(void **state) {
     snprintf(map, sizeof map, "%s", in_dir("idle"));
     test_ctx_destroy(ctx);
     assert_true(test_out_of_memory(list_and_fill, map) > 100);
-}
-
-static int make_dir(void **state) {
-    (void)state;
-    test_dir_make(dir);
-    return 0;
-}
-
-static int remove_dir(void **state) {
-    (void)state;
-    test_dir_remove(dir);
-    return 0;
 }
 
 int main(void) {
