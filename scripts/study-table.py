@@ -25,7 +25,7 @@ def macs(n):
     return f"{n / 1e6:.2f} M"
 
 
-HEAD = """| setting | sparsity | of conv | of dense | test accuracy | score | parameters | effective MACs | epochs |
+HEAD = """| setting | sparsity | of conv | of dense | test accuracy | score | nonzero | effective MACs | epochs |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|"""
 
 
@@ -69,8 +69,8 @@ def main():
     print(f"`{s['command']}`: {s['model']} on images of {data['shape']} in {data['classes']} classes "
           f"({data['images']}); {trials['done']} of {trials['all']} trials, {s['points']} points, "
           f"{s['seconds'] / 60:.0f} minutes of training and measuring. {s['build']}; {s['machine']}, "
-          f"{s['threads']} threads.\n")
-    print(f"Dense: test accuracy {figure(s['dense']['accuracy_test'])}, {s['dense']['seeds']} seeds, "
+          f"threads: {s['threads']}.\n")
+    print(f"Dense: test accuracy {figure(s['dense']['accuracy_test'])}, seeds: {s['dense']['seeds']}, "
           f"{s['dense']['epochs']['mean']:g} epochs, {s['dense']['seconds']['mean']:.0f} s; "
           f"hypervolume of the frontier {s['hypervolume']:.4f}.\n")
     print("The best point of each method by score, chosen on validation:\n")
