@@ -82,7 +82,7 @@ static cop_net *gated_net(const fixture *f, int flags) {
     return gated;
 }
 static copi_param *factors(const cop_net *gated, const char *producer) {
-    char name[64];
+    char name[128];
     snprintf(name, sizeof name, "%s.gate_op", producer);
     int node = copi_net_find(gated, name);
     assert_true(node >= 0);
