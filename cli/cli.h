@@ -382,6 +382,9 @@ int open_data(const settings *s, cop_ctx *ctx, cop_data **data);
 /** A model file, or a preset shaped by the data (may be NULL) or by --shape and --classes; its images are treated as
  *  --scale, --mean, --std and --channels say, where they are given. */
 int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **net);
+/** Open both, do the work with them, close them; gives what the work gives. */
+int with_model_and_data(const settings *s, cop_ctx *ctx,
+                        int (*work)(const settings *s, cop_ctx *ctx, const cop_net *net, const cop_data *data));
 /** Say now what would go wrong when the work is done: a missing or unwritable directory, something that is no file.
  */
 int check_place(const char *path);

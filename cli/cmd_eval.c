@@ -76,14 +76,7 @@ static int evaluate(const settings *s, cop_ctx *ctx, const cop_net *net, const c
 }
 
 static int run(settings *s, cop_ctx *ctx) {
-    cop_data *data = NULL;
-    cop_net *net = NULL;
-    int code = open_data(s, ctx, &data);
-    if (code == EXIT_DONE) code = open_model(s, ctx, data, &net);
-    if (code == EXIT_DONE) code = evaluate(s, ctx, net, data);
-    cop_net_destroy(net);
-    cop_data_destroy(data);
-    return code;
+    return with_model_and_data(s, ctx, evaluate);
 }
 
 const command command_eval = {

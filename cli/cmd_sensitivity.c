@@ -103,14 +103,7 @@ static int analyse(const settings *s, cop_ctx *ctx, const cop_net *net, const co
 }
 
 static int run(settings *s, cop_ctx *ctx) {
-    cop_data *data = NULL;
-    cop_net *net = NULL;
-    int code = open_data(s, ctx, &data);
-    if (code == EXIT_DONE) code = open_model(s, ctx, data, &net);
-    if (code == EXIT_DONE) code = analyse(s, ctx, net, data);
-    cop_net_destroy(net);
-    cop_data_destroy(data);
-    return code;
+    return with_model_and_data(s, ctx, analyse);
 }
 
 const command command_sensitivity = {

@@ -87,6 +87,18 @@ int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **
     return code == EXIT_DONE ? preprocess(s, ctx, *net) : code;
 }
 
+int with_model_and_data(const settings *s, cop_ctx *ctx,
+                        int (*work)(const settings *s, cop_ctx *ctx, const cop_net *net, const cop_data *data)) {
+    cop_data *data = NULL;
+    cop_net *net = NULL;
+    int code = open_data(s, ctx, &data);
+    if (code == EXIT_DONE) code = open_model(s, ctx, data, &net);
+    if (code == EXIT_DONE) code = work(s, ctx, net, data);
+    cop_net_destroy(net);
+    cop_data_destroy(data);
+    return code;
+}
+
 int check_place(const char *path) {
     struct stat st;
     if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
