@@ -169,7 +169,7 @@ static void print_study(FILE *out) {
         {"precision", "f32, bf16 or auto, for all training that does not say otherwise"},
         {"threads", "processors to use; 0: all"},
         {"trials", "a list; each entry names a method and its levels, and gives one trial per level and seed"},
-        {NULL, "A trial of a method that ranks by a criterion (all but sss and dense-longer)"},
+        {NULL, "A trial of a method that ranks by a criterion (all but sss, compound, dense-longer, scratch)"},
         {"method", "what prunes: coppice help methods"},
         {"sparsity", "one share in [0,1) or a list of them: of weights, filters or neurons"},
         {"rounds", "0: prune only; n: prune and tune n times (0)"},

@@ -510,8 +510,9 @@ COP_API cop_status cop_shrink_rounded(const cop_net *net, int64_t multiple, cop_
 
 /* ------------------------------------------------------------------------------------------------ method -- */
 
-/** The methods, from src/method/methods.def: "magnitude", "l1-filter", "l2-filter", "l2-neuron", "sss", "compound" (both:
- *  sss's structures, then weights by pace GRADUAL), further criteria, and the controls "random", "dense-longer" and "scratch". */
+/** The methods, from src/method/methods.def: "magnitude", "l1-filter", "l2-filter", "l2-neuron", "sss", "compound" (the
+ *  structures of sss, then weights by pace GRADUAL), further criteria, and the controls "random", "dense-longer" and
+ *  "scratch". */
 COP_API int cop_method_count(void);
 COP_API const char *cop_method_name(int method);
 COP_API const char *cop_method_help(int method);

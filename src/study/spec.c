@@ -144,7 +144,11 @@ static const char *trial_owner(unsigned family) {
     if (family == FAMILY_SSS) return "sss";
     if (family == FAMILY_SCRATCH) return "scratch";
     if (family == FAMILY_COMPOUND) return "compound";
-    return family & FAMILY_LONGER ? "methods other than sss" : "methods that prune by a criterion";
+    if (family & FAMILY_LONGER)
+        return family & FAMILY_COMPOUND ? "methods other than sss"
+                                        : "methods that prune by a criterion, and dense-longer";
+    return family & FAMILY_COMPOUND ? "methods that prune by a criterion, and compound"
+                                    : "methods that prune by a criterion";
 }
 
 static void trial_init(const void *parent, void *element) {

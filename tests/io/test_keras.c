@@ -99,22 +99,6 @@ static void test_weights_of_another_net_are_refused(void **state) {
     test_ctx_destroy(ctx);
 }
 
-static double *outputs(const cop_net *net, int64_t n) {
-    int64_t in = ref_count(net, 0) * n, out = ref_count(net, net->nodes - 1) * n;
-    float *x = malloc((size_t)in * sizeof *x);
-    double *wide = malloc((size_t)in * sizeof *wide), *y = malloc((size_t)out * sizeof *y);
-    assert_true(x && wide && y);
-    test_fill_normal(99, x, in);
-    for (int64_t i = 0; i < in; i++) wide[i] = (double)x[i];
-    ref_run *r = ref_create(net, n);
-    ref_forward(r, wide);
-    memcpy(y, r->out[net->nodes - 1], (size_t)out * sizeof *y);
-    ref_destroy(r);
-    free(wide);
-    free(x);
-    return y;
-}
-
 /* Whatever Keras can hold comes back as the same function, with masks and totals; the rest is refused by name. */
 static void test_random_nets_come_back(void **state) {
     (void)state;
@@ -134,7 +118,7 @@ static void test_random_nets_come_back(void **state) {
             written++;
             test_ok(ctx, cop_net_load(ctx, path, &back));
             int64_t count = 2 * ref_count(net, net->nodes - 1);
-            double *x = outputs(net, 2), *y = outputs(back, 2), largest = 0;
+            double *x = ref_outputs(net, 2, 99), *y = ref_outputs(back, 2, 99), largest = 0;
             for (int64_t i = 0; i < count; i++) largest = fmax(largest, fabs(x[i]));
             for (int64_t i = 0; i < count; i++) test_near(y[i], x[i], 0, 1e-9 * largest);
             free(x);

@@ -254,27 +254,10 @@ static void test_what_became_of_the_graph_is_said(void **state) {
     test_ctx_destroy(ctx);
 }
 
-/* Outputs of a net for the same images. */
-static double *outputs(const cop_net *net, int64_t n) {
-    int64_t in = ref_count(net, 0) * n, out = ref_count(net, net->nodes - 1) * n;
-    float *x = malloc((size_t)in * sizeof *x);
-    double *wide = malloc((size_t)in * sizeof *wide), *y = malloc((size_t)out * sizeof *y);
-    assert_true(x && wide && y);
-    test_fill_normal(99, x, in);
-    for (int64_t i = 0; i < in; i++) wide[i] = (double)x[i];
-    ref_run *r = ref_create(net, n);
-    ref_forward(r, wide);
-    memcpy(y, r->out[net->nodes - 1], (size_t)out * sizeof *y);
-    ref_destroy(r);
-    free(wide);
-    free(x);
-    return y;
-}
-
 static void same_function(const cop_net *a, const cop_net *b, double tolerance) {
     int64_t n = 2, count = n * ref_count(a, a->nodes - 1);
     assert_int_equal(count, n * ref_count(b, b->nodes - 1));
-    double *x = outputs(a, n), *y = outputs(b, n), largest = 0;
+    double *x = ref_outputs(a, n, 99), *y = ref_outputs(b, n, 99), largest = 0;
     for (int64_t i = 0; i < count; i++) largest = fmax(largest, fabs(x[i]));
     for (int64_t i = 0; i < count; i++) test_near(y[i], x[i], 0, tolerance * largest);
     free(x);

@@ -12,27 +12,10 @@
 #define NETS 600
 #define IMAGES 2
 
-/* Outputs [IMAGES, classes] in double precision; the caller's to free. */
-static double *outputs(const cop_net *net, uint64_t seed) {
-    int64_t size = IMAGES * ref_count(net, 0), classes = ref_count(net, net->nodes - 1);
-    float *x = malloc((size_t)size * sizeof *x);
-    double *xd = malloc((size_t)size * sizeof *xd), *y = malloc((size_t)(IMAGES * classes) * sizeof *y);
-    assert_true(x && xd && y);
-    test_fill_normal(seed, x, size);
-    for (int64_t i = 0; i < size; i++) xd[i] = x[i];
-    ref_run *run = ref_create(net, IMAGES);
-    ref_forward(run, xd);
-    memcpy(y, run->out[net->nodes - 1], (size_t)(IMAGES * classes) * sizeof *y);
-    ref_destroy(run);
-    free(x);
-    free(xd);
-    return y;
-}
-
 /* Both nets are computed in double, so they differ by what folding rounds to f32: 2^-24 for each of the few layers
  * that take folded constants, which later layers amplify. */
 static void same_function(const cop_net *a, const cop_net *b, uint64_t seed) {
-    double *x = outputs(a, seed), *y = outputs(b, seed), most = 1e-3, difference = 0;
+    double *x = ref_outputs(a, IMAGES, seed), *y = ref_outputs(b, IMAGES, seed), most = 1e-3, difference = 0;
     assert_int_equal(a->classes, b->classes);
     for (int i = 0; i < IMAGES * a->classes; i++) {
         most = fmax(most, fabs(x[i]));

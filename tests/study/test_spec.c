@@ -367,7 +367,7 @@ static void test_structure(void **state) {
     refuse(HEAD "trials: []\n", ":4:9: trials is an empty list; give at least one");
     refuse(HEAD "name: u\ntrials: [{method: sss}]\n", ":4:1: study: \"name\" is given twice, first in line 1");
     refuse(HEAD "trials: [{method: magnitude, sparsity: .5, gamma: 1}]\n", ":4:44: trial: \"gamma\" belongs to sss");
-    refuse(HEAD "trials: [{method: sss, rounds: 1}]\n", ":4:24: trial: \"rounds\" belongs to methods other than sss");
+    refuse(HEAD "trials: [{method: sss, rounds: 1}]\n", ":4:24: trial: \"rounds\" belongs to methods that prune by a criterion, and dense-longer");
     refuse(HEAD "trials: [{method: sss, tune: {epochs: 1}}]\n",
            ":4:24: trial: \"tune\" belongs to methods other than sss");
     refuse(HEAD "trials: [{method: magnitude, sparsity: .5, epochs: 2}]\n",

@@ -1,3 +1,4 @@
+#include "nets.h"
 #include "reference_ops.h"
 
 #include <math.h>
@@ -107,4 +108,20 @@ double ref_loss(ref_run *r, const int32_t *label, const ref_loss_params *params)
     ref_seed(r, r->logits, d);
     free(d);
     return loss / (double)r->n;
+}
+
+double *ref_outputs(const cop_net *net, int64_t n, uint64_t seed) {
+    int64_t in = ref_count(net, 0) * n, out = ref_count(net, net->nodes - 1) * n;
+    float *x = malloc((size_t)in * sizeof *x);
+    if (!x) abort();
+    test_fill_normal(seed, x, in);
+    double *wide = numbers(in), *y = numbers(out);
+    for (int64_t i = 0; i < in; i++) wide[i] = x[i];
+    ref_run *run = ref_create(net, n);
+    ref_forward(run, wide);
+    memcpy(y, run->out[net->nodes - 1], (size_t)out * sizeof *y);
+    ref_destroy(run);
+    free(wide);
+    free(x);
+    return y;
 }

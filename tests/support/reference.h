@@ -31,6 +31,8 @@ typedef struct ref_run {
 ref_run *ref_create(const cop_net *net, int64_t n);
 void ref_destroy(ref_run *r);
 void ref_forward(ref_run *r, const double *x);
+/** What the last op gives for n random images drawn from seed, [n, its elements]; the caller's to free. */
+double *ref_outputs(const cop_net *net, int64_t n, uint64_t seed);
 int64_t ref_count(const cop_net *net, int node); /* elements of one image of the node's output */
 
 /** How the loss is made up; NULL in ref_loss: plain cross-entropy. Fields as in copi_step. */
