@@ -1,8 +1,11 @@
 /* Importing an ONNX file beside reading it.
  *
- *     bench_import make FILE [MB] [transposed]    a net of dense layers of 1024 x 1024 weights, 100 MB unless said
- * otherwise; transposed: as MatMul has them, the other way round than this program bench_import time FILE [RUNS] one
- * JSON object: seconds, the best of so many runs, and peak memory
+ *     bench_import make FILE [MB] [transposed]
+ *     bench_import time FILE [RUNS]
+ *
+ * make: a net of dense layers of 1024 x 1024 weights, 100 MB unless said otherwise; transposed: kernels as MatMul has
+ * them, the other way round than this program. time: one JSON object with seconds, the best of so many runs, and peak
+ * memory.
  *
  * Reading is measured in two ways: the whole file into fresh memory, as a program that wants its bytes does, and in
  * pieces of 1 MB into the same memory, which no program can beat. The file is in the system's cache. */

@@ -26,7 +26,7 @@ static const option options[] = {
     NUMBER("retrain-epochs", "N", retrain_epochs, "[0,1e6]", "training after removal"),
     NUMBER("retrain-l1", "W", sss.retrain.l1, "[0,1]", "weight of sum |w| then"),
     NUMBER("threshold", "T", threshold, "[0,1e3]", "weights up to this become 0 at the end"),
-    OPTION_OUTPUT("where the pruned model goes (.safetensors or .onnx)"),
+    OPTION_OUTPUT("where the pruned model goes (its ending tells the format: coppice help formats)"),
     OPTIONS_DATA,
     OPTIONS_RECIPE,
     OPTIONS_COMMON,

@@ -1,7 +1,10 @@
 /* Residual branches that give constants: what they add is put where it can be said once, and the branch gives 0,
- * which shrink then removes whole. A constant k may go back     into the other summand's bias or batch-norm shift, if
- * that feeds the add alone forward  into what reads the sum: x - k for the batch-norm's running mean, W k for biases;
- * through ops that a constant passes (adds, pools, dropout, flatten, gates), if every reader can take it */
+ * which shrink then removes whole.
+ *
+ * Back: into the other summand's bias or batch-norm shift, if that feeds the add alone.
+ *
+ * Forward: into what reads the sum, x - k for a batch-norm's running mean, W k for biases; through ops that a
+ * constant passes (adds, pools, dropout, flatten, gates), if every reader can take it. */
 #include "prune/rules.h"
 
 #include <string.h>
@@ -125,7 +128,8 @@ static int branch_end(const cop_net *net, int add, int i) {
     }
 }
 
-/* Is input i of the add constant in all channels and not just 0, while the other is not? Then k gets the constants. */
+/* Is input i of the add constant in all channels and not just 0, while the other is not? Then k gets the constants.
+ */
 static bool adds_constants(const absorber *a, int add, int i, double *k) {
     bool nonzero = false, varies = false;
     for (int64_t c = 0; c < copi_channels(&a->net->node[add]); c++) {
