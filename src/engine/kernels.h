@@ -1,5 +1,5 @@
 /* Our own loops over flat arrays, compiled once per instruction set and chosen at run time. Arrays are in the layout
- * oneDNN chose: everything here is elementwise, so the layout does not matter, and padding stays 0. */
+ * oneDNN chose: all but the batch-norm is elementwise, so the layout does not matter, and padding stays 0. */
 #ifndef COPPICE_KERNELS_H
 #define COPPICE_KERNELS_H
 
@@ -21,6 +21,14 @@ typedef struct copi_update {
     float l1;
 } copi_update;
 
+/* A strip of channels-last batch-norm: l elements, a whole number of pixels; each vector [l] repeats what it holds for
+ * each channel. */
+typedef struct copi_norm {
+    int64_t l;
+    float *mean, *a, *b, *slope, *offset;
+    float low;                   /* 0: a relu is behind; -inf: none */
+} copi_norm;
+
 /* Elementwise kernels in both types. n elements from the given pointers. */
 typedef struct copi_typed_kernels {
     void (*act_forward)(void *y, const void *x, int64_t n, copi_act act);
@@ -32,6 +40,15 @@ typedef struct copi_typed_kernels {
     void (*dropout)(void *y, const void *x, int64_t n, float scale, uint32_t threshold, uint64_t key, int64_t first);
     /** y = f(a + b); y may be a */
     void (*add)(void *y, const void *a, const void *b, int64_t n, copi_act act);
+    /* Batch-norm of pixels x channels, walked in strips of v->l elements. */
+    /** sum += x - mean, other += (x - mean)^2, both [l] */
+    void (*norm_sums)(const void *x, int64_t n, const copi_norm *v, float *sum, float *other);
+    /** y = max(low, a x + b) */
+    void (*norm_apply)(void *y, const void *x, int64_t n, const copi_norm *v);
+    /** sum += d, other += d (x - mean), both [l], with d = a x + b > low ? dy : 0 */
+    void (*norm_back_sums)(const void *dy, const void *x, int64_t n, const copi_norm *v, float *sum, float *other);
+    /** dx = a d + slope (x - mean) + offset */
+    void (*norm_back)(void *dx, const void *dy, const void *x, int64_t n, const copi_norm *v);
 } copi_typed_kernels;
 
 typedef struct copi_kernels {

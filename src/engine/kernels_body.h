@@ -52,8 +52,12 @@ static void keep_block(uint64_t key, uint64_t block, uint32_t threshold, float s
 #define PUT_bf16(p, i, x) ((copi_bf16 *)(p))[i] = copi_f32_to_bf16(x)
 
 /* A vector loop without a check whether the arrays overlap: they are apart, or the same from their start on. */
-#define EACH                                                                                                         \
-    _Pragma("omp simd") for (int64_t i = 0; i < n; i++)
+#define EACH _Pragma("omp simd") for (int64_t i = 0; i < n; i++)
+
+/* Element j of the strip that begins at i. */
+#define STRIPS                                                                                                       \
+    for (int64_t i = 0, l = v->l; i < n; i += l)                                                                     \
+    _Pragma("omp simd") for (int64_t j = 0; j < (n - i < l ? n - i : l); j++)
 
 #define TYPED(T)                                                                                                     \
     static void act_forward_##T(void *y, const void *x, int64_t n, copi_act act) {                                   \
@@ -82,8 +86,7 @@ static void keep_block(uint64_t key, uint64_t block, uint32_t threshold, float s
         for (int64_t at = 0; at < n; at += DROP_BLOCK) {                                                             \
             int64_t m = n - at < DROP_BLOCK ? n - at : DROP_BLOCK;                                                   \
             keep_block(key, (uint64_t)(first + at) / DROP_BLOCK, threshold, scale, factor);                          \
-            _Pragma("omp simd") for (int64_t i = 0; i < m; i++)                                                      \
-                PUT_##T(y, at + i, factor[i] * GET_##T(x, at + i));                                                  \
+            _Pragma("omp simd") for (int64_t i = 0; i < m; i++) PUT_##T(y, at + i, factor[i] * GET_##T(x, at + i));  \
         }                                                                                                            \
     }                                                                                                                \
     static void add_##T(void *y, const void *a, const void *b, int64_t n, copi_act act) {                            \
@@ -92,12 +95,43 @@ static void keep_block(uint64_t key, uint64_t block, uint32_t threshold, float s
             float r = v > 0 ? v : act.slope * v;                                                                     \
             PUT_##T(y, i, r > act.high ? act.high : r);                                                              \
         }                                                                                                            \
+    }                                                                                                                \
+    static void norm_sums_##T(const void *x, int64_t n, const copi_norm *v, float *sum, float *other) {              \
+        STRIPS {                                                                                                     \
+            float d = GET_##T(x, i + j) - v->mean[j];                                                                \
+            sum[j] += d;                                                                                             \
+            other[j] += d * d;                                                                                       \
+        }                                                                                                            \
+    }                                                                                                                \
+    static void norm_apply_##T(void *y, const void *x, int64_t n, const copi_norm *v) {                              \
+        STRIPS {                                                                                                     \
+            float r = v->a[j] * GET_##T(x, i + j) + v->b[j];                                                         \
+            PUT_##T(y, i + j, r > v->low ? r : v->low);                                                              \
+        }                                                                                                            \
+    }                                                                                                                \
+    static void norm_back_sums_##T(const void *dy, const void *x, int64_t n, const copi_norm *v, float *sum,         \
+                                   float *other) {                                                                   \
+        STRIPS {                                                                                                     \
+            float u = GET_##T(x, i + j), g = GET_##T(dy, i + j);                                                     \
+            float d = v->a[j] * u + v->b[j] > v->low ? g : 0.0f;                                                     \
+            sum[j] += d;                                                                                             \
+            other[j] += d * (u - v->mean[j]);                                                                        \
+        }                                                                                                            \
+    }                                                                                                                \
+    static void norm_back_##T(void *dx, const void *dy, const void *x, int64_t n, const copi_norm *v) {              \
+        STRIPS {                                                                                                     \
+            float u = GET_##T(x, i + j), g = GET_##T(dy, i + j);                                                     \
+            float d = v->a[j] * u + v->b[j] > v->low ? g : 0.0f;                                                     \
+            PUT_##T(dx, i + j, v->a[j] * d + v->slope[j] * (u - v->mean[j]) + v->offset[j]);                         \
+        }                                                                                                            \
     }
 
 TYPED(f32)
 TYPED(bf16)
 
-static float sign(float x) { return (float)((x > 0) - (x < 0)); }
+static float sign(float x) {
+    return (float)((x > 0) - (x < 0));
+}
 
 /* Each update exists with and without a mask, so that the dense case reads no mask. */
 #define SGD_LOOP(KEEP)                                                                                               \
@@ -121,8 +155,8 @@ static float sign(float x) { return (float)((x > 0) - (x < 0)); }
 #define ALL(x) (x)
 #define MASKED(x) (keep[i] != 0 ? (x) : 0.0f)
 
-static void sgd(float *restrict w, const float *restrict g, float *restrict v, const uint8_t *restrict keep, int64_t n,
-                const copi_update *u) {
+static void sgd(float *restrict w, const float *restrict g, float *restrict v, const uint8_t *restrict keep,
+                int64_t n, const copi_update *u) {
     if (keep) SGD_LOOP(MASKED) else SGD_LOOP(ALL)
 }
 
@@ -136,5 +170,9 @@ static void gate_apply(float *restrict e, const float *restrict w, const float *
     EACH e[i] = lambda[unit[i]] * w[i];
 }
 
-#define TABLE(T) {act_forward_##T, act_backward_##T, mask_backward_##T, dropout_##T, add_##T}
+#define TABLE(T)                                                                                                     \
+    {                                                                                                                \
+        act_forward_##T, act_backward_##T, mask_backward_##T, dropout_##T, add_##T, norm_sums_##T, norm_apply_##T,   \
+            norm_back_sums_##T, norm_back_##T                                                                        \
+    }
 const copi_kernels KERNELS = {ISA, TABLE(f32), TABLE(bf16), sgd, adam, gate_apply};

@@ -1,4 +1,5 @@
-/* Batch normalization, with the gate folded into scale and shift and the relu behind it done by oneDNN. */
+/* Batch normalization, with the gate folded into scale and shift and the relu behind it done along: by oneDNN, or by
+ * norm.c where oneDNN would be slow. */
 #include "engine/plan.h"
 
 static unsigned flags_of(const copi_plan *p, int node) {
@@ -55,34 +56,46 @@ void lower_norm(copi_plan *p, int node) {
     const copi_node *n = &p->net->node[node];
     const plan_value *src = plan_value_of(p, n->src[0]);
     dnnl_prop_kind_t prop = p->options.training ? dnnl_forward_training : dnnl_forward_inference;
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t s =
-        dn_norm_forward(&pd, p->engine, prop, src->md, (float)n->u.batchnorm.epsilon, flags_of(p, node), p->attr);
-    l->forward = plan_pd(p, s, pd, "batch normalization", node);
+    const bool own = plan_norms(p, node);
+    if (!own) {
+        dnnl_primitive_desc_t pd = NULL;
+        dnnl_status_t s =
+            dn_norm_forward(&pd, p->engine, prop, src->md, (float)n->u.batchnorm.epsilon, flags_of(p, node), p->attr);
+        l->forward = plan_pd(p, s, pd, "batch normalization", node);
+    }
     const plan_value *v = plan_new_value(p, node, src->md, true);
     int scale = -1, shift = -1;
     hold_vectors(p, node, &scale, &shift);
     if (p->status) return;
+    if (p->options.training) track_statistics(p, node);
+    if (own) {
+        plan_norm_forward(p, node, v->mem, src->mem);
+        return;
+    }
     if (p->options.training && l->act >= 0)
         l->workspace = plan_new_mem(p, plan_chosen(p, l->forward, dnnl_query_workspace_md));
     plan_primitive(p, "batch-norm forward", node, l->forward,
                    PAIRS({DNNL_ARG_SRC, src->mem}, {DNNL_ARG_DST, v->mem}, {DNNL_ARG_SCALE, scale},
                          {DNNL_ARG_SHIFT, shift}, {DNNL_ARG_MEAN, l->mean}, {DNNL_ARG_VARIANCE, l->var},
                          {DNNL_ARG_WORKSPACE, l->workspace}));
-    if (p->options.training) track_statistics(p, node);
 }
 
 void back_norm(copi_plan *p, int node) {
     const plan_node *l = &p->node[node];
     const copi_node *n = &p->net->node[node];
     plan_value *v = plan_value_of(p, node), *src = plan_value_of(p, n->src[0]);
+    /* a batch-norm on the images themselves still needs its scale's and shift's gradient */
+    int target = src->needs_grad ? plan_contribution(p, src, v->diff_md) : plan_new_mem(p, v->diff_md);
+    if (plan_norms(p, node)) {
+        plan_norm_backward(p, node, target, src->mem, v->diff);
+        if (src->needs_grad) plan_contributed(p, node, src, target);
+        return;
+    }
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t s = dn_norm_backward(&pd, p->engine, v->diff_md, src->md, (float)n->u.batchnorm.epsilon,
                                        flags_of(p, node), l->forward, p->attr);
     pd = plan_pd(p, s, pd, "batch normalization backward", node);
     const plan_weight *scale = &p->weights[l->weight[COPI_SCALE]], *shift = &p->weights[l->weight[COPI_SHIFT]];
-    /* a batch-norm on the images themselves still needs its scale's and shift's gradient */
-    int target = src->needs_grad ? plan_contribution(p, src, v->diff_md) : plan_new_mem(p, v->diff_md);
     plan_primitive(p, "batch-norm backward", node, pd,
                    PAIRS({DNNL_ARG_SRC, src->mem}, {DNNL_ARG_MEAN, l->mean}, {DNNL_ARG_VARIANCE, l->var},
                          {DNNL_ARG_DIFF_DST, v->diff}, {DNNL_ARG_SCALE, scale->mem_used},

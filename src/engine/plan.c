@@ -77,6 +77,7 @@ static cop_status finish(copi_plan *p) {
     p->slots[SLOT_KEEP].bytes = (size_t)p->floats;
     if (!(p->loss_row = copi_alloc(p->ctx, (size_t)p->classes * 3, sizeof *p->loss_row))) return COP_E_NOMEM;
     cop_status s = plan_connect(p);
+    if (!s) s = plan_norm_finish(p);
     return s ? s : plan_weights_finish(p);
 }
 
@@ -129,9 +130,10 @@ void copi_plan_destroy(copi_plan *p) {
     if (p->attr) dnnl_primitive_attr_destroy(p->attr);
     if (p->stream) dnnl_stream_destroy(p->stream);
     if (p->engine) dnnl_engine_destroy(p->engine);
-    void *block[] = {p->slots, p->mems,    p->mds,          p->pds,          p->primitives,    p->values,
-                     p->node,  p->arena,   p->chunk,        p->staging,      p->gate_sum,      p->loss_row,
-                     p->plain, p->blocked, p->prepare.item, p->forward.item, p->backward.item, p->statistics.item};
+    void *block[] = {p->slots,    p->mems,         p->mds,          p->pds,           p->primitives,
+                     p->values,   p->node,         p->arena,        p->chunk,         p->staging,
+                     p->gate_sum, p->loss_row,     p->norm_sum,     p->norm_strip,    p->plain,
+                     p->blocked,  p->prepare.item, p->forward.item, p->backward.item, p->statistics.item};
     for (size_t i = 0; i < COPI_COUNT(block); i++) copi_free(p->ctx, block[i]);
     cop_net_destroy(p->net);
     copi_free(p->ctx, p);

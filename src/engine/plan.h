@@ -120,6 +120,9 @@ struct copi_plan {
     copi_gate_rule gates;
     double *gate_sum;     /* [threads][gate_width] partial sums of d loss / d lambda */
     int gate_width;       /* the widest gate */
+    double *norm_sum;     /* [threads][2][norm_width] */
+    float *norm_strip;    /* [5 + 2 threads][norm_length] */
+    int64_t norm_width, norm_length; /* channels and strip of the widest batch-norm that norm.c does */
     int64_t steps;
     bool stale;           /* training: prepare must run before forward */
     uint64_t step_key;    /* dropout's key of the step at hand */
@@ -192,6 +195,12 @@ void lower_dropout(copi_plan *p, int node);
 void back_dropout(copi_plan *p, int node);
 void lower_add(copi_plan *p, int node);
 void back_add(copi_plan *p, int node);
+
+/* norm.c: batch-norm of channels-last images */
+bool plan_norms(copi_plan *p, int node); /* is node's input one that norm.c is the faster for? */
+void plan_norm_forward(copi_plan *p, int node, int y, int x);
+void plan_norm_backward(copi_plan *p, int node, int dx, int x, int dy);
+cop_status plan_norm_finish(copi_plan *p);
 
 /* lower_linear.c, lower_norm.c, lower_pool.c, lower_shape.c */
 void lower_linear(copi_plan *p, int node);

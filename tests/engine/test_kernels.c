@@ -49,6 +49,16 @@ static void run_typed(const copi_typed_kernels *k, arrays *x, int64_t n, bool in
     }
     k->mask_backward(out, x->b, x->a, n, 1.25f);
     k->dropout(out, x->b, n, 2.0f, 32768, 77, 1024);
+    float vectors[7][LONGEST];
+    for (int i = 0; i < 7; i++) test_fill_normal(40 + (uint64_t)i, vectors[i], LONGEST);
+    const copi_norm norm = {
+        .l = 35, .mean = vectors[0], .a = vectors[1], .b = vectors[2], .slope = vectors[3], .offset = vectors[4]};
+    k->norm_sums(x->b, n, &norm, vectors[5], vectors[6]);
+    k->norm_back_sums(x->a, x->b, n, &norm, vectors[5], vectors[6]);
+    k->norm_apply(out, x->b, n, &norm);
+    k->norm_back(out, x->a, x->b, n, &norm);
+    memcpy(x->d, vectors[5], 35 * sizeof(float));
+    memcpy(x->d + 35, vectors[6], 35 * sizeof(float));
 }
 
 static void run_all(const copi_kernels *k, int64_t n, bool in_place, bool bf16, arrays *x) {
