@@ -192,6 +192,10 @@ typedef struct option {
         NUMBER("l2-conv", "W", recipe.l2_conv, "[0,1]", "the same over the kernels of convolutions only"),           \
         FLAG("flip", 0, recipe.flip, "mirror half the images left to right"),                                        \
         SMALL("shift", recipe.shift, "[0,64]", "shift images by up to so many pixels"),                              \
+        SMALL("erase", recipe.erase, "[0,64]", "erase a square of so many pixels a side (cutout)"),                  \
+        NUMBER("dropout", "F", recipe.dropout, "[0,1]", "the net's dropout shares times this"),                      \
+        NUMBER("average", "D", recipe.average, "[0,1)",                                                              \
+               "give the net the running averages of its weights, of this decay, e.g. 0.999; 0: none"),              \
         NUMBER("label-smoothing", "S", recipe.label_smoothing, "[0,1)", "soften the labels"),                        \
         CHOICE("precision", recipe.precision, choice_precision, "of the arithmetic; auto: bf16 where it is fast"),   \
         SMALL("evaluate-every", recipe.evaluate_every, "[0,1000000]",                                                \

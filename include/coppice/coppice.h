@@ -363,6 +363,11 @@ typedef struct cop_recipe {
     double step_factor;
     int flip;                   /* 1: mirror half the images left to right */
     int shift;                  /* shift by up to so many pixels in both directions */
+    int erase;                  /* erase a square of so many pixels a side, wherever its middle falls: DeVries & Taylor 2017,
+                                   arXiv:1708.04552 */
+    double dropout;             /* the shares of the net's dropout layers times this, in [0,1]; 1: as the net has them */
+    double average;             /* in [0,1); 0: none. The net that comes out has the averages of the parameters,
+                                   a = d a + (1-d) w after step t = 1, 2, ..: d = min(average, (t-1) / (t+9)) */
     double label_smoothing;     /* [0,1) */
     const cop_net *teacher;     /* distil from this net, NULL: no; loss = (1-a) CE + a T^2 KL */
     double distil_share;        /* a */

@@ -44,20 +44,23 @@ static void set_order(copi_loader *l, int64_t epoch) {
     copi_shuffle(&rng, l->order, l->count);
 }
 
-/* How an image is moved: by the seed, the epoch and its place in the epoch. */
+/* What is done to an image: by the seed, the epoch and its place in the epoch. */
 typedef struct move {
     bool flip;
     int64_t down, right;
+    int64_t y, x; /* middle of the square that is erased */
 } move;
 
 static move draw(const copi_loader *l, int64_t epoch, int64_t place) {
     uint32_t r[4];
-    if (!l->options.flip && !l->options.shift) return (move){0};
+    if (!l->options.flip && !l->options.shift && !l->options.erase) return (move){0};
     copi_philox(l->options.seed, COPI_STREAM_AUGMENT, (uint64_t)(epoch * l->count + place), r);
     uint64_t span = 2 * (uint64_t)l->options.shift + 1;
     return (move){.flip = l->options.flip && (r[0] & 1),
                   .down = (int64_t)(r[1] * span >> 32) - l->options.shift,
-                  .right = (int64_t)(r[2] * span >> 32) - l->options.shift};
+                  .right = (int64_t)(r[2] * span >> 32) - l->options.shift,
+                  .y = (int64_t)((r[3] >> 16) * (uint64_t)l->height >> 16),
+                  .x = (int64_t)((r[3] & 0xFFFF) * (uint64_t)l->width >> 16)};
 }
 
 /* One row of n values. */
@@ -119,13 +122,23 @@ static void place_image(const copi_loader *l, int64_t row, move m, float *dst) {
     }
 }
 
+static void erase(const copi_loader *l, move m, float *dst) {
+    const int64_t side = l->options.erase, top = m.y - side / 2, left = m.x - side / 2;
+    const int64_t from = left > 0 ? left : 0, to = left + side < l->width ? left + side : l->width;
+    for (int64_t c = 0; c < l->channels; c++)
+        for (int64_t y = top > 0 ? top : 0; y < top + side && y < l->height; y++)
+            memset(dst + (c * l->height + y) * l->width + from, 0, (size_t)(to - from) * sizeof *dst);
+}
+
 static void fill(copi_loader *l, int64_t step, batch *b) {
     const int64_t epoch = step / l->per_epoch, first = step % l->per_epoch * l->options.batch;
     set_order(l, epoch);
     b->n = l->count - first < l->options.batch ? l->count - first : l->options.batch;
     for (int64_t i = 0; i < b->n; i++) {
         int64_t row = l->index[l->order[first + i]];
-        place_image(l, row, draw(l, epoch, first + i), b->x + i * l->item);
+        move m = draw(l, epoch, first + i);
+        place_image(l, row, m, b->x + i * l->item);
+        if (l->options.erase) erase(l, m, b->x + i * l->item);
         b->label[i] = l->images->label[row];
     }
 }
@@ -158,6 +171,7 @@ static cop_status check(cop_ctx *ctx, const cop_data *data, const copi_loader_op
                          (long long)o->batch, name, (long long)count);
     }
     if (o->shift < 0) return copi_fail(ctx, COP_E_ARG, "shift is %d, must be a number of pixels", o->shift);
+    if (o->erase < 0) return copi_fail(ctx, COP_E_ARG, "erase is %d, must be a number of pixels", o->erase);
     if (o->first_step < 0 || o->steps < 0) {
         return copi_fail(ctx, COP_E_ARG, "step %lld of %lld can't be loaded", (long long)o->first_step,
                          (long long)o->steps);

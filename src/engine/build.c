@@ -203,8 +203,8 @@ cop_status plan_connect(copi_plan *p) {
                 if (a->mem[k] >= 0) a->ptr[k] = p->mems[a->mem[k]].data;
         }
     }
-    float **arena[] = {&p->w, &p->g, &p->s0, &p->s1, &p->e};
-    for (int i = 0; i < 5; i++) *arena[i] = (float *)(p->arena + p->slots[SLOT_W + i].offset);
+    float **arena[] = {&p->w, &p->g, &p->s0, &p->s1, &p->e, &p->average};
+    for (int i = 0; i < (int)COPI_COUNT(arena); i++) *arena[i] = (float *)(p->arena + p->slots[SLOT_W + i].offset);
     p->keep = p->arena + p->slots[SLOT_KEEP].offset;
     return COP_OK;
 }

@@ -10,6 +10,7 @@ typedef struct copi_plan copi_plan;
 typedef struct copi_plan_options {
     int64_t batch;
     bool training;            /* forward with dropout and batch statistics, backward, optimizer */
+    bool averages;            /* keep running averages of the parameters */
     cop_precision precision;
     uint64_t seed;            /* of dropout */
 } copi_plan_options;
@@ -18,7 +19,7 @@ typedef struct copi_optimizer {
     cop_optimizer kind;
     double momentum;          /* SGD, Nesterov */
     double beta1, beta2, epsilon;
-    double decay, l1, l1_scale, l2, l2_conv; /* as cop_recipe */
+    double decay, l1, l1_scale, l2, l2_conv, average; /* as cop_recipe */
 } copi_optimizer;
 
 /** How gates move: METHODS section 3. The optimizer never touches them. */
@@ -36,6 +37,8 @@ void copi_plan_destroy(copi_plan *plan);
 /** Parameters and masks, net -> plan, and plan -> net (same topology). Optimizer state is kept. */
 cop_status copi_plan_push(copi_plan *plan, const cop_net *net);
 cop_status copi_plan_pull(copi_plan *plan, cop_net *net);
+/** The same with the averages of trained parameters in place of what they are. */
+cop_status copi_plan_pull_average(copi_plan *plan, cop_net *net);
 /** Inference (plan made with training == false): x [n,C,H,W] f32, n <= batch -> y [n,classes] f32, what the net's last
  *  op gives; logits (may be NULL) [n,classes]: the input of a final softmax, else the same as y. */
 cop_status copi_plan_forward(copi_plan *plan, const float *x, int64_t n, float *y, float *logits);
@@ -60,7 +63,8 @@ cop_status copi_plan_step(copi_plan *plan, const copi_step *step, double *loss, 
 /** d loss / d parameter of the last step in logical layout, without decay and penalties; out [count of param]. */
 cop_status copi_plan_gradient(copi_plan *plan, int param, float *out);
 
-/** Optimizer state. Slots: 0 and 1 (SGD: velocity; Adam: first and second moment; gates: v and look-ahead l').
+/** Optimizer state. Slots: 0 and 1 (SGD: velocity; Adam: first and second moment; gates: v and look-ahead l'), 2: the
+ *  averages, where there are any.
  *  Logical layout, [count of param]. The step counter decides Adam's bias correction and dropout's numbers. */
 int copi_plan_state_slots(const copi_plan *plan);
 cop_status copi_plan_state_get(copi_plan *plan, int slot, int param, float *out);

@@ -57,6 +57,8 @@ typedef struct copi_kernels {
     /** One step of the optimizer; entries with keep[i] == 0 become 0, keep NULL: none do. */
     void (*sgd)(float *w, const float *g, float *v, const uint8_t *keep, int64_t n, const copi_update *u);
     void (*adam)(float *w, const float *g, float *m, float *v, const uint8_t *keep, int64_t n, const copi_update *u);
+    /** a += share (w - a), and 0 where keep is; keep may be NULL */
+    void (*average)(float *a, const float *w, const uint8_t *keep, int64_t n, float share);
     /** e[i] = lambda[unit[i]] * w[i] */
     void (*gate_apply)(float *e, const float *w, const float *lambda, const int32_t *unit, int64_t n);
 } copi_kernels;

@@ -165,6 +165,14 @@ static void adam(float *restrict w, const float *restrict g, float *restrict m, 
     if (keep) ADAM_LOOP(MASKED) else ADAM_LOOP(ALL)
 }
 
+static void average(float *restrict a, const float *restrict w, const uint8_t *restrict keep, int64_t n, float share) {
+    if (keep) {
+        EACH a[i] = MASKED(a[i] + share * (w[i] - a[i]));
+    } else {
+        EACH a[i] = a[i] + share * (w[i] - a[i]);
+    }
+}
+
 static void gate_apply(float *restrict e, const float *restrict w, const float *restrict lambda,
                        const int32_t *restrict unit, int64_t n) {
     EACH e[i] = lambda[unit[i]] * w[i];
@@ -175,4 +183,4 @@ static void gate_apply(float *restrict e, const float *restrict w, const float *
         act_forward_##T, act_backward_##T, mask_backward_##T, dropout_##T, add_##T, norm_sums_##T, norm_apply_##T,   \
             norm_back_sums_##T, norm_back_##T                                                                        \
     }
-const copi_kernels KERNELS = {ISA, TABLE(f32), TABLE(bf16), sgd, adam, gate_apply};
+const copi_kernels KERNELS = {ISA, TABLE(f32), TABLE(bf16), sgd, adam, average, gate_apply};

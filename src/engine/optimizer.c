@@ -7,7 +7,8 @@
  *    SGD    d = g + decay w;  v = mu v + d;  w -= rate (d + mu v)                              (Nesterov)
  *    Adam   d = g + decay w;  m, v: moments of d;  w -= rate m^ / (sqrt(v^) + epsilon)
  *    AdamW  d = g; the same after w *= 1 - rate decay
- *  where g includes l1 sign(w) + 2 (l2 + l2_conv) w. decay, l1, l2 act on kernels only; batch-norm scales get
+ *  and then a += (1 - d) (w - a), d = min(average, (t - 1) / (t + 9)) at step t = 1, 2, .., where the plan keeps
+ * averages. Here g includes l1 sign(w) + 2 (l2 + l2_conv) w. decay, l1, l2 act on kernels only; batch-norm scales get
  *  l1_scale sign(w). Masked entries become 0.
  *  Source: Kingma & Ba 2015; Loshchilov & Hutter 2019; Sutskever et al. 2013. */
 void plan_update(copi_plan *p, double rate) {
@@ -23,6 +24,8 @@ void plan_update(copi_plan *p, double rate) {
         base.correct1 = (float)(1.0 / (1.0 - pow(o->beta1, (double)p->steps)));
         base.correct2 = (float)(1.0 / (1.0 - pow(o->beta2, (double)p->steps)));
     }
+    const double t = (double)p->steps; /* counts this one */
+    const float share = (float)(1 - fmin(o->average, (t - 1) / (t + 9)));
     copi_update kernel = base;
     kernel.l1 = (float)o->l1;
     kernel.l2 = (float)(2 * o->l2 + (decoupled ? 0 : o->decay));
@@ -41,6 +44,7 @@ void plan_update(copi_plan *p, double rate) {
             p->kernels->sgd(p->w + at, p->g + at, p->s0 + at, keep, n, u);
         else
             p->kernels->adam(p->w + at, p->g + at, p->s0 + at, p->s1 + at, keep, n, u);
+        if (p->options.averages) p->kernels->average(p->average + at, p->w + at, keep, n, share);
     }
 }
 

@@ -74,6 +74,7 @@ static cop_status start(copi_plan *p, const cop_net *net) {
 static cop_status finish(copi_plan *p) {
     for (int i = SLOT_W; i <= SLOT_S1; i++) p->slots[i].bytes = (size_t)p->floats * sizeof(float);
     p->slots[SLOT_E].bytes = p->gated ? (size_t)p->floats * sizeof(float) : 0;
+    p->slots[SLOT_AVERAGE].bytes = p->options.averages ? (size_t)p->floats * sizeof(float) : 0;
     p->slots[SLOT_KEEP].bytes = (size_t)p->floats;
     if (!(p->loss_row = copi_alloc(p->ctx, (size_t)p->classes * 3, sizeof *p->loss_row))) return COP_E_NOMEM;
     cop_status s = plan_connect(p);

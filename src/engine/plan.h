@@ -5,7 +5,7 @@
  *   value   what a node gives: a mem, and a second one for its gradient. Nodes that are fused or work in place share
  *           their producer's value
  *   weight  a parameter in the engine's layout: a segment of the arenas W (values), G (gradient), S0 and S1
- *           (optimizer state), E (values times gate) and KEEP (mask)
+ *           (optimizer state), E (values times gate), AVERAGE and KEEP (mask)
  *   action  one primitive or one of our kernels; a step is four lists of them: prepare, forward, backward, statistics
  *
  * Lowering is written as straight lines: the first failure is kept in plan->status, after which every piece of build.c
@@ -16,7 +16,7 @@
 #include "engine/kernels.h"
 #include "engine/onednn.h"
 
-enum { SLOT_SCRATCH, SLOT_W, SLOT_G, SLOT_S0, SLOT_S1, SLOT_E, SLOT_KEEP, SLOTS_FIXED };
+enum { SLOT_SCRATCH, SLOT_W, SLOT_G, SLOT_S0, SLOT_S1, SLOT_E, SLOT_AVERAGE, SLOT_KEEP, SLOTS_FIXED };
 #define ACTION_ARGS 12
 
 typedef struct plan_slot { size_t bytes, offset; int first, last; bool persistent; } plan_slot;
@@ -108,7 +108,7 @@ struct copi_plan {
     plan_actions *adding;
     int clock;            /* number of the action being added */
     uint8_t *arena;
-    float *w, *g, *s0, *s1, *e; /* the parameter arenas */
+    float *w, *g, *s0, *s1, *e, *average; /* the parameter arenas */
     uint8_t *keep;        /* masks: 1 kept, 0 held at zero */
     struct { int weight; int64_t begin, n; } *chunk; /* the optimizer's work, in pieces of equal length */
     int chunks;

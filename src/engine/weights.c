@@ -192,6 +192,16 @@ cop_status copi_plan_pull(copi_plan *p, cop_net *net) {
     return s;
 }
 
+cop_status copi_plan_pull_average(copi_plan *p, cop_net *net) {
+    if (!p->options.averages) return copi_fail(p->ctx, COP_E_ARG, "pull: the plan keeps no averages");
+    cop_status s = copi_plan_pull(p, net);
+    int threads = plan_enter(p);
+    for (int i = 0; i < p->weight_count && !s; i++)
+        if (p->weights[i].trained) s = out_of(p, &p->weights[i], p->average, net->param[p->weights[i].param].data);
+    plan_leave(threads);
+    return s;
+}
+
 static plan_weight *weight_of(copi_plan *p, int param) {
     for (int i = 0; i < p->weight_count; i++)
         if (p->weights[i].param == param) return &p->weights[i];
@@ -212,16 +222,19 @@ cop_status copi_plan_gradient(copi_plan *p, int param, float *out) {
     return fetch(p, param, p->g, out);
 }
 int copi_plan_state_slots(const copi_plan *p) {
-    return p->options.training ? 2 : 0;
+    return p->options.averages ? 3 : p->options.training ? 2 : 0;
+}
+static float *state_arena(const copi_plan *p, int slot) {
+    return slot == 2 ? p->average : slot == 1 ? p->s1 : p->s0;
 }
 cop_status copi_plan_state_get(copi_plan *p, int slot, int param, float *out) {
-    return fetch(p, param, slot ? p->s1 : p->s0, out);
+    return fetch(p, param, state_arena(p, slot), out);
 }
 cop_status copi_plan_state_set(copi_plan *p, int slot, int param, const float *in) {
     const plan_weight *w = weight_of(p, param);
     if (!w) return copi_fail(p->ctx, COP_E_RANGE, "the plan trains no parameter %d", param);
     int threads = plan_enter(p);
-    cop_status s = into(p, w, in, (slot ? p->s1 : p->s0) + w->at);
+    cop_status s = into(p, w, in, state_arena(p, slot) + w->at);
     plan_leave(threads);
     p->stale = true;
     return s;

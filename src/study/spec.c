@@ -73,6 +73,11 @@ static const char *method_name(int i) {
     {"step_factor", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.step_factor), "(0,1]", .family = who},      \
     {"flip", COPI_KEY_FLAG, base + offsetof(copi_spec_recipe, r.flip), .family = who},                               \
     {"shift", COPI_KEY_SMALL, base + offsetof(copi_spec_recipe, r.shift), "[0,64]", .family = who},                  \
+    {"erase", COPI_KEY_SMALL, base + offsetof(copi_spec_recipe, r.erase), "[0,64]", .family = who, .late = true},    \
+    {"dropout", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.dropout), "[0,1]", .family = who,               \
+     .late = true},                                                                                                  \
+    {"average", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.average), "[0,1)", .family = who,               \
+     .late = true},                                                                                                  \
     {"label_smoothing", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.label_smoothing), "[0,1)",              \
      .family = who},                                                                                                 \
     {"distil_share", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.distil_share), "[0,1]", .family = who},    \

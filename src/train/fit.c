@@ -63,10 +63,10 @@ static cop_status describe(fit_run *f) {
     const cop_recipe *r = f->recipe;
     copi_buffer_printf(b, "phase %s\ndata %s\nnet %016llx\n", f->fit->phase, f->data->info.digest,
                        (unsigned long long)copi_topology_digest(f->net));
-    copi_buffer_printf(b, "batch %lld\noptimizer %s\nschedule %s\nprecision %s\nseed %llu\nflip %d\nshift %d\n",
-                       (long long)r->batch, cop_optimizer_name(r->optimizer), cop_schedule_name(r->schedule),
-                       cop_precision_name(copi_plan_precision(f->plan)), (unsigned long long)r->seed, r->flip,
-                       r->shift);
+    copi_buffer_printf(
+        b, "batch %lld\noptimizer %s\nschedule %s\nprecision %s\nseed %llu\nflip %d\nshift %d\nerase %d\n",
+        (long long)r->batch, cop_optimizer_name(r->optimizer), cop_schedule_name(r->schedule),
+        cop_precision_name(copi_plan_precision(f->plan)), (unsigned long long)r->seed, r->flip, r->shift, r->erase);
     const struct {
         const char *name;
         double value;
@@ -88,6 +88,8 @@ static cop_status describe(fit_run *f) {
         {"step_epochs[2]", r->step_epochs[2]},
         {"step_epochs[3]", r->step_epochs[3]},
         {"step_factor", r->step_factor},
+        {"dropout", r->dropout},
+        {"average", r->average},
         {"label_smoothing", r->label_smoothing},
         {"distil_share", distils(r) ? r->distil_share : 0},
         {"distil_temperature", distils(r) ? r->distil_temperature : 0},
@@ -138,10 +140,18 @@ static cop_status open_teacher(fit_run *f) {
 
 static cop_status open_plan(fit_run *f) {
     const cop_recipe *r = f->recipe;
-    cop_status s = copi_plan_create(
-        f->ctx, f->net,
-        &(copi_plan_options){.batch = r->batch, .training = true, .precision = r->precision, .seed = r->seed},
-        &f->plan);
+    cop_net *scaled; /* the plan drops what its net says */
+    cop_status s = cop_net_clone(f->net, &scaled);
+    if (s) return s;
+    copi_scale_dropout(scaled, r->dropout);
+    s = copi_plan_create(f->ctx, scaled,
+                         &(copi_plan_options){.batch = r->batch,
+                                              .training = true,
+                                              .averages = r->average > 0,
+                                              .precision = r->precision,
+                                              .seed = r->seed},
+                         &f->plan);
+    cop_net_destroy(scaled);
     if (s) return s;
     copi_plan_set_optimizer(f->plan, &(copi_optimizer){.kind = r->optimizer,
                                                        .momentum = r->momentum,
@@ -152,7 +162,8 @@ static cop_status open_plan(fit_run *f) {
                                                        .l1 = r->l1,
                                                        .l1_scale = r->l1_scale,
                                                        .l2 = r->l2,
-                                                       .l2_conv = r->l2_conv});
+                                                       .l2_conv = r->l2_conv,
+                                                       .average = r->average});
     if (f->fit->gates) copi_plan_set_gates(f->plan, f->fit->gates);
     return distils(r) ? open_teacher(f) : COP_OK;
 }
@@ -167,6 +178,7 @@ static cop_status open_loader(fit_run *f) {
                                                      .drop_last = true,
                                                      .flip = r->flip,
                                                      .shift = r->shift,
+                                                     .erase = r->erase,
                                                      .seed = r->seed,
                                                      .first_step = f->state.step,
                                                      .steps = f->steps,
@@ -205,10 +217,13 @@ static void report(fit_run *f, int64_t from, double since) {
 
 static cop_status validate(fit_run *f, cop_epoch *e) {
     if (!f->data->info.images[COP_SPLIT_VALIDATION]) return COP_OK;
-    cop_status s = COP_OK;
-    if (!f->meter) s = copi_meter_create(f->net, f->data, NULL, false, &f->meter);
+    cop_net *average = NULL; /* what would come out now */
+    cop_status s = f->recipe->average > 0 ? cop_net_clone(f->net, &average) : COP_OK;
+    if (!s && average) s = copi_plan_pull_average(f->plan, average);
+    if (!s && !f->meter) s = copi_meter_create(f->net, f->data, NULL, false, &f->meter);
     cop_eval eval;
-    if (!s) s = copi_meter_run(f->meter, f->net, COP_SPLIT_VALIDATION, &eval);
+    if (!s) s = copi_meter_run(f->meter, average ? average : f->net, COP_SPLIT_VALIDATION, &eval);
+    cop_net_destroy(average);
     if (s) return s;
     e->accuracy_validation = eval.accuracy;
     e->loss_validation = eval.loss;
@@ -375,6 +390,7 @@ cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit,
             if (!saved && s == COP_E_CANCELLED) saved = keep(&f);
             if (saved) s = saved;
         }
+        if (!s && f.recipe->average > 0 && f.state.step > 0) s = copi_plan_pull_average(f.plan, net);
         if (!s) s = sign(&f);
     }
     copi_meter_destroy(f.meter);

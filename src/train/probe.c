@@ -13,6 +13,11 @@ static bool is_statistic(const copi_param *p) {
     return p->kind == COPI_PARAM_MEAN || p->kind == COPI_PARAM_VAR;
 }
 
+void copi_scale_dropout(cop_net *net, double factor) {
+    for (int i = 0; i < net->nodes; i++)
+        if (net->node[i].op == COPI_OP_DROPOUT) net->node[i].u.dropout.share *= factor;
+}
+
 typedef struct probe {
     cop_net *work; /* a copy whose dropout rests: neither statistics nor scores may depend on it */
     copi_plan *plan;
@@ -29,8 +34,7 @@ static cop_status probe_open(const cop_net *net, const cop_data *data, int64_t b
     *p = (probe){0};
     cop_status s = cop_net_clone(net, &p->work);
     if (s) return s;
-    for (int i = 0; i < p->work->nodes; i++)
-        if (p->work->node[i].op == COPI_OP_DROPOUT) p->work->node[i].u.dropout.share = 0;
+    copi_scale_dropout(p->work, 0);
     s = copi_plan_create(
         net->ctx, p->work,
         &(copi_plan_options){.batch = batch, .training = true, .precision = COP_PRECISION_F32, .seed = 1}, &p->plan);

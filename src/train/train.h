@@ -21,6 +21,8 @@ cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit,
 cop_status copi_recipe_check(cop_ctx *ctx, const cop_recipe *recipe);
 /** Refuse a net that does not take these images or classes: names both shapes. */
 cop_status copi_check_fit(const cop_net *net, const cop_data *data);
+/** Multiply the shares of every dropout layer. */
+void copi_scale_dropout(cop_net *net, double factor);
 /** Recompute batch-norm running statistics on n training images (no gradient). Does nothing without batch-norm. */
 cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images);
 /** d loss / d parameter, the mean over n training images without dropout; gradient [net->block_count], laid out as

@@ -122,12 +122,12 @@ def check_recipe():
         "epochs": ["3"], "batch": ["50"], "optimizer": ["sgd"], "rate": ["1e-3"], "schedule": ["constant"],
         "warmup": [".5"], "step-epochs": ["1.5", "--schedule=step", "--step-epochs=1"], "step-factor": [".3", "--schedule=step", "--step-epochs=1"],
         "momentum": [".5", "--optimizer=sgd"], "decay": [".3"], "l1": [".01"], "l2": [".01"], "l2-conv": [".01"],
-        "flip": [None], "shift": ["3"], "label-smoothing": [".2"], "precision": ["bf16"],
+        "flip": [None], "shift": ["3"], "erase": ["5"], "average": [".9"], "label-smoothing": [".2"], "precision": ["bf16"],
         "teacher": ["base.safetensors"], "distil-share": [".9", "--teacher=base.safetensors"],
         "distil-temperature": ["9", "--teacher=base.safetensors"], "seed": ["7"], "limit": ["200"], "validation": [".3"],
     }
     elsewhere = {"data", "model", "output", "format", "height", "width", "checkpoint", "resume", "max-seconds", "threads",
-                 "quiet", "verbose", "evaluate-every", "l1-scale"}  # lenet-5 has no batch-norm
+                 "quiet", "verbose", "evaluate-every", "l1-scale", "dropout"}  # lenet-5 has neither batch-norm nor dropout
     listed = {option for option, _, _ in options(coppice("train", "--help")[1])}
     check(listed == set(values) | elsewhere, f"options of train without a check: {listed ^ (set(values) | elsewhere)}")
     with tempfile.TemporaryDirectory() as work:

@@ -177,6 +177,43 @@ static void moved_images_are_the_image_moved(void **state) {
     assert_true(chi < 49 + 5 * 10); /* 49 degrees of freedom: mean 49, deviation 9.9 */
 }
 
+/* What is erased is a square whose middle lies in the image, cut off at its edges; all else is as it was, and all
+ * middles come. */
+static void a_square_is_erased(void **state) {
+    (void)state;
+    enum { SIDE = 3, ROUNDS = 20 };
+    int seen[H * W] = {0};
+    const copi_loader_options plain = {.batch = TRAIN, .shuffle = true, .seed = 5, .steps = ROUNDS};
+    copi_loader_options options = plain;
+    options.erase = SIDE;
+    copi_loader *loader = make(&options), *whole = make(&plain);
+    for (int k = 0; k < ROUNDS; k++) {
+        const float *x, *y;
+        const int32_t *label;
+        int64_t n;
+        test_ok(ctx, copi_loader_next(loader, &x, &label, &n));
+        test_ok(ctx, copi_loader_next(whole, &y, &label, &n));
+        for (int64_t i = 0; i < n; i++) {
+            int found = -1;
+            for (int m = 0; m < H * W && found < 0; m++) {
+                bool fits = true;
+                for (int j = 0; j < ITEM && fits; j++) {
+                    int down = j / W % H - m / W, right = j % W - m % W;
+                    bool inside = down >= -1 && down <= 1 && right >= -1 && right <= 1;
+                    fits = x[i * ITEM + j] == (inside ? 0 : y[i * ITEM + j]);
+                }
+                if (fits) found = m;
+            }
+            assert_in_range(found, 0, H * W - 1);
+            seen[found]++;
+        }
+    }
+    copi_loader_destroy(loader);
+    copi_loader_destroy(whole);
+    double each = (double)TRAIN * ROUNDS / (H * W);
+    for (int m = 0; m < H * W; m++) assert_true(fabs(seen[m] - each) < 6 * sqrt(each));
+}
+
 static void a_shift_out_of_sight(void **state) {
     (void)state;
     copi_loader *loader = make(&(copi_loader_options){.batch = TRAIN, .shift = 1000000, .seed = 3, .steps = 20});
@@ -351,6 +388,7 @@ static void bad_options(void **state) {
         {{.batch = 1, .split = (cop_split)7}, COP_E_ARG, "split 7 is none"},
         {{.batch = 104, .drop_last = true}, COP_E_ARG, "batch is 104, the train split has only 103 images"},
         {{.batch = 1, .shift = -1}, COP_E_ARG, "shift is -1"},
+        {{.batch = 1, .erase = -1}, COP_E_ARG, "erase is -1"},
         {{.batch = 1, .first_step = -1}, COP_E_ARG, "step -1 of 0"},
         {{.batch = 1, .steps = -5}, COP_E_ARG, "step 0 of -5"},
     };
@@ -400,6 +438,7 @@ int main(void) {
         TEST_ROW(each_epoch_shows_each_image_once),
         TEST_ROW(a_last_batch_can_be_left_out),
         TEST_ROW(moved_images_are_the_image_moved),
+        TEST_ROW(a_square_is_erased),
         TEST_ROW(a_shift_out_of_sight),
         TEST_ROW(batch_k_is_a_function_of_k),
         TEST_ROW(a_batch_stays_until_the_next_call),

@@ -161,7 +161,8 @@ static inline void judge(verdict *v, const yard *y, tensor_at at, int i, const f
 }
 
 static inline copi_plan *plan_for(const subject *s, bool training) {
-    copi_plan_options o = {.batch = s->n, .training = training, .precision = s->precision, .seed = 5};
+    copi_plan_options o = {
+        .batch = s->n, .training = training, .averages = training, .precision = s->precision, .seed = 5};
     copi_plan *plan;
     test_ok(s->ctx, copi_plan_create(s->ctx, s->net, &o, &plan));
     return plan;

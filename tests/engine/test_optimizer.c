@@ -27,8 +27,9 @@ static const copi_optimizer rules[] = {
      .l1 = 1e-3,
      .l1_scale = 4e-3,
      .l2 = 2e-3,
-     .l2_conv = 3e-3},
-    {.kind = COP_OPTIMIZER_SGD, .momentum = 0},
+     .l2_conv = 3e-3,
+     .average = 0.99},
+    {.kind = COP_OPTIMIZER_SGD, .momentum = 0, .average = 0.5},
     {.kind = COP_OPTIMIZER_ADAM,
      .beta1 = 0.9,
      .beta2 = 0.99,
@@ -49,7 +50,7 @@ static const copi_optimizer rules[] = {
 };
 
 typedef struct track {
-    double *w, *m, *v;
+    double *w, *m, *v, *a;
     float *g;
 } track; /* of one parameter */
 
@@ -98,7 +99,7 @@ static void follows(const copi_optimizer *o) {
     assert_non_null(k);
     for (int p = 0; p < net->params; p++) {
         int64_t n = net->param[p].count;
-        k[p] = (track){doubles(n), doubles(n), doubles(n), calloc((size_t)n, sizeof(float))};
+        k[p] = (track){doubles(n), doubles(n), doubles(n), doubles(n), calloc((size_t)n, sizeof(float))};
         assert_non_null(k[p].g);
         for (int64_t i = 0; i < n; i++) k[p].w[i] = net->param[p].data[i];
     }
@@ -112,6 +113,8 @@ static void follows(const copi_optimizer *o) {
             if (!trained(net->param[p].kind)) continue;
             test_ok(ctx, copi_plan_gradient(plan, p, k[p].g)); /* the step's own: not moved by the optimizer */
             reference_step(net, &net->param[p], o, rate, t, &k[p]);
+            double d = fmin(o->average, (double)(t - 1) / (double)(t + 9));
+            for (int64_t i = 0; i < net->param[p].count; i++) k[p].a[i] = d * k[p].a[i] + (1 - d) * k[p].w[i];
         }
     }
     assert_int_equal(copi_plan_steps(plan), STEPS);
@@ -121,10 +124,15 @@ static void follows(const copi_optimizer *o) {
     for (int p = 0; p < net->params; p++)
         for (int64_t i = 0; trained(net->param[p].kind) && i < net->param[p].count; i++)
             test_near(net->param[p].data[i], k[p].w[i], 0x1p-17, 0x1p-19);
+    test_ok(ctx, copi_plan_pull_average(plan, net));
+    for (int p = 0; p < net->params; p++)
+        for (int64_t i = 0; trained(net->param[p].kind) && i < net->param[p].count; i++)
+            test_near(net->param[p].data[i], k[p].a[i], 0x1p-17, 0x1p-19);
     for (int p = 0; p < net->params; p++) {
         free(k[p].w);
         free(k[p].m);
         free(k[p].v);
+        free(k[p].a);
         free(k[p].g);
     }
     free(k);
@@ -193,7 +201,7 @@ static void stays_zero(const copi_optimizer *o, cop_precision precision) {
         check_zeros(param->data, param, "value");
         for (int slot = 0; slot < copi_plan_state_slots(plan); slot++) {
             test_ok(ctx, copi_plan_state_get(plan, slot, p, x));
-            check_zeros(x, param, slot ? "second state" : "first state");
+            check_zeros(x, param, slot == 2 ? "average" : slot ? "second state" : "first state");
         }
         int64_t kept = 0;
         for (int64_t i = 0; i < param->count; i++) kept += param->mask[i];

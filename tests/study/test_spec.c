@@ -367,7 +367,8 @@ static void test_structure(void **state) {
     refuse(HEAD "trials: []\n", ":4:9: trials is an empty list; give at least one");
     refuse(HEAD "name: u\ntrials: [{method: sss}]\n", ":4:1: study: \"name\" is given twice, first in line 1");
     refuse(HEAD "trials: [{method: magnitude, sparsity: .5, gamma: 1}]\n", ":4:44: trial: \"gamma\" belongs to sss");
-    refuse(HEAD "trials: [{method: sss, rounds: 1}]\n", ":4:24: trial: \"rounds\" belongs to methods that prune by a criterion, and dense-longer");
+    refuse(HEAD "trials: [{method: sss, rounds: 1}]\n",
+           ":4:24: trial: \"rounds\" belongs to methods that prune by a criterion, and dense-longer");
     refuse(HEAD "trials: [{method: sss, tune: {epochs: 1}}]\n",
            ":4:24: trial: \"tune\" belongs to methods other than sss");
     refuse(HEAD "trials: [{method: magnitude, sparsity: .5, epochs: 2}]\n",
@@ -380,12 +381,12 @@ static void test_structure(void **state) {
     refuse(HEAD "trials: [{method: sss}\n",
            ":5:1: not YAML: did not find expected ',' or ']' while parsing a flow sequence");
     refuse("name: &a [*a]\n", ":1:7: name is a list; expected a text");
-    refuse(
-        HEAD "trials: [&t {method: magnitude, sparsity: .5, rounds: 1, tune: *t}]\n",
-        ":4:14: recipe: unknown key \"method\"; choose from augment, epochs, batch, optimizer, rate, momentum, "
-        "beta1, "
-        "beta2, epsilon, decay, l1, l1_scale, l2, l2_conv, schedule, warmup, step_epochs, step_factor, flip, shift, "
-        "label_smoothing, distil_share, distil_temperature, precision, evaluate_every");
+    refuse(HEAD "trials: [&t {method: magnitude, sparsity: .5, rounds: 1, tune: *t}]\n",
+           ":4:14: recipe: unknown key \"method\"; choose from augment, epochs, batch, optimizer, rate, momentum, "
+           "beta1, "
+           "beta2, epsilon, decay, l1, l1_scale, l2, l2_conv, schedule, warmup, step_epochs, step_factor, flip, "
+           "shift, erase, dropout, average, "
+           "label_smoothing, distil_share, distil_temperature, precision, evaluate_every");
 }
 
 static void test_hostile(void **state) {

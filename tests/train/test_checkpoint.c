@@ -30,6 +30,9 @@ static cop_recipe recipe(const fixture *f, cop_optimizer optimizer) {
     r.rate = optimizer == COP_OPTIMIZER_SGD ? 0.02 : 5e-3;
     r.flip = 1;
     r.shift = 1;
+    r.erase = 2;
+    r.dropout = 0.5;
+    r.average = optimizer == COP_OPTIMIZER_ADAM ? 0.8 : 0;
     r.evaluate_every = 1;
     r.checkpoint = f->path;
     r.resume = 1;
@@ -155,6 +158,9 @@ static void refuses_what_is_not_its_own(void **state) {
     REFUSED(other.seed = 2, "seed");
     REFUSED(other.flip = 0, "flip");
     REFUSED(other.label_smoothing = 0.1, "label_smoothing");
+    REFUSED(other.erase = 0, "erase");
+    REFUSED(other.dropout = 1, "dropout");
+    REFUSED(other.average = 0.9, "average");
 #undef REFUSED
     net = little_net(f.ctx, LITTLE_NORM | LITTLE_DROPOUT, 2); /* other weights */
     test_fails(f.ctx, go(&f, net, &r, false, NULL), COP_E_REFUSED, "another net");

@@ -62,6 +62,54 @@ static void same_seed_same_bytes(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* dropout 0 trains as a net without dropout layers does, and leaves the net's own shares alone. */
+static void dropout_can_rest(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_data *data = little_data(ctx);
+    cop_net *net[3]; /* with shares of 0; with their own, at rest; with their own */
+    for (int i = 0; i < 3; i++) {
+        net[i] = little_net(ctx, LITTLE_DROPOUT, 1);
+        copi_scale_dropout(net[i], i > 0);
+        cop_recipe r = little_recipe(2);
+        r.dropout = i != 1;
+        test_ok(ctx, cop_train(net[i], data, &r, NULL));
+    }
+    little_same(net[0], net[1]);
+    assert_memory_not_equal(net[1]->block, net[2]->block, net[1]->block_count * sizeof(float));
+    int drop = copi_net_find(net[1], "drop");
+    assert_true(net[1]->node[drop].u.dropout.share == net[2]->node[drop].u.dropout.share);
+    for (int i = 0; i < 3; i++) cop_net_destroy(net[i]);
+    cop_data_destroy(data);
+    test_ctx_destroy(ctx);
+}
+
+/* The net that comes out is the average, which validation measured too; a run without a step gives what it got. */
+static void the_average_comes_out(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_data *data = little_data(ctx);
+    cop_net *net[3];
+    for (int i = 0; i < 3; i++) {
+        net[i] = little_net(ctx, LITTLE_DROPOUT, 1);
+        cop_recipe r = little_recipe(i < 2 ? 6 : 0);
+        r.average = i ? 0.9 : 0;
+        cop_history h;
+        test_ok(ctx, cop_train(net[i], data, &r, &h));
+        cop_eval validation;
+        test_ok(ctx, cop_evaluate(net[i], data, COP_SPLIT_VALIDATION, NULL, &validation));
+        if (i < 2) assert_true(validation.loss == h.epoch[5].loss_validation);
+        cop_history_clear(&h);
+    }
+    assert_memory_not_equal(net[0]->block, net[1]->block, net[0]->block_count * sizeof(float));
+    cop_net *fresh = little_net(ctx, LITTLE_DROPOUT, 1);
+    little_same(net[2], fresh);
+    cop_net_destroy(fresh);
+    for (int i = 0; i < 3; i++) cop_net_destroy(net[i]);
+    cop_data_destroy(data);
+    test_ctx_destroy(ctx);
+}
+
 static const struct {
     cop_optimizer kind;
     double rate;
@@ -311,6 +359,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_learns),
         cmocka_unit_test(same_seed_same_bytes),
+        cmocka_unit_test(dropout_can_rest),
+        cmocka_unit_test(the_average_comes_out),
         cmocka_unit_test(zeros_stay_zero),
         cmocka_unit_test(cancelled_after_a_step),
         cmocka_unit_test(diverged_says_so),

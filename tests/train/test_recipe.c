@@ -100,6 +100,9 @@ static void impossible_values_are_named(void **state) {
     REFUSED(warmup, 1.5, "warmup is 1.5");
     REFUSED(flip, 2, "flip is 2");
     REFUSED(shift, -1, "shift is -1");
+    REFUSED(erase, -1, "erase is -1");
+    REFUSED(dropout, 1.5, "dropout is 1.5");
+    REFUSED(average, 1, "average is 1");
     REFUSED(label_smoothing, 1, "label_smoothing is 1");
     REFUSED(distil_share, 2, "distil_share is 2");
     REFUSED(distil_temperature, 0, "distil_temperature is 0");
