@@ -177,6 +177,7 @@ static void print_study(FILE *out) {
          "how rounds approach the sparsity: one-shot, linear, geometric, cubic; or gradual, for weights: a cubic "
          "within the training of one round (one-shot)"},
         {"begin, end", "of pace gradual: shares of the training between which weights go (0.1, 0.7)"},
+        {"revive", "of pace gradual: share of what lives that is exchanged for zeros of the largest gradient (0)"},
         {"scope", "layer: the lowest share of every layer; global: of all together (layer)"},
         {"keep", "what every layer keeps at least (1)"},
         {"shrink",
@@ -220,7 +221,7 @@ static void print_study(FILE *out) {
         {"structure", "the recipe of the training with factors"},
         {"tune", "the recipe of the training within which weights go"},
         {"rank, scope", "what ranks the weights: lamp, lamp-macs or magnitude (lamp); layer or global (global)"},
-        {"begin, end, keep", "as above"},
+        {"begin, end, revive, keep", "as above"},
         {NULL, "A recipe (what is left out is as in dense)"},
         {"epochs", "passes over the training images"},
         {"batch", "images a step"},

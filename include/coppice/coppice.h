@@ -559,6 +559,8 @@ typedef struct cop_method_params {
                                  t the cubic's share, (t - t0) / (t1 - t0) in place of r/n */
     const char *rank;         /* compound: the criterion that ranks the weights; "lamp" */
     double begin, end;        /* GRADUAL: the shares of the training between which weights are pruned */
+    double revive;            /* GRADUAL: share of each kernel's living weights that is exchanged, at each cut, for zeros
+                                 of the largest gradient; falls to 0 at `end` as a cosine. RigL, arXiv:1911.11134 */
     cop_recipe tune;          /* of each round; dense-longer: of the extra training */
     cop_aggregate aggregate;  /* as in cop_prune_params, like limit */
     const cop_layer_limit *limit; /* [limits] */

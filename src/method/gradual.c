@@ -5,6 +5,7 @@
 #include <math.h>
 
 enum { EVERY = 32 }; /* steps between two cuts */
+static const double PI = 3.14159265358979323846;
 
 /* Share at step t of n: s (1 - (1 - (t - t0) / (t1 - t0))^3) between steps t0 and t1, the shares begin and end of the
  * training; s from t1 on, or at the last step. */
@@ -13,6 +14,13 @@ double copi_gradual_share(const cop_method_params *p, int64_t t, int64_t n) {
     if ((double)t >= to || t + 1 >= n) return p->sparsity;
     if ((double)t < from) return 0;
     return p->sparsity * (1 - pow(1 - ((double)t - from) / (to - from), 3));
+}
+
+/* How much of what lives is exchanged at step t: revive at the beginning, falling to 0 at the end as a cosine. */
+static double revived_share(const cop_method_params *p, int64_t t, int64_t n) {
+    double from = p->begin * (double)n, to = p->end * (double)n;
+    if (p->revive <= 0 || t == 0 || (double)t >= to || t + 1 >= n) return 0;
+    return p->revive * 0.5 * (1 + cos(PI * ((double)t - from) / (to - from)));
 }
 
 static bool is_due(const cop_method_params *p, int64_t t, int64_t n) {
@@ -31,6 +39,8 @@ static cop_status cut(void *user, copi_plan *plan, int64_t t, int64_t n) {
     if (!is_due(g->run->params, t, n)) return COP_OK;
     cop_status s = copi_plan_pull(plan, g->net);
     if (!s) s = copi_criterion_prune(g->run, g->net, copi_gradual_share(g->run->params, t, n));
+    double exchange = revived_share(g->run->params, t, n);
+    if (!s && exchange > 0) s = copi_revive(g->net, exchange, plan);
     return s ? s : copi_plan_push(plan, g->net);
 }
 
@@ -46,6 +56,9 @@ cop_status copi_gradual_check(cop_ctx *ctx, const cop_method_params *p) {
     if (!(p->begin >= 0 && p->begin <= p->end && p->end <= 1))
         return copi_fail(ctx, COP_E_RANGE, "begin is %g and end %g; 0 <= begin <= end <= 1, shares of the training",
                          p->begin, p->end);
+    if (!(p->revive >= 0 && p->revive < 1))
+        return copi_fail(ctx, COP_E_RANGE, "revive is %g; it must be in [0,1), a share of the weights that live",
+                         p->revive);
     return COP_OK;
 }
 

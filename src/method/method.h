@@ -57,6 +57,9 @@ cop_status copi_gradual_train(copi_run *run, cop_net *net, cop_history *history)
 cop_status copi_gradual_check(cop_ctx *ctx, const cop_method_params *params);
 /** The share asked for at step t of n. */
 double copi_gradual_share(const cop_method_params *params, int64_t t, int64_t n);
+/** In each pruned kernel of net, as pulled from plan, let the share of its living weights with the lowest |w| go and as
+ *  many of the largest |gradient| (the plan's last step's) come alive, at 0. */
+cop_status copi_revive(cop_net *net, double share, copi_plan *plan);
 cop_status copi_compound_run(copi_run *run, cop_net **result);
 cop_status copi_compound_check(cop_ctx *ctx, const cop_method_params *params);
 cop_status copi_longer_run(copi_run *run, cop_net **result);

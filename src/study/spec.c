@@ -239,6 +239,7 @@ static const copi_key trial_keys[] = {
     {"pace", COPI_KEY_CHOICE, TRIAL(p.pace), .names = pace_name, .family = FAMILY_CRITERION},
     {"begin", COPI_KEY_NUMBER, TRIAL(p.begin), "[0,1]", .family = FAMILY_CRITERION | FAMILY_COMPOUND, .late = true},
     {"end", COPI_KEY_NUMBER, TRIAL(p.end), "[0,1]", .family = FAMILY_CRITERION | FAMILY_COMPOUND, .late = true},
+    {"revive", COPI_KEY_NUMBER, TRIAL(p.revive), "[0,1)", .family = FAMILY_CRITERION | FAMILY_COMPOUND, .late = true},
     {"rank", COPI_KEY_NAME, TRIAL(p.rank), .names = rank_name, .family = FAMILY_COMPOUND},
     {"scope", COPI_KEY_NAME, TRIAL(p.scope), .names = scope_name, .family = FAMILY_CRITERION | FAMILY_COMPOUND},
     {"keep", COPI_KEY_COUNT, TRIAL(p.keep), "[1,1e9]", .family = FAMILY_CRITERION | FAMILY_COMPOUND},
