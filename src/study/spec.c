@@ -389,26 +389,32 @@ void copi_spec_clear(copi_spec *spec) {
     *spec = (copi_spec){0};
 }
 
+/* A recipe whose late keys are as usual. */
+static cop_recipe with_usual(const cop_recipe *recipe) {
+    const cop_recipe usual = cop_recipe_default();
+    cop_recipe r = *recipe;
+    r.l1_scale = usual.l1_scale;
+    r.erase = usual.erase;
+    r.dropout = usual.dropout;
+    r.average = usual.average;
+    return r;
+}
+
 void copi_spec_print_dense(copi_buffer *b, const copi_spec *spec) {
     copi_buffer_printf(b, "model=%s\n", copi_spec_is_preset(spec) ? spec->model : "file");
     copi_spec_recipe usual = spec->dense;
-    usual.r.l1_scale = 0;
+    usual.r = with_usual(&usual.r);
     copi_yaml_print(b, &dense_schema, &spec->dense, &usual);
 }
 
 void copi_spec_print_trial(copi_buffer *b, const copi_spec_trial *trial) {
     const cop_method_params p = cop_method_params_default();
-    copi_spec_trial usual = *trial;
-    usual.p.aggregate = p.aggregate;
-    usual.p.begin = p.begin;
-    usual.p.end = p.end;
-    usual.p.structures = p.structures;
-    usual.p.cost_aware = p.cost_aware;
-    usual.p.tries = p.tries;
-    usual.limits = (copi_list){0};
-    usual.sparsify.r.epochs = 0;
-    copi_spec_recipe *recipe[] = {&usual.tune, &usual.search, &usual.retrain, &usual.scratch};
-    for (size_t i = 0; i < COPI_COUNT(recipe); i++) recipe[i]->r.l1_scale = 0;
+    copi_spec_trial usual = {.p = p};
+    copi_spec_recipe *const to[] = {&usual.tune, &usual.search, &usual.retrain, &usual.scratch, &usual.sparsify};
+    const copi_spec_recipe *const from[] = {&trial->tune, &trial->search, &trial->retrain, &trial->scratch,
+                                            &trial->sparsify};
+    for (size_t i = 0; i < COPI_COUNT(to); i++) to[i]->r = with_usual(&from[i]->r);
+    usual.sparsify.r.epochs = 0; /* left out altogether where it does nothing */
     copi_yaml_print(b, &trial_schema, trial, &usual);
     if (trial->p.target != COP_TARGET_NONE) /* what the level is, and where gamma starts */
         copi_buffer_printf(b, "target=%s from %.17g\n", cop_target_name(trial->p.target),

@@ -200,6 +200,48 @@ static void test_names_last(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* Where a late key is used it makes another trial. */
+static void test_late_keys_count(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    static const struct {
+        const char *trial, *key; /* with %s where the key goes */
+    } rows[] = {
+        {"method: lamp, sparsity: .9, rounds: 1, pace: gradual%s", ", begin: 0"},
+        {"method: lamp, sparsity: .9, rounds: 1, pace: gradual%s", ", end: .5"},
+        {"method: lamp, sparsity: .9, rounds: 1, pace: gradual%s", ", revive: .1"},
+        {"method: lamp, sparsity: .9, rounds: 1, tune: {epochs: 2%s}", ", dropout: 0"},
+        {"method: lamp, sparsity: .9, rounds: 1, tune: {epochs: 2%s}", ", erase: 3"},
+        {"method: lamp, sparsity: .9, rounds: 1, tune: {epochs: 2%s}", ", average: .9"},
+        {"method: lamp, sparsity: .9, rounds: 1, tune: {epochs: 2%s}", ", l1_scale: .1"},
+        {"method: lamp, sparsity: .9, rounds: 1, sparsify: {epochs: 2%s}", ", dropout: 0"},
+        {"method: l1-filter, sparsity: .9%s", ", aggregate: mean"},
+        {"method: sss%s", ", cost_aware: true"},
+        {"method: sss%s", ", dropout: 0"},
+        {"method: sss, retrain: {epochs: 2%s}", ", dropout: 0"},
+        {"method: sss, sparsity: .5%s", ", tries: 3"},
+        {"method: compound, sparsity: .5%s", ", revive: .1"},
+    };
+    for (size_t i = 0; i < COPI_COUNT(rows); i++) {
+        char name[2][20];
+        for (int with = 0; with < 2; with++) {
+            char trial[200], text[600];
+            snprintf(trial, sizeof trial, rows[i].trial, with ? rows[i].key : "");
+            int n = snprintf(text, sizeof text, HEAD "trials: [{%s}]\n", trial);
+            copi_spec s;
+            copi_trials trials;
+            test_ok(ctx, copi_spec_parse(ctx, "s.yaml", text, (size_t)n, &s));
+            test_ok(ctx, copi_trials_expand(&s, "d", "", &trials));
+            assert_int_equal(trials.n, 2);
+            snprintf(name[with], sizeof name[with], "%s", trials.trial[1].name);
+            copi_trials_clear(&trials);
+            copi_spec_clear(&s);
+        }
+        if (!strcmp(name[0], name[1])) fail_msg("%s: %s makes no other trial", rows[i].trial, rows[i].key);
+    }
+    test_ctx_destroy(ctx);
+}
+
 static void test_defaults(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
@@ -526,13 +568,13 @@ static void test_expand(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_complete),   cmocka_unit_test(test_structures_and_limits),
-        cmocka_unit_test(test_names_last), cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_compound),   cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_names),      cmocka_unit_test(test_values),
-        cmocka_unit_test(test_structure),  cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_deep),       cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_complete),        cmocka_unit_test(test_structures_and_limits),
+        cmocka_unit_test(test_late_keys_count), cmocka_unit_test(test_names_last),
+        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_compound),
+        cmocka_unit_test(test_paths),           cmocka_unit_test(test_names),
+        cmocka_unit_test(test_values),          cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_hostile),         cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_expand),
     };
     test_dir_make(dir);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
