@@ -10,6 +10,8 @@
  *  and then a += (1 - d) (w - a), d = min(average, (t - 1) / (t + 9)) at step t = 1, 2, .., where the plan keeps
  * averages. Here g includes l1 sign(w) + 2 (l2 + l2_conv) w. decay, l1, l2 act on kernels only; batch-norm scales get
  *  l1_scale sign(w). Masked entries become 0.
+ *  A batch-norm scale that a factor multiplies rests: it would grow as fast as the factor is made to fall, since no
+ *  decay holds it, and no factor would ever reach 0.
  *  Source: Kingma & Ba 2015; Loshchilov & Hutter 2019; Sutskever et al. 2013. */
 void plan_update(copi_plan *p, double rate) {
     const copi_optimizer *o = &p->optimizer;
@@ -37,6 +39,7 @@ void plan_update(copi_plan *p, double rate) {
 #pragma omp parallel for schedule(static)
     for (int c = 0; c < p->chunks; c++) {
         const plan_weight *w = &p->weights[p->chunk[c].weight];
+        if (w->kind == COPI_PARAM_SCALE && w->gate >= 0) continue;
         int64_t at = p->chunk[c].begin, n = p->chunk[c].n;
         const copi_update *u = w->conv ? &conv : w->kernel ? &kernel : w->kind == COPI_PARAM_SCALE ? &scale : &base;
         const uint8_t *keep = w->masked ? p->keep + at : NULL;

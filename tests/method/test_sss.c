@@ -129,6 +129,15 @@ static void engine_steps_are_the_stored_form(void **state) {
             test_near(lambda->data[u], s[u].lambda, 1e-4, 1e-5); /* f32 state over 60 steps */
         }
     }
+    /* the factor alone scales a channel: batch-norm's own scale would make up for it */
+    cop_net *fresh = gated_net(&f, LITTLE_NORM);
+    const copi_node *now = &gated->node[copi_net_find(gated, "norm2")],
+                    *was = &fresh->node[copi_net_find(fresh, "norm2")];
+    for (int k = COPI_SCALE; k <= COPI_SHIFT; k++) {
+        const copi_param *a = copi_node_slot(gated, now, k), *b = copi_node_slot(fresh, was, k);
+        assert_int_equal(k == COPI_SCALE, !memcmp(a->data, b->data, 8 * sizeof(float)));
+    }
+    cop_net_destroy(fresh);
     copi_loader_destroy(loader);
     copi_plan_destroy(plan);
     cop_net_destroy(gated);
