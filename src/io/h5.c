@@ -21,7 +21,8 @@ static bool is_usual(const uint8_t *bytes, size_t n) {
 
 cop_status copi_h5_open(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_h5 *h5) {
     *h5 = (copi_h5){.ctx = ctx, .file = H5I_INVALID_HID, .bytes = bytes, .size = n};
-    if (!is_usual(bytes, n)) return copi_fail(ctx, COP_E_FORMAT, "not an HDF5 file, or a damaged one");
+    if (!is_usual(bytes, n) || !copi_h5_is_sound(bytes, n))
+        return copi_fail(ctx, COP_E_FORMAT, "not an HDF5 file, or a damaged one");
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* a library prints nothing */
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     /* in memory: changes never reach a file */

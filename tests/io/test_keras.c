@@ -3,6 +3,7 @@
 #include "expect.h"
 #include "nets.h"
 
+#include "io/h5.h"
 #include "io/io.h"
 
 #define FIXTURES "io/fixtures/keras/"
@@ -254,6 +255,49 @@ static void test_bad_files_fail_by_name(void **state) {
     }
 }
 
+/* One length or count of k3/mlp.h5 made absurd: libhdf5 1.10 would take the memory it asks for, or read that far. */
+static void test_lengths_are_held_to_the_file(void **state) {
+    (void)state;
+    static const struct {
+        const char *what;
+        size_t at, size;
+        uint64_t value;
+    } changes[] = {
+        {"local heap's size", 688, 8, 1ull << 40},
+        {"local heap's address", 704, 8, 1ull << 40},
+        {"B-tree's level", 141, 1, 255},
+        {"B-tree's entries", 142, 2, 65535},
+        {"symbols", 6150, 2, 65535},
+        {"symbol's name", 6152, 8, 1 << 20},
+        {"continuation's length", 1776, 8, 0xcf00000068},
+        {"continuation's address", 1768, 8, 1ull << 40},
+        {"continuation that leads to itself", 1768, 8, 1760},
+        {"message's size", 1786, 2, 65528},
+        {"attribute's name without end", 1794, 2, 3},
+        {"size of an attribute's elements", 1820, 4, 0},
+        {"rank of an attribute's space", 1841, 1, 255},
+        {"attribute's elements", 1848, 8, 1000},
+    };
+    cop_ctx *ctx = test_ctx();
+    uint8_t *bytes;
+    size_t n;
+    test_ok(ctx, copi_read_file(ctx, FIXTURES "k3/mlp.h5", 0, &bytes, &n));
+    assert_true(copi_h5_is_sound(bytes, n));
+    for (size_t i = 0; i < COPI_COUNT(changes); i++) {
+        uint8_t kept[8];
+        cop_net *net;
+        assert_true(changes[i].at + 8 <= n);
+        memcpy(kept, bytes + changes[i].at, 8);
+        for (size_t k = 0; k < changes[i].size; k++) bytes[changes[i].at + k] = (uint8_t)(changes[i].value >> 8 * k);
+        if (copi_h5_is_sound(bytes, n)) fail_msg("%s: not seen", changes[i].what);
+        test_fails(ctx, copi_keras_h5_parse(ctx, bytes, n, &net), COP_E_FORMAT, "not an HDF5 file, or a damaged one");
+        memcpy(bytes + changes[i].at, kept, 8);
+    }
+    assert_true(copi_h5_is_sound(bytes, n));
+    copi_free(ctx, bytes);
+    test_ctx_destroy(ctx);
+}
+
 static cop_status load(cop_ctx *ctx, void *user) {
     cop_net *net;
     cop_status status = cop_net_load(ctx, user, &net);
@@ -275,7 +319,7 @@ int main(void) {
         cmocka_unit_test(test_weights_alone),           cmocka_unit_test(test_weights_of_another_net_are_refused),
         cmocka_unit_test(test_weights_alone_go_out),    cmocka_unit_test(test_bad_files_fail_by_name),
         cmocka_unit_test(test_random_nets_come_back),   cmocka_unit_test(test_same_net_gives_the_same_bytes),
-        cmocka_unit_test(test_memory_that_runs_out),
+        cmocka_unit_test(test_memory_that_runs_out),    cmocka_unit_test(test_lengths_are_held_to_the_file),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
