@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const option options[] = {
@@ -200,23 +201,31 @@ static json_t *group_json(const cop_group_info *g) {
     return o;
 }
 
+/* The layers after the first, as "a, b, c"; the caller's. */
+static char *list_others(const cop_group_info *g) {
+    size_t size = 1, at = 0;
+    for (int k = 1; k < g->layers; k++) size += strlen(g->layer[k]) + 2;
+    char *text = calloc(size, 1);
+    if (!text) die_no_memory();
+    for (int k = 1; k < g->layers; k++)
+        at += (size_t)snprintf(text + at, size - at, "%s%s", k > 1 ? ", " : "", g->layer[k]);
+    return text;
+}
+
 static void print_groups(const cop_groups *groups) {
     table *t = table_create("<group|>units|>2channels|<fixed by|>1parameters|>3MACs|<4other layers");
     for (int i = 0; i < cop_groups_count(groups); i++) {
         cop_group_info g;
-        char others[512] = "";
         if (cop_groups_get(groups, i, &g) != COP_OK) continue; /* i is in range: it can't fail */
-        for (int k = 1; k < g.layers; k++) {
-            size_t n = strlen(others);
-            snprintf(others + n, sizeof others - n, "%s%s", k > 1 ? ", " : "", g.layer[k]);
-        }
         table_cell(t, "%s", g.name);
         table_cell(t, "%s", g.units ? SAY(count, g.units) : "none");
         table_cell(t, "%s", SAY(count, g.channels));
         table_cell(t, "%s", g.fixed_by ? g.fixed_by : "");
         table_cell(t, "%s", SAY(count, g.parameters));
         table_cell(t, "%s", g.macs ? SAY(macs, g.macs) : "");
+        char *others = list_others(&g);
         table_cell(t, "%s", others);
+        free(others);
     }
     table_print(t, stdout);
     puts("\nUnits are what can be removed, each with all channels that are coupled to it.");

@@ -48,10 +48,14 @@ table *table_create(const char *spec) {
 }
 
 void table_cell(table *t, const char *format, ...) {
-    char text[512];
+    char *text;
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n < 0 || !(text = malloc((size_t)n + 1))) die_no_memory();
+    va_start(args, format);
+    vsnprintf(text, (size_t)n + 1, format, args);
     va_end(args);
     if (t->cells == t->cap) {
         t->cap = t->cap ? 2 * t->cap : 64;
@@ -63,7 +67,8 @@ void table_cell(table *t, const char *format, ...) {
         t->rule = rule;
     }
     t->rule[t->cells] = false;
-    t->cell[t->cells++] = copy(text, strlen(text));
+    text_make_printable(text);
+    t->cell[t->cells++] = text;
 }
 
 void table_rule(table *t) {

@@ -72,7 +72,7 @@ static cop_status one_round(copi_run *run, cop_net *full, int round, bool struct
     cop_status s = gradual ? COP_OK : copi_criterion_prune(run, full, point.level);
     if (!s && tune_small && !(s = copi_shrink_checked(full, small, &map, NULL))) s = cop_net_clone(*small, &untuned);
     cop_net *net = tune_small ? *small : full;
-    if (!s) s = copi_run_settle(run, net);
+    if (!s && !gradual) s = copi_run_settle(run, net);
     if (!s && gradual) s = copi_gradual_train(run, full, &history);
     if (!s && round && !gradual) {
         if (!(s = copi_run_validate(run, net, &point.accuracy_pruned)))

@@ -441,16 +441,52 @@ static void fill_report(const ranking *r, cop_prune_report *report) {
     report->obtained = info.sparsity;
 }
 
+/* The layer that keeps all units of this one: the output, or what is tied to the input; -1: none does. */
+static int fixed_by(const copi_groups *groups, int node) {
+    for (int64_t g = 0; g < groups->groups; g++)
+        for (int m = 0; groups->group[g].fixed && m < groups->group[g].members; m++)
+            if (groups->group[g].member[m].node == node) return groups->group[g].fixed_by;
+    return -1;
+}
+
+/* Nothing can be ranked: which layers have such units, and what ties them. */
+static cop_status refuse_all(const ranking *r) {
+    enum { NAMED = 6 };
+    copi_groups groups;
+    copi_buffer text;
+    int named = 0;
+    cop_status status = copi_groups_find(r->net, &groups);
+    if (status) return status;
+    copi_buffer_init(&text, r->ctx);
+    for (int n = 0; n < r->net->nodes && named <= NAMED; n++) {
+        int by = ranks(r, n) ? fixed_by(&groups, n) : -1;
+        if (by < 0) continue;
+        const copi_node *node = &r->net->node[n], *tie = &r->net->node[by];
+        const char *how = tie->op == COPI_OP_INPUT ? "tied to the input" : "tied to the output by";
+        if (named++ == NAMED)
+            copi_buffer_text(&text, ", ...");
+        else if (by == n)
+            copi_buffer_printf(&text, "%s'%s' is the output", named > 1 ? ", " : "", node->name);
+        else
+            copi_buffer_printf(&text, "%s'%s' is %s '%s'", named > 1 ? ", " : "", node->name, how, tie->name);
+    }
+    copi_groups_clear(&groups);
+    if (!text.failed)
+        status = copi_fail(r->ctx, COP_E_REFUSED, "%s: the net has no %s that could go%s%s", r->criterion->name,
+                           unit_word(r), named ? ": " : "; it has no such layer", named ? text.data : "");
+    else
+        status = COP_E_NOMEM;
+    copi_buffer_clear(&text);
+    return status;
+}
+
 static cop_status run(ranking *r, const float *const *gradient) {
     bool weights = r->criterion->unit == COPI_UNIT_WEIGHT;
     r->layer = copi_alloc(r->ctx, (size_t)r->net->nodes, sizeof *r->layer);
     if (!r->layer) return COP_E_NOMEM;
     cop_status status = weights ? rank_weights(r, gradient) : rank_structures(r, gradient);
     if (status) return status;
-    if (!r->layers && r->params->sparsity > 0)
-        return copi_fail(r->ctx, COP_E_REFUSED,
-                         "%s: the net has no %s that could go: those of the output and those tied to the input stay",
-                         r->criterion->name, unit_word(r));
+    if (!r->layers && r->params->sparsity > 0) return refuse_all(r);
     find_limits(r);
     status = strcmp(r->params->scope, "layer") ? choose_globally(r) : choose_by_layer(r);
     if (status) return status;

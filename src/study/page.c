@@ -47,12 +47,9 @@ static void html(const page *p, const char *text) {
 
 /* -------------------------------------------------------------------------------------------------- numbers -- */
 
-typedef struct words {
-    char text[64];
-} words;
+typedef copi_words words;
 
-/* 592,933 */
-static words grouped(int64_t n) {
+words copi_grouped(int64_t n) {
     char digits[24];
     words w = {{0}};
     int count = snprintf(digits, sizeof digits, "%" PRId64, n), at = 0;
@@ -187,7 +184,7 @@ static void part_cards(page *p) {
         copi_buffer_printf(p->b, "%.2f %% sparse at test accuracy %s: ", 100 * s->sparsity.mean,
                            spread(s->test, 3).text);
         escape(p, copi_setting_label(s, label));
-        copi_buffer_printf(p->b, ". %s parameters and %s MACs an image are left.", grouped(best->nonzero).text,
+        copi_buffer_printf(p->b, ". %s parameters and %s MACs an image are left.", copi_grouped(best->nonzero).text,
                            scaled((double)best->macs_effective).text);
     } else {
         card(p, "Best score", "\xe2\x80\x93", "");
@@ -198,7 +195,7 @@ static void part_cards(page *p) {
         const copi_setting *s = &f->setting[f->dense];
         const cop_point *dense = &copi_setting_point(s)->p;
         card(p, "Accuracy of the dense net", fraction(s->test.mean, 3).text, plus_minus(s->test).text);
-        copi_buffer_printf(p->b, "%s parameters, %s MACs, %g epochs", grouped(dense->parameters).text,
+        copi_buffer_printf(p->b, "%s parameters, %s MACs, %g epochs", copi_grouped(dense->parameters).text,
                            scaled((double)dense->macs).text, dense->epochs);
     } else {
         card(p, "Accuracy of the dense net", "\xe2\x80\x93", "");
@@ -303,7 +300,7 @@ static void part_best_table(page *p) {
             share_cell(p, s->sparsity_dense.mean);
             cell(p, s->test.mean, spread(s->test, 4));
             cell(p, s->score.mean, spread(s->score, 4));
-            cell(p, (double)best->nonzero, grouped(best->nonzero));
+            cell(p, (double)best->nonzero, copi_grouped(best->nonzero));
             cell(p, (double)best->macs_effective, scaled((double)best->macs_effective));
             cell(p, s->epochs.mean, fraction(s->epochs.mean, 1));
             cell(p, x->hypervolume, fraction(x->hypervolume, 4));
@@ -343,7 +340,7 @@ static void part_layers(page *p) {
         html(p, "<tr><th scope=\"row\">");
         escape(p, dense->layer[i].name);
         copi_buffer_printf(p->b, "</th><td style=\"--v:0;text-align:right\">%s</td>",
-                           grouped(dense->layer[i].parameters_dense).text);
+                           copi_grouped(dense->layer[i].parameters_dense).text);
         for (int m = 0; m < f->methods; m++) {
             if (f->method[m].best < 0 || m == f->setting[f->dense].method_index) continue;
             const copi_layer_row *l =

@@ -122,6 +122,13 @@ static const char *status_word(cop_status status) {
     }
 }
 
+/* A method begins its messages with its name, which a trial's label has already. */
+static const char *without_method(const char *message, const char *method) {
+    size_t n = strlen(method);
+    return message && strncmp(message, method, n) == 0 && strncmp(message + n, ": ", 2) == 0 ? message + n + 2
+                                                                                             : message;
+}
+
 static char *path_in(study_run *run, const char *name) {
     return copi_format(run->ctx, "%s/%s", run->dir, name);
 }
@@ -140,7 +147,7 @@ static cop_status commit(study_run *run, collector *c, cop_status ended, const c
     }
     if (!status) {
         c->t.status = copi_strdup(ctx, status_word(ended));
-        c->t.message = copi_strdup(ctx, message);
+        c->t.message = copi_strdup(ctx, without_method(message, c->t.method));
         status = c->t.status && c->t.message ? copi_store_put(run->store, &c->t, best) : COP_E_NOMEM;
     }
     if (!status && c->best) run->best_score = c->best_score;
@@ -448,8 +455,9 @@ static cop_status record_facts(study_run *run) {
         {"data_shape", copi_format(ctx, "%" PRId64 " x %" PRId64 " x %" PRId64, d->channels, d->height, d->width)},
         {"data_classes", copi_format(ctx, "%d", d->classes)},
         {"data_images",
-         copi_format(ctx, "%" PRId64 " train, %" PRId64 " validation, %" PRId64 " test", d->images[COP_SPLIT_TRAIN],
-                     d->images[COP_SPLIT_VALIDATION], d->images[COP_SPLIT_TEST])},
+         copi_format(ctx, "%s train, %s validation, %s test", copi_grouped(d->images[COP_SPLIT_TRAIN]).text,
+                     copi_grouped(d->images[COP_SPLIT_VALIDATION]).text,
+                     copi_grouped(d->images[COP_SPLIT_TEST]).text)},
         {"data_digest", copi_strdup(ctx, d->digest)},
     };
     cop_status status = COP_OK;

@@ -351,6 +351,11 @@ typedef struct copi_locale {
 } copi_locale;
 copi_locale copi_locale_plain(void);
 void copi_locale_restore(copi_locale numbers);
+/** 592,933 */
+typedef struct copi_words {
+    char text[64];
+} copi_words;
+copi_words copi_grouped(int64_t n);
 /** x without exponent, with at most so many decimals, trailing zeros left out; "" for NaN. */
 typedef struct copi_plain {
     char text[344];

@@ -430,11 +430,12 @@ static void nothing_to_prune(void **state) {
     float *before = copy_of(net);
     cop_prune_params p = params("l1-filter", "layer", 0.5);
     test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED,
-               "l1-filter: the net has no filters that could go");
+               "l1-filter: the net has no filters that could go: 'depthwise' is tied to the input 'input'");
     p.criterion = "l2-neuron";
-    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED, "no neurons");
+    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED, "no neurons that could go: 'out' is the output");
     p.criterion = "bn-scale";
-    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED, "no channels");
+    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED,
+               "no channels that could go; it has no such layer");
     untouched(net, before);
     p.sparsity = 0;
     cop_prune_report report;
