@@ -14,7 +14,8 @@
 
 /* -- errors: the function returns what it is given, so `return copi_fail(ctx, COP_E_SHAPE, "...")` reads well -- */
 cop_status copi_fail(cop_ctx *ctx, cop_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/** Put `prefix: ` before the text of the error in force, e.g. the file's name; returns status unchanged. */
+/** Put `prefix: ` before the text of the error in force, e.g. the file's name, unless it begins with it; returns status
+ *  unchanged. */
 cop_status copi_fail_in(cop_ctx *ctx, cop_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void copi_log(cop_ctx *ctx, cop_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void copi_progress(cop_ctx *ctx, const cop_progress *progress); /* fills trial/trials/label from the context */

@@ -49,6 +49,8 @@ cop_status copi_fail_in(cop_ctx *ctx, cop_status status, const char *format, ...
     va_start(args, format);
     copi_line(prefix, sizeof prefix, format, args);
     va_end(args);
+    size_t n = strlen(prefix);
+    if (strncmp(ctx->error, prefix, n) == 0 && ctx->error[n] == ':') return status;
     return copi_fail(ctx, status, "%s: %s", prefix, ctx->error);
 }
 

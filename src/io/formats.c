@@ -226,13 +226,11 @@ static cop_status open_model(cop_ctx *ctx, const char *path, copi_file *file, in
     return status;
 }
 
-/* The model's name before an error, unless the error begins with it: those of reading a file do. */
+/* The model's name before an error; those of reading a file have it. */
 static cop_status close_model(const char *path, copi_file *file, cop_status status) {
     cop_ctx *ctx = file->ctx;
     copi_file_close(file);
-    size_t n = strlen(path);
-    bool named = status && strncmp(cop_error(ctx), path, n) == 0 && cop_error(ctx)[n] == ':';
-    return status && !named ? copi_fail_in(ctx, status, "%s", path) : status;
+    return status ? copi_fail_in(ctx, status, "%s", path) : status;
 }
 
 cop_status cop_net_load(cop_ctx *ctx, const char *path, cop_net **net) {

@@ -34,12 +34,30 @@ static void colour(char out[8], int i, int n) {
     snprintf(out, 8, "#%02x%02x%02x", (unsigned)rgb[0] & 255u, (unsigned)rgb[1] & 255u, (unsigned)rgb[2] & 255u);
 }
 
+/* Groups by the accuracy that is left at the last level, highest first: the key's order is the lines' at their ends.
+ */
+static int *order_of(const cop_sensitivity *r) {
+    int *order = copi_alloc(r->ctx, (size_t)r->groups, sizeof *order), last = r->levels - 1;
+    for (int g = 0; order && g < r->groups; g++) {
+        int at = g;
+        for (; at && r->group[order[at - 1]].accuracy[last] < r->group[g].accuracy[last]; at--)
+            order[at] = order[at - 1];
+        order[at] = g;
+    }
+    return order;
+}
+
 #define NAME_MAX_BYTES 28 /* of a group's name in the key */
 #define KEY_MOST 34       /* lines of the key that fit beside the plot */
 
 static void script(copi_buffer *b, const cop_sensitivity *r) {
     static const int points[] = {7, 5, 9, 13, 11, 15}; /* gnuplot's filled ones */
     char rgb[8];
+    int *order = order_of(r);
+    if (!order) {
+        b->failed = true;
+        return;
+    }
     copi_buffer_text(b, "# Accuracy when one coupling group is pruned. Draw again with: gnuplot sensitivity.gp\n"
                         "if (!exists('out')) out = 'sensitivity'\nset encoding utf8\nset decimalsign '.'\n");
     for (int g = 0; g < r->groups; g++) {
@@ -60,7 +78,8 @@ static void script(copi_buffer *b, const cop_sensitivity *r) {
         "set key outside right top vertical maxcols 1 samplen 1.5 spacing 1.05 Left reverse noenhanced\n"
         "set tmargin 4\nset label 1 'Sensitivity of %d coupling groups' at graph 0, screen 0.955 left "
         "font ',17' noenhanced\n"
-        "set label 2 'one group pruned at a time, nothing trained; dashed: the floor' at graph 0, "
+        "set label 2 'one group pruned at a time, nothing trained; colours from violet, the first group, to amber, "
+        "the last' at graph 0, "
         "screen 0.905 left textcolor rgb '#666666' noenhanced\n"
         "set arrow from 0, %.6f to 1, %.6f nohead dt 2 lc rgb '#777777'\n"
         "set label 3 'floor %.3f' at 0.995, %.6f offset 0, 0.6 right textcolor rgb '#777777' font ',11'\n",
@@ -68,18 +87,20 @@ static void script(copi_buffer *b, const cop_sensitivity *r) {
         r->floor);
     copi_buffer_text(b, "set terminal svg size 1080,660 dynamic background rgb 'white' font 'DejaVu Sans,13'\n"
                         "set output out.'.svg'\nplot ");
-    for (int g = 0; g < r->groups; g++) {
+    for (int i = 0; i < r->groups; i++) {
+        int g = order[i];
         colour(rgb, g, r->groups);
         copi_buffer_printf(b, "%s$g%d using 1:2 with linespoints lw 1.6 ps 0.7 pt %d lc rgb '%s' ",
-                           g ? ", \\\n     " : "", g, points[(size_t)g % COPI_COUNT(points)], rgb);
+                           i ? ", \\\n     " : "", g, points[(size_t)g % COPI_COUNT(points)], rgb);
         /* of many groups every second, third, ... is named: the colours go on in between */
-        bool named = g % ((r->groups + KEY_MOST - 1) / KEY_MOST) == 0;
+        bool named = i % ((r->groups + KEY_MOST - 1) / KEY_MOST) == 0;
         copi_buffer_text(b, named ? "title " : "notitle");
         if (named) copi_gnuplot_quote(b, r->group[g].name, NAME_MAX_BYTES);
     }
     copi_buffer_text(b,
                      "\nset terminal pngcairo size 1620,990 background rgb 'white' font 'DejaVu Sans,13' fontscale "
                      "1.45 linewidth 1.5 pointscale 1.4\nset output out.'.png'\nreplot\nset output\n");
+    copi_free(r->ctx, order);
 }
 
 static cop_status write_one(const cop_sensitivity *r, const char *dir, const char *name,

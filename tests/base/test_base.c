@@ -97,6 +97,8 @@ static void error_is_one_bounded_line(void **state) {
     assert_string_equal(cop_error(ctx), "conv3: 16  channels");
     assert_int_equal(copi_fail_in(ctx, COP_E_FORMAT, "file %s", "a.h5"), COP_E_FORMAT);
     assert_string_equal(cop_error(ctx), "file a.h5: conv3: 16  channels");
+    assert_int_equal(copi_fail_in(ctx, COP_E_FORMAT, "file a.h5"), COP_E_FORMAT); /* not named twice */
+    assert_string_equal(cop_error(ctx), "file a.h5: conv3: 16  channels");
     copi_fail(ctx, COP_E_ARG, "again %s", cop_error(ctx)); /* the argument is the text being replaced */
     assert_string_equal(cop_error(ctx), "again file a.h5: conv3: 16  channels");
 
