@@ -6,6 +6,8 @@
 #include "io/h5.h"
 #include "io/io.h"
 
+#include <zlib.h>
+
 #define FIXTURES "io/fixtures/keras/"
 #define TOLERANCE                                                                                                    \
     1e-5 /* of the largest output: float weights on both sides, Keras's float sums over < 1,000 terms                \
@@ -298,6 +300,60 @@ static void test_lengths_are_held_to_the_file(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* 8 numbers in chunks of 4, packed by gzip; the second chunk holds `bytes` zeros. Is the file's image, the caller's.
+ */
+static uint8_t *packed_file(cop_ctx *ctx, size_t bytes, size_t *n) {
+    const hsize_t eight = 8, four = 4, first = 0, second = 4;
+    const float numbers[4] = {1, 2, 3, 4};
+    copi_h5 h5;
+    uint8_t *image, *zeros = calloc(bytes, 1);
+    assert_non_null(zeros);
+    test_ok(ctx, copi_h5_create(ctx, &h5));
+    hid_t plan = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(1, &eight, NULL);
+    assert_true(H5Pset_chunk(plan, 1, &four) >= 0 && H5Pset_deflate(plan, 6) >= 0);
+    hid_t data = H5Dcreate2(h5.file, "w", H5T_IEEE_F32LE, space, H5P_DEFAULT, plan, H5P_DEFAULT);
+    for (int chunk = 0; chunk < 2; chunk++) {
+        uLong size = chunk ? (uLong)bytes : sizeof numbers;
+        uLongf length = compressBound(size);
+        Bytef *packed = malloc(length);
+        assert_non_null(packed);
+        assert_int_equal(compress(packed, &length, chunk ? zeros : (const Bytef *)numbers, size), Z_OK);
+        assert_true(H5Dwrite_chunk(data, H5P_DEFAULT, 0, chunk ? &second : &first, length, packed) >= 0);
+        free(packed);
+    }
+    H5Dclose(data);
+    H5Sclose(space);
+    H5Pclose(plan);
+    test_ok(ctx, copi_h5_image(&h5, &image, n));
+    copi_h5_close(&h5);
+    free(zeros);
+    return image;
+}
+
+static void test_chunks_that_unpack_to_more(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    for (int bomb = 0; bomb < 2; bomb++) {
+        size_t n;
+        int64_t count;
+        float *w;
+        copi_h5 h5;
+        uint8_t *bytes = packed_file(ctx, bomb ? 32 << 20 : 16, &n);
+        test_ok(ctx, copi_h5_open(ctx, bytes, n, &h5));
+        if (bomb) {
+            test_fails(ctx, copi_h5_floats(&h5, "w", &w, &count), COP_E_FORMAT,
+                       "HDF5 '/w': a chunk unpacks to more than its 16 bytes");
+        } else {
+            test_ok(ctx, copi_h5_floats(&h5, "w", &w, &count));
+            assert_true(count == 8 && w[3] == 4 && w[7] == 0);
+            copi_free(ctx, w);
+        }
+        copi_h5_close(&h5);
+        copi_free(ctx, bytes);
+    }
+    test_ctx_destroy(ctx);
+}
+
 static cop_status load(cop_ctx *ctx, void *user) {
     cop_net *net;
     cop_status status = cop_net_load(ctx, user, &net);
@@ -315,11 +371,17 @@ static void test_memory_that_runs_out(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_models_of_keras_2), cmocka_unit_test(test_whole_models_of_keras_3),
-        cmocka_unit_test(test_weights_alone),           cmocka_unit_test(test_weights_of_another_net_are_refused),
-        cmocka_unit_test(test_weights_alone_go_out),    cmocka_unit_test(test_bad_files_fail_by_name),
-        cmocka_unit_test(test_random_nets_come_back),   cmocka_unit_test(test_same_net_gives_the_same_bytes),
-        cmocka_unit_test(test_memory_that_runs_out),    cmocka_unit_test(test_lengths_are_held_to_the_file),
+        cmocka_unit_test(test_whole_models_of_keras_2),
+        cmocka_unit_test(test_whole_models_of_keras_3),
+        cmocka_unit_test(test_weights_alone),
+        cmocka_unit_test(test_weights_of_another_net_are_refused),
+        cmocka_unit_test(test_weights_alone_go_out),
+        cmocka_unit_test(test_bad_files_fail_by_name),
+        cmocka_unit_test(test_random_nets_come_back),
+        cmocka_unit_test(test_same_net_gives_the_same_bytes),
+        cmocka_unit_test(test_chunks_that_unpack_to_more),
+        cmocka_unit_test(test_memory_that_runs_out),
+        cmocka_unit_test(test_lengths_are_held_to_the_file),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
