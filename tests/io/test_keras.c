@@ -177,6 +177,50 @@ static cop_status save_h5(cop_ctx *ctx, void *user) {
     return status;
 }
 
+/* The same list of names, of an attribute or of a group's members; returns it, or NULL where neither has one. */
+static char **same_list(cop_ctx *ctx, copi_h5 *a, copi_h5 *b, const char *path, const char *attribute, int *count) {
+    char **one, **two;
+    int n;
+    test_ok(ctx, attribute ? copi_h5_names(a, path, attribute, &one, count) : copi_h5_members(a, path, &one, count));
+    test_ok(ctx, attribute ? copi_h5_names(b, path, attribute, &two, &n) : copi_h5_members(b, path, &two, &n));
+    assert_int_equal(!one, !two);
+    if (one) assert_int_equal(n, *count);
+    for (int i = 0; one && i < n; i++) assert_string_equal(one[i], two[i]);
+    copi_free(ctx, two);
+    return one;
+}
+
+/* Keras 2: names are attributes; Keras 3: of groups. */
+static void same_names(cop_ctx *ctx, const uint8_t *one, const uint8_t *two, size_t n) {
+    static const char *const texts[] = {"backend", "keras_version"};
+    copi_h5 a, b;
+    int layers, arrays;
+    test_ok(ctx, copi_h5_open(ctx, one, n, &a));
+    test_ok(ctx, copi_h5_open(ctx, two, n, &b));
+    char **layer = same_list(ctx, &a, &b, "", "layer_names", &layers);
+    const char *attribute = layer ? "weight_names" : NULL, *above = layer ? "" : "layers/";
+    for (size_t i = 0; layer && i < COPI_COUNT(texts); i++) {
+        char *x, *y;
+        test_ok(ctx, copi_h5_text(&a, "", texts[i], &x));
+        test_ok(ctx, copi_h5_text(&b, "", texts[i], &y));
+        assert_non_null(x);
+        assert_string_equal(x, y);
+        copi_free(ctx, x);
+        copi_free(ctx, y);
+    }
+    if (!layer) layer = same_list(ctx, &a, &b, "layers", NULL, &layers);
+    assert_non_null(layer);
+    assert_true(layers > 3);
+    for (int i = 0; i < layers; i++) {
+        char path[256];
+        snprintf(path, sizeof path, "%s%s%s", above, layer[i], attribute ? "" : "/vars");
+        copi_free(ctx, same_list(ctx, &a, &b, path, attribute, &arrays));
+    }
+    copi_free(ctx, layer);
+    copi_h5_close(&a);
+    copi_h5_close(&b);
+}
+
 /* Pruned weights go back into a file of the same names and attributes. */
 static void check_weights_out(const char *net_file, const char *weights_file) {
     cop_ctx *ctx = test_ctx();
@@ -194,6 +238,7 @@ static void check_weights_out(const char *net_file, const char *weights_file) {
     test_ok(ctx, copi_keras_weights_save(net, like, n, in_dir("out-weights.h5")));
     test_ok(ctx, copi_read_file(ctx, in_dir("out-weights.h5"), 0, &bytes, &m));
     assert_int_equal(n, m);
+    same_names(ctx, like, bytes, n);
     test_ok(ctx, copi_keras_weights_parse(back, bytes, m));
     assert_memory_equal(net->block, back->block, net->block_count * sizeof *net->block);
     copi_free(ctx, bytes);
