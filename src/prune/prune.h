@@ -38,14 +38,6 @@ int64_t copi_lowest_scratch(int64_t n);
  *  slower. */
 float copi_select(cop_ctx *ctx, const float *x, int64_t n, int64_t k);
 
-/** Mask one output unit (filter o of a conv, neuron o of a dense) whole: weights, bias, and the scale and shift of every
- *  batch-norm that then reads nothing but zeros in its place (after pools, concats, adds of which all summands are gone),
- *  so that what comes after is exactly 0. Errors: ARG (not a unit of a conv or dense), NOMEM. */
-cop_status copi_mask_unit(cop_net *net, int node, int64_t unit);
-/** Is output channel `unit` of node exactly 0 for every input, by the zeros of its own parameters and of those between it
- *  and the convs and denses before it? shrink removes these, and what follows from dead inputs besides. */
-bool copi_unit_dead(const cop_net *net, int node, int64_t unit);
-
 /** Channels that must be kept or removed together: one group lists (node, channel) members. METHODS section 4. */
 typedef struct copi_group_member { int node; int64_t channel; } copi_group_member;
 typedef struct copi_group {

@@ -2,6 +2,7 @@
 #include "../train/little.h"
 #include "method/method.h"
 #include "nets.h"
+#include "unit.h"
 
 static void taylor_asks_for_data(void **state) {
     (void)state;
@@ -41,7 +42,7 @@ static void shrink_is_checked_and_reported(void **state) {
             const copi_node *n = &net->node[i];
             if (n->op != COPI_OP_CONV && n->op != COPI_OP_DENSE) continue;
             for (int64_t u = 0; u + 1 < n->shape[0]; u += 2)
-                if ((seed + (uint64_t)u) % 3) test_ok(ctx, copi_mask_unit(net, i, u));
+                if ((seed + (uint64_t)u) % 3) test_ok(ctx, test_mask_unit(net, i, u));
         }
         cop_shrink_report report;
         test_ok(ctx, cop_shrink(net, &shrunk, &report));

@@ -1,6 +1,7 @@
 /* Every criterion against numbers computed by hand; one row of the table for each line of criteria.def. */
 #include "check.h"
 #include "nets.h"
+#include "unit.h"
 
 #include "prune/prune.h"
 
@@ -76,7 +77,7 @@ static void fpgm_forgets_the_dead(void **state) {
     cop_ctx *ctx = test_ctx();
     cop_net *net = little_net(ctx);
     int a = copi_net_find(net, "a");
-    test_ok(ctx, copi_mask_unit(net, a, 1));
+    test_ok(ctx, test_mask_unit(net, a, 1));
     float score[3];
     test_ok(ctx, copi_criterion_find("fpgm")->score(net, &net->node[a], NULL, 1, score));
     test_near(score[0], sqrt(5), 1e-6, 0);

@@ -1,6 +1,7 @@
 /* Choosing and masking: shares, floors, refusals, what is masked with a unit, coupled units. */
 #include "check.h"
 #include "nets.h"
+#include "unit.h"
 
 #include "prune/prune.h"
 
@@ -201,7 +202,7 @@ static void masks_stay_and_count(void **state) {
     cop_ctx *ctx = test_ctx();
     cop_net *net = chain(ctx);
     int a = copi_net_find(net, "a");
-    test_ok(ctx, copi_mask_unit(net, a, 1)); /* the largest filter of all */
+    test_ok(ctx, test_mask_unit(net, a, 1)); /* the largest filter of all */
     cop_prune_params p = params("l1-filter", "layer", 0.5);
     test_ok(ctx, copi_prune(net, &p, NULL, NULL));
     is(net, "a.weight", (float[]){0, 0, 0, 0, 4, -4, 5, 6}); /* it and one more, not two more */
@@ -501,22 +502,22 @@ static void masking_a_unit(void **state) {
     test_ok(ctx, cop_graph_build(g, 1, &net));
     test_net_fill(net, 3);
     int na = copi_net_find(net, "a"), nb = copi_net_find(net, "b");
-    test_ok(ctx, copi_mask_unit(net, na, 1));
-    assert_true(copi_unit_dead(net, na, 1) && !copi_unit_dead(net, na, 0));
-    assert_true(copi_unit_dead(net, copi_net_find(net, "r"), 1));
-    assert_false(copi_unit_dead(net, copi_net_find(net, "sum"), 1)); /* b still gives something */
+    test_ok(ctx, test_mask_unit(net, na, 1));
+    assert_true(test_unit_dead(net, na, 1) && !test_unit_dead(net, na, 0));
+    assert_true(test_unit_dead(net, copi_net_find(net, "r"), 1));
+    assert_false(test_unit_dead(net, copi_net_find(net, "sum"), 1)); /* b still gives something */
     assert_true(param(net, "n.scale")->data[1] != 0);
     for (int c = 0; c < 4; c++) assert_int_equal(param(net, "m.scale")->data[c] == 0, c == 3);
-    for (int c = 0; c < 4; c++) assert_int_equal(copi_unit_dead(net, copi_net_find(net, "m"), c), c == 3);
-    test_ok(ctx, copi_mask_unit(net, nb, 1));
-    assert_true(copi_unit_dead(net, copi_net_find(net, "sum"), 1));
-    assert_true(copi_unit_dead(net, copi_net_find(net, "f"), 1) && copi_unit_dead(net, copi_net_find(net, "f"), 3));
+    for (int c = 0; c < 4; c++) assert_int_equal(test_unit_dead(net, copi_net_find(net, "m"), c), c == 3);
+    test_ok(ctx, test_mask_unit(net, nb, 1));
+    assert_true(test_unit_dead(net, copi_net_find(net, "sum"), 1));
+    assert_true(test_unit_dead(net, copi_net_find(net, "f"), 1) && test_unit_dead(net, copi_net_find(net, "f"), 3));
     assert_true(param(net, "n.scale")->data[1] == 0 && param(net, "n.shift")->data[1] == 0);
     for (int c = 0; c < 4; c++) assert_int_equal(param(net, "m.shift")->data[c] == 0, c % 2);
-    assert_false(copi_unit_dead(net, copi_net_find(net, "out"), 0));
-    test_fails(ctx, copi_mask_unit(net, na, 2), COP_E_ARG, "unit 2 of node 1");
-    test_fails(ctx, copi_mask_unit(net, 0, 0), COP_E_ARG, "none of a conv or dense");
-    test_fails(ctx, copi_mask_unit(net, 99, 0), COP_E_ARG, NULL);
+    assert_false(test_unit_dead(net, copi_net_find(net, "out"), 0));
+    test_fails(ctx, test_mask_unit(net, na, 2), COP_E_ARG, "unit 2 of node 1");
+    test_fails(ctx, test_mask_unit(net, 0, 0), COP_E_ARG, "none of a conv or dense");
+    test_fails(ctx, test_mask_unit(net, 99, 0), COP_E_ARG, NULL);
     cop_net_destroy(net);
     test_ctx_destroy(ctx);
 }
@@ -536,11 +537,11 @@ static void half_a_sum(void **state) {
     test_ok(ctx, cop_graph_build(g, 1, &net));
     set(net, "b.weight", (float[]){0});
     set(net, "b.bias", (float[]){1});
-    test_ok(ctx, copi_mask_unit(net, copi_net_find(net, "a"), 0));
+    test_ok(ctx, test_mask_unit(net, copi_net_find(net, "a"), 0));
     assert_true(param(net, "n.scale")->data[0] == 1);
-    assert_false(copi_unit_dead(net, copi_net_find(net, "sum"), 0));
+    assert_false(test_unit_dead(net, copi_net_find(net, "sum"), 0));
     set(net, "b.bias", (float[]){0});
-    assert_true(copi_unit_dead(net, copi_net_find(net, "sum"), 0));
+    assert_true(test_unit_dead(net, copi_net_find(net, "sum"), 0));
     cop_net_destroy(net);
     test_ctx_destroy(ctx);
 }

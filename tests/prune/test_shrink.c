@@ -2,6 +2,7 @@
 #include "check.h"
 #include "nets.h"
 #include "reference.h"
+#include "unit.h"
 
 #include "prune/prune.h"
 
@@ -68,7 +69,7 @@ static void shape_is(const cop_net *net, const char *name, int64_t o, int64_t i,
 }
 
 static void mask(cop_ctx *ctx, cop_net *net, const char *name, int64_t unit) {
-    test_ok(ctx, copi_mask_unit(net, node(net, name), unit));
+    test_ok(ctx, test_mask_unit(net, node(net, name), unit));
 }
 
 /* conv - pool - conv - flatten (2 x 2 maps) - dense - dense: the consumer's slices go too. */
@@ -608,8 +609,8 @@ static void rounded_up(void **state) {
     cop_net *net, *small;
     test_ok(ctx, cop_graph_build(g, 1, &net));
     test_net_fill(net, 9);
-    for (int i = 0; i < 5; i++) test_ok(ctx, copi_mask_unit(net, copi_net_find(net, "c"), 3 * i));
-    for (int i = 0; i < 4; i++) test_ok(ctx, copi_mask_unit(net, copi_net_find(net, "d"), 2 * i));
+    for (int i = 0; i < 5; i++) test_ok(ctx, test_mask_unit(net, copi_net_find(net, "c"), 3 * i));
+    for (int i = 0; i < 4; i++) test_ok(ctx, test_mask_unit(net, copi_net_find(net, "d"), 2 * i));
     static const int64_t multiple[] = {1, 4, 16}, filters[] = {11, 12, 16}, neurons[] = {5, 8, 9};
     double *want = ref_outputs(net, 1, 4);
     for (int k = 0; k < 3; k++) {

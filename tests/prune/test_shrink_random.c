@@ -2,6 +2,7 @@
 #include "check.h"
 #include "nets.h"
 #include "reference.h"
+#include "unit.h"
 
 #include "prune/prune.h"
 
@@ -102,7 +103,7 @@ static void damage(cop_net *net, uint64_t seed, double share) {
         for (int64_t o = 0; o < node->shape[0]; o++) {
             if (!whole && copi_rng_uniform(&rng) >= share) continue;
             if (copi_rng_below(&rng, 3))
-                assert_int_equal(copi_mask_unit(net, n, o), COP_OK);
+                assert_int_equal(test_mask_unit(net, n, o), COP_OK);
             else
                 for (int64_t i = 0, row = w->count / w->shape[0]; i < row; i++)
                     w->data[o * row + i] = 0; /* bias stays */
@@ -200,9 +201,9 @@ static void pruned_then_shrunk(void **state) {
             for (int64_t g = 0; g < groups.groups; g++) /* groups went whole or not at all */
                 for (int m = 0; m < groups.group[g].members; m++) {
                     copi_group_member *a = &groups.group[g].member[m], *b = &groups.group[g].member[0];
-                    assert_int_equal(copi_unit_dead(net, a->node, a->channel),
-                                     copi_unit_dead(net, b->node, b->channel));
-                    if (groups.group[g].fixed) assert_false(copi_unit_dead(net, a->node, a->channel));
+                    assert_int_equal(test_unit_dead(net, a->node, a->channel),
+                                     test_unit_dead(net, b->node, b->channel));
+                    if (groups.group[g].fixed) assert_false(test_unit_dead(net, a->node, a->channel));
                 }
             cop_net_info masked, shrunk;
             int64_t removed;
@@ -213,7 +214,7 @@ static void pruned_then_shrunk(void **state) {
             cop_net_get_info(small, &shrunk);
             test_near(shrunk.sparsity, masked.sparsity, 1e-12, 0); /* one measure, whether masked or removed */
             for (int n = 0; n < small->nodes; n++) /* and nothing that is left could have gone by the masks alone */
-                for (int64_t c = 0; c < small->node[n].shape[0]; c++) assert_false(copi_unit_dead(small, n, c));
+                for (int64_t c = 0; c < small->node[n].shape[0]; c++) assert_false(test_unit_dead(small, n, c));
             cop_net_destroy(small);
         }
         copi_groups_clear(&groups);
@@ -285,7 +286,7 @@ static cop_status shrink_once(cop_ctx *ctx, void *user) {
     copi_shrink_map map = {0};
     cop_status status = COP_OK;
     for (int n = 1; n < 3 && !status; n++)
-        if (net->node[n].op == COPI_OP_CONV) status = copi_mask_unit(net, n, 0);
+        if (net->node[n].op == COPI_OP_CONV) status = test_mask_unit(net, n, 0);
     if (!status) status = copi_shrink(net, 1, &small, &map, NULL);
     copi_shrink_map_clear(&map);
     cop_net_destroy(small);

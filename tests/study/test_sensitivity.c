@@ -1,5 +1,6 @@
 /* Sensitivity: each figure against the same done by hand, the advice, and the files. */
 #include "../train/little.h"
+#include "unit.h"
 #include "study/study.h"
 
 #include <stdlib.h>
@@ -47,7 +48,7 @@ static cop_net *cut(const fixture *f, const cop_net *net, const char *layer, dou
         for (int64_t u = 1; u < units; u++)
             if (norm[u] < norm[least]) least = u;
         norm[least] = INFINITY;
-        test_ok(f->ctx, copi_mask_unit(copy, copi_net_find(copy, layer), least));
+        test_ok(f->ctx, test_mask_unit(copy, copi_net_find(copy, layer), least));
     }
     return copy;
 }

@@ -1,4 +1,6 @@
-/* One unit: held at zero, or found to be zero. Only the channels coupled to it are looked at. */
+/* Only the channels coupled to the unit are looked at. */
+#include "unit.h"
+
 #include "prune/rules.h"
 
 typedef struct unit_view {
@@ -37,7 +39,7 @@ static bool belongs(unit_view *v, int node, int64_t c) {
     return copi_links_root(&v->links, v->links.first[node] + c) == v->root;
 }
 
-bool copi_unit_dead(const cop_net *net, int node, int64_t unit) {
+bool test_unit_dead(const cop_net *net, int node, int64_t unit) {
     unit_view v;
     if (make(&v, net, node, unit)) return false;
     bool dead = false;
@@ -51,7 +53,7 @@ bool copi_unit_dead(const cop_net *net, int node, int64_t unit) {
     return dead;
 }
 
-cop_status copi_mask_unit(cop_net *net, int node, int64_t unit) {
+cop_status test_mask_unit(cop_net *net, int node, int64_t unit) {
     bool ok = node >= 0 && node < net->nodes &&
               (net->node[node].op == COPI_OP_CONV || net->node[node].op == COPI_OP_DENSE) && unit >= 0 &&
               unit < copi_channels(&net->node[node]);
