@@ -597,6 +597,14 @@ typedef struct cop_method_params {
  *  threshold 0. */
 COP_API cop_method_params cop_method_params_default(void);
 
+/** Named recipes, from src/method/recipes.def: "fast", "best". A recipe sets the method, its scope and pace, and what of
+ *  tune it has an opinion on; everything else of params stays as it was. It distils where tune.teacher is set.
+ *  Errors: ARG, NOT_FOUND (nearest name). */
+COP_API int cop_method_recipe_count(void);
+COP_API const char *cop_method_recipe_name(int recipe); /* NULL: no such number */
+COP_API const char *cop_method_recipe_help(int recipe);
+COP_API cop_status cop_method_recipe_apply(cop_ctx *ctx, const char *name, cop_method_params *params);
+
 /** One point of the accuracy-sparsity plane. */
 typedef struct cop_point {
     int round;                      /* 0: pruned without tuning; else 1-based */

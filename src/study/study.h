@@ -62,6 +62,8 @@ typedef struct copi_key {
     const char *(*names)(int i);  /* of choices; NULL past the last */
     const copi_schema *map;       /* of MAP and MAPS */
     bool required;
+    bool settable;                /* NAME: required only where no earlier key has set it */
+    void (*apply)(void *target);  /* called once the value is read: it sets what later keys may say otherwise */
     unsigned family;              /* 0: always allowed; else one of the families the struct belongs to */
     bool each;                    /* a list of which every trial takes one: not part of a trial's own text */
     bool late;                    /* left out of the text where it is as usual, so that it renames no older trial */
@@ -103,6 +105,7 @@ typedef struct copi_spec_recipe {
 } copi_spec_recipe;
 
 typedef struct copi_spec_trial {
+    const char *recipe;        /* a named one that the keys start from; NULL: none */
     cop_method_params p;       /* but for its recipes and threshold, which are below */
     copi_numbers sparsity, gamma, macs, parameters, threshold;
     copi_spec_recipe sparsify, tune, search, retrain, scratch;
