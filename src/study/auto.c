@@ -90,19 +90,23 @@ static char *asked_text(cop_ctx *ctx, const cop_auto_params *p) {
 
 /* ------------------------------------------------------------------------------------------ the study file -- */
 
-static void put_path(copi_buffer *b, const char *path) {
-    char folder[4096];
-    char *whole = *path != '/' && getcwd(folder, sizeof folder) ? copi_format(b->ctx, "%s/%s", folder, path)
-                                                                : copi_strdup(b->ctx, path);
-    json_t *text = whole ? copi_json_text(b->ctx, whole) : NULL;
-    char *quoted = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL; /* a JSON string is a YAML string */
+/* A JSON string is a YAML string. Takes the text; NULL: there was no memory for it. */
+static void put_string(copi_buffer *b, char *text) {
+    json_t *string = text ? copi_json_text(b->ctx, text) : NULL;
+    char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
     if (quoted)
         copi_buffer_text(b, quoted);
     else
         b->failed = true;
     free(quoted);
-    json_decref(text);
-    copi_free(b->ctx, whole);
+    json_decref(string);
+    copi_free(b->ctx, text);
+}
+
+static void put_path(copi_buffer *b, const char *path) {
+    char folder[4096];
+    bool whole = *path == '/' || !getcwd(folder, sizeof folder);
+    put_string(b, whole ? copi_strdup(b->ctx, path) : copi_format(b->ctx, "%s/%s", folder, path));
 }
 
 static void put_attempt(const copi_auto *a, copi_buffer *b, const copi_attempt *t) {
@@ -127,13 +131,7 @@ static void put_study(const copi_auto *a, copi_buffer *b) {
     copi_buffer_text(b,
                      "# Written by coppice auto: what it tried, in its order. coppice study run repeats it.\nname: ");
     const char *slash = strrchr(p->data, '/');
-    char *name = copi_format(b->ctx, "auto: %s on %s", p->model, slash && slash[1] ? slash + 1 : p->data);
-    json_t *text = name ? copi_json_text(b->ctx, name) : NULL;
-    char *quoted = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
-    copi_buffer_text(b, quoted ? quoted : "auto");
-    free(quoted);
-    json_decref(text);
-    copi_free(b->ctx, name);
+    put_string(b, copi_format(b->ctx, "auto: %s on %s", p->model, slash && slash[1] ? slash + 1 : p->data));
     copi_buffer_text(b, "\ndata: {path: ");
     put_path(b, p->data);
     if (d->format) copi_buffer_printf(b, ", format: %s", d->format);
@@ -154,6 +152,21 @@ static void put_study(const copi_auto *a, copi_buffer *b) {
         copi_buffer_text(b, "  - {recipe: fast, sparsity: 0.98}\n"); /* until there is one: a plan needs it */
 }
 
+/* The file names whole paths, since it may be run from anywhere; errors and the page say what was given. */
+static cop_status name_as_given(copi_auto *a, copi_spec *spec) {
+    char *data = copi_strdup(a->ctx, a->p->data), *model = copi_strdup(a->ctx, a->p->model);
+    if (!data || !model) {
+        copi_free(a->ctx, data);
+        copi_free(a->ctx, model);
+        return COP_E_NOMEM;
+    }
+    copi_free(a->ctx, spec->data.path);
+    copi_free(a->ctx, spec->model);
+    spec->data.path = data;
+    spec->model = model;
+    return COP_OK;
+}
+
 /* Write the study file as it stands and plan it. */
 static cop_status plan(copi_auto *a, bool store) {
     copi_buffer b;
@@ -162,6 +175,7 @@ static cop_status plan(copi_auto *a, bool store) {
     char *path = copi_format(a->ctx, "%s/auto.yaml", a->dir);
     copi_spec spec = {0};
     cop_status status = path && !b.failed ? copi_spec_parse(a->ctx, path, b.data, b.len, &spec) : COP_E_NOMEM;
+    if (!status && (status = name_as_given(a, &spec))) copi_spec_clear(&spec);
     if (!status) {
         status = store ? copi_study_plan(&a->study, &spec) : copi_study_open_data(&a->study, &spec);
         copi_spec_clear(&a->spec);
@@ -412,12 +426,12 @@ static cop_status begin(copi_auto *a) {
     for (size_t i = 0; i < COPI_COUNT(candidates); i++)
         if (!candidates[i].fast_only || a->p->macs > 0 || a->p->ms > 0)
             a->candidate[a->candidates++] = &candidates[i];
-    char epoch[32], taught[32], folder[32];
+    char epoch[32], taught[32], dense[40] = "";
     say_time(a->plain, epoch);
     say_time(a->taught, taught);
-    snprintf(folder, sizeof folder, preset ? "; dense net: %g epochs" : "", a->dense_epochs);
+    if (preset) snprintf(dense, sizeof dense, "; dense net: %g epochs", a->dense_epochs);
     copi_log(a->ctx, COP_LOG_INFO, "an epoch takes about %s, with the dense net as teacher %s%s", epoch, taught,
-             folder);
+             dense);
     status = plan(a, true);
     if (!status) status = remember(a);
     char *nets = copi_format(a->ctx, "%s/nets", a->dir);
