@@ -218,19 +218,6 @@ static cop_status probe(copi_auto *a, const cop_net *net, const cop_net *teacher
     return status;
 }
 
-static cop_status measure_speed(copi_auto *a) {
-    double start = copi_now();
-    cop_net *net = NULL;
-    cop_status status = copi_study_start_net(&a->study, a->p->seed, &net);
-    if (!status) status = copi_check_fit(net, a->study.data);
-    if (!status) status = probe(a, net, NULL, &a->plain);
-    if (!status) status = probe(a, net, net, &a->taught);
-    cop_net_destroy(net);
-    a->taught = fmax(a->taught, a->plain);
-    a->probing = copi_now() - start;
-    return status;
-}
-
 static void say_time(double seconds, char text[32]) {
     if (seconds < 100)
         snprintf(text, 32, "%.*f s", seconds < 0.995 ? 3 : seconds < 9.95 ? 1 : 0, seconds);
@@ -251,6 +238,23 @@ static cop_status check_budget(copi_auto *a) {
         "auto: a budget of %s is too short for one trial: an epoch of %s takes about %s here, so %s%d epochs "
         "of pruning take about %s",
         had, a->p->model, epoch, preset ? "a dense net of 3 epochs and " : "", TRIAL_LEAST, wants);
+}
+
+/* What an epoch costs; refuses a budget that is too short as soon as that is plain. */
+static cop_status measure_speed(copi_auto *a) {
+    double start = copi_now();
+    cop_net *net = NULL;
+    cop_status status = copi_study_start_net(&a->study, a->p->seed, &net);
+    if (!status) status = copi_check_fit(net, a->study.data);
+    if (!status) status = probe(a, net, NULL, &a->plain);
+    a->taught = a->plain;
+    a->probing = copi_now() - start;
+    if (!status) status = check_budget(a);
+    if (!status) status = probe(a, net, net, &a->taught);
+    a->taught = fmax(a->taught, a->plain);
+    a->probing = copi_now() - start;
+    cop_net_destroy(net);
+    return status ? status : check_budget(a);
 }
 
 /* What the store remembers of an earlier run; *resumed: there was one. */
@@ -420,7 +424,6 @@ static cop_status begin(copi_auto *a) {
     cop_status status = recall(a, &resumed);
     if (!status) status = plan(a, false);
     if (!status && !resumed) status = measure_speed(a);
-    if (!status && !resumed) status = check_budget(a);
     if (status) return status;
     a->dense_epochs = preset ? fmin(fmax(floor(DENSE_SHARE * a->p->budget / a->plain), DENSE_LEAST), DENSE_MOST) : 0;
     for (size_t i = 0; i < COPI_COUNT(candidates); i++)
