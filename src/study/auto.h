@@ -42,7 +42,7 @@ typedef struct copi_auto {
     copi_attempt *attempt; /* [attempts], in the order of the study file */
     int attempts;
     copi_stage stage;   /* of planning */
-    double rung_epochs; /* of the first rung; under 1: there is no time to choose */
+    double rung_epochs; /* of the first rung; 0: there is no time to choose */
     int winner, longs;  /* the candidate chosen; its long trials so far */
     double main_level;  /* of the longest */
     double last_commit; /* copi_now() */

@@ -64,8 +64,9 @@ static cop_status first_rung(copi_auto *a, double left) {
     for (int c = 0; c < a->candidates; c++) cost += 2 * copi_auto_cost(a, c); /* the second half as long again */
     cost += 4 * a->taught;                                                    /* two levels */
     a->rung_epochs = fmin(floor(SHARE_CHOOSING * left / cost), EPOCHS_MOST);
+    if (a->rung_epochs < EPOCHS_LEAST) a->rung_epochs = 0; /* so short a trial is all chance */
     cop_status status = COP_OK;
-    for (int c = 0; !status && a->rung_epochs >= 1 && c < a->candidates; c++) {
+    for (int c = 0; !status && a->rung_epochs > 0 && c < a->candidates; c++) {
         double level;
         status = first_level(a, c, &level);
         if (!status) status = copi_auto_add(a, c, a->rung_epochs, level);
@@ -105,7 +106,7 @@ static int winner(const copi_auto *a) {
 
 static cop_status level_rung(copi_auto *a) {
     a->winner = winner(a);
-    if (copi_auto_bound(a) || copi_auto_accuracy_bound(a) || a->rung_epochs < 1) return COP_OK;
+    if (copi_auto_bound(a) || copi_auto_accuracy_bound(a) || a->rung_epochs == 0) return COP_OK;
     cop_status status = copi_auto_add(a, a->winner, 2 * a->rung_epochs, 0.99);
     return status ? status : copi_auto_add(a, a->winner, 2 * a->rung_epochs, 0.97);
 }

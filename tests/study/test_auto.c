@@ -114,7 +114,7 @@ static void test_all_diverge(void **state) {
     bool more = true;
     int steps = 0;
     for (int from = 0; more; from = a.attempts, steps++) {
-        test_ok(ctx, copi_auto_next(&a, 100, &more));
+        test_ok(ctx, copi_auto_next(&a, 400, &more));
         run_attempts(&a, from, nothing);
         assert_true(steps < 20);
     }
