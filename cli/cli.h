@@ -15,7 +15,8 @@
 /** X(NAME, code, meaning): what the program exits with; `coppice help exit-codes` prints the list. */
 #define EXIT_CODE_LIST(X)                                                                                            \
     X(DONE, 0, "done")                                                                                               \
-    X(FAILED, 1, "the run failed: out of memory, a training that diverged, an internal error")                       \
+    X(FAILED, 1,                                                                                                     \
+      "the run failed: out of memory, a training that diverged, an internal error; or a bound asked for is not met") \
     X(USAGE, 2, "the command line is wrong: unknown command or option, a value out of its range")                    \
     X(INPUT, 3,                                                                                                      \
       "bad input: a file that is missing, malformed, of another version or not writable; a refused request")         \
@@ -45,7 +46,7 @@ typedef struct settings {
     int64_t classes;
     cop_recipe recipe;
     cop_prune_params prune;
-    const char *method; /* another way to name prune.criterion */
+    const char *method;        /* another way to name prune.criterion */
     cop_layer_limit limit[64]; /* [prune.limits] of --layer-keep and --layer-most */
     int64_t round;             /* shrink: channels to a multiple of this; 0: not asked for */
     int groups;                /* inspect: list coupling groups */
@@ -53,15 +54,18 @@ typedef struct settings {
     int levels;
     const char *criterion; /* NULL: the usual one of each group */
     cop_method_params sss;
+    cop_auto_params automatic;         /* but for what other fields hold */
+    double lose_points;                /* NaN: not given */
+    unsigned augment;                  /* AUGMENT_* */
     double sparsity, macs, parameters; /* what sss searches gamma for; 0: not given */
     double retrain_epochs, threshold;
     cop_bench_params bench;
-    const char *map;         /* of weights' names */
+    const char *map; /* of weights' names */
     cop_save_options save;
-    number_list mean, std;   /* what the model does to its images, where the command line says so */
+    number_list mean, std;          /* what the model does to its images, where the command line says so */
     int pixel_range, channel_order; /* cop_pixel_range, cop_channel_order; -1: not given */
-    int split;               /* cop_split */
-    cop_precision precision; /* of eval and bench, whose default is not the recipe's */
+    int split;                      /* cop_split */
+    cop_precision precision;        /* of eval and bench, whose default is not the recipe's */
     int64_t seed;
     int threads;
     int quiet, verbose, json, confusion;
@@ -75,6 +79,7 @@ typedef enum option_kind {
     OPTION_FLAG,    /* int: 1 when given */
     OPTION_TEXT,    /* const char * */
     OPTION_NUMBER,  /* double */
+    OPTION_TIME,    /* double: seconds, written 90s, 30m, 1.5h */
     OPTION_COUNT,   /* int64_t */
     OPTION_SMALL,   /* int */
     OPTION_CHOICE,  /* an enum or int: index of the name given */
@@ -244,6 +249,8 @@ const char *choice_criterion(int i);
 const char *choice_aggregate(int i);
 const char *choice_structure(int i);
 const char *choice_prox(int i);
+const char *choice_augment(int i);
+enum { AUGMENT_NONE = 1, AUGMENT_FLIP = 2, AUGMENT_SHIFT = 4 }; /* its bits */
 const char *choice_preset(int i);
 const char *choice_pixel_range(int i);
 const char *choice_channel_order(int i);

@@ -107,7 +107,7 @@ void help_print_man(FILE *out) {
     fputs(".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nwhen set and not empty, no colours are used on a terminal\n"
           ".TP\n.B TERM\nwhen \\(lqdumb\\(rq, a line now and then takes the place of the progress bar\n"
           ".SH EXAMPLES\n.nf\ncoppice help study\\-example > study.yaml\ncoppice study run study.yaml \\-o "
-          "results\n.fi\n",
+          "results\ncoppice auto seed\\-cnn \\-\\-data images \\-\\-budget 30m \\-o found\n.fi\n",
           out);
 }
 

@@ -27,6 +27,7 @@ LISTED(choice_scope, "layer", "global")
 LISTED(choice_aggregate, COP_AGGREGATE_LIST(TEXT_OF))
 LISTED(choice_structure, COP_STRUCTURE_LIST(TEXT_OF))
 LISTED(choice_prox, COP_PROX_LIST(TEXT_OF))
+LISTED(choice_augment, "none", "flip", "shift")
 const char *choice_split(int i) {
     return i >= 0 && i < COP_SPLITS ? cop_split_name((cop_split)i) : NULL;
 }
@@ -105,6 +106,9 @@ settings settings_default(void) {
         .levels = 9,
         .sss = cop_method_params_default(),
         .retrain_epochs = 10,
+        .automatic = cop_auto_params_default(),
+        .lose_points = NAN,
+        .augment = AUGMENT_FLIP | AUGMENT_SHIFT,
     };
     s.recipe.distil_share = TEACHER_SHARE;
     return s;
@@ -146,6 +150,29 @@ static bool read_number(const char *text, double *x) {
     char *end;
     *x = strtod(text, &end);
     return !*end && isfinite(*x);
+}
+
+/* A number with s, m or h behind it; seconds without. */
+static bool read_time(const char *text, double *seconds) {
+    static const struct {
+        char letter;
+        double seconds;
+    } unit[] = {{'s', 1}, {'m', 60}, {'h', 3600}};
+    char number[32];
+    size_t n = strlen(text);
+    double scale = 1;
+    for (int i = 0; n && i < COUNT_OF(unit); i++)
+        if (text[n - 1] == unit[i].letter) {
+            scale = unit[i].seconds;
+            n--;
+            break;
+        }
+    if (n >= sizeof number) return false;
+    memcpy(number, text, n);
+    number[n] = 0;
+    if (!read_number(number, seconds)) return false;
+    *seconds *= scale;
+    return *seconds > 0 && *seconds <= 1e9;
 }
 
 static bool read_whole(const char *text, int64_t *x) {
@@ -234,7 +261,8 @@ const char *option_default(char text[64], const option *o) {
     text[0] = 0;
     switch (o->kind) { /* 0 is what one expects, or means something that the help text says */
     case OPTION_NUMBER:
-        if (!o->required && *(const double *)field != 0) snprintf(text, 64, "%g", *(const double *)field);
+        if (!o->required && *(const double *)field != 0 && !isnan(*(const double *)field))
+            snprintf(text, 64, "%g", *(const double *)field);
         break;
     case OPTION_COUNT:
         if (*(const int64_t *)field) snprintf(text, 64, "%s", say_count(&w, *(const int64_t *)field));
@@ -291,6 +319,10 @@ static int take(settings *s, const option *o, const char *text) {
             return usage_error(s, "--%s: '%s' is not a number in %s", o->name, text, o->range);
         *(double *)field = x;
         break;
+    case OPTION_TIME:
+        if (!read_time(text, field))
+            return usage_error(s, "--%s: '%s' is not a time like 90s, 30m or 1.5h", o->name, text);
+        break;
     case OPTION_COUNT:
     case OPTION_SMALL:
         if (!read_whole(text, &n) || !in_limits((double)n, o->range))
@@ -346,6 +378,10 @@ static const char *option_name(int i) {
     return i == 0 ? "help" : NULL;
 }
 
+static bool is_double(const option *o) {
+    return o->kind == OPTION_NUMBER || o->kind == OPTION_TIME;
+}
+
 static const option *find_option(const option *list, const char *name, size_t n, char letter) {
     for (const option *o = list; o->kind != OPTION_END; o++) {
         if (o->kind == OPTION_HEADING) continue;
@@ -384,7 +420,7 @@ static int check_required(const settings *s) {
     }
     for (const option *o = s->command->options; o->kind != OPTION_END; o++) {
         const void *field = (const char *)s + o->at;
-        if (o->required && (o->kind == OPTION_NUMBER ? isnan(*(const double *)field) : !*(const char *const *)field))
+        if (o->required && (is_double(o) ? isnan(*(const double *)field) : !*(const char *const *)field))
             return usage_error(s, "--%s %s is missing; `coppice %s --help` explains", o->name, o->value,
                                s->command->name);
     }
@@ -396,7 +432,7 @@ int options_parse(settings *s, int words, char **word) {
     int operands = 0, code = -1;
     bool only_operands = false;
     for (const option *o = list; o->kind != OPTION_END; o++)
-        if (o->required && o->kind == OPTION_NUMBER) *(double *)(void *)((char *)s + o->at) = NAN;
+        if (o->required && is_double(o)) *(double *)(void *)((char *)s + o->at) = NAN;
     for (int i = 0; i < words && code < 0; i++) {
         const char *w = word[i];
         if (only_operands || w[0] != '-' || !w[1]) {

@@ -131,6 +131,15 @@ static void print_methods(FILE *out) {
     print_list(out, cop_method_count(), cop_method_name, cop_method_help);
 }
 
+static void print_recipes(FILE *out) {
+    help_paragraphs(
+        out,
+        "Named recipes, for the trials of a study: `{recipe: fast, sparsity: .985}`. A recipe says what prunes and "
+        "how the net is trained meanwhile; any key that the trial gives besides wins over it.");
+    putc('\n', out);
+    print_list(out, cop_method_recipe_count(), cop_method_recipe_name, cop_method_recipe_help);
+}
+
 /* -- study -- */
 
 static const char example[] =
@@ -170,6 +179,7 @@ static void print_study(FILE *out) {
         {"threads", "processors to use; 0: all"},
         {"trials", "a list; each entry names a method and its levels, and gives one trial per level and seed"},
         {NULL, "A trial of a method that ranks by a criterion (all but sss, compound, dense-longer, scratch)"},
+        {"recipe", "a named recipe that the other keys start from, method included: coppice help recipes"},
         {"method", "what prunes: coppice help methods"},
         {"sparsity", "one share in [0,1) or a list of them: of weights, filters or neurons"},
         {"rounds", "0: prune only; n: prune and tune n times (0)"},
@@ -326,6 +336,7 @@ static const topic topics[] = {
     {"maps", "how weights' names are translated into a net's", print_maps},
     {"presets", "built-in nets", print_presets},
     {"methods", "ways to prune and train", print_methods},
+    {"recipes", "methods with their training, under one name", print_recipes},
     {"criteria", "what prune ranks by", print_criteria},
     {"ops", "what nets are made of", print_ops},
     {"measures", "sparsity, score, MACs and the other words", print_measures},

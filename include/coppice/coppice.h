@@ -597,6 +597,14 @@ typedef struct cop_method_params {
  *  threshold 0. */
 COP_API cop_method_params cop_method_params_default(void);
 
+/** Named recipes, from src/method/recipes.def: "fast", "best". A recipe sets the method, its scope and pace, and what of
+ *  tune it has an opinion on; everything else of params stays as it was. It distils where tune.teacher is set.
+ *  Errors: ARG, NOT_FOUND (nearest name). */
+COP_API int cop_method_recipe_count(void);
+COP_API const char *cop_method_recipe_name(int recipe); /* NULL: no such number */
+COP_API const char *cop_method_recipe_help(int recipe);
+COP_API cop_status cop_method_recipe_apply(cop_ctx *ctx, const char *name, cop_method_params *params);
+
 /** One point of the accuracy-sparsity plane. */
 typedef struct cop_point {
     int round;                      /* 0: pruned without tuning; else 1-based */
@@ -650,6 +658,59 @@ typedef struct cop_trial_row {
 } cop_trial_row;
 COP_API cop_status cop_study_list(cop_ctx *ctx, const char *dir, int (*on_row)(void *user, const cop_trial_row *row),
                                   void *user);
+
+/* -------------------------------------------------------------------------------------------------- auto -- */
+
+typedef struct cop_auto_params {
+    const char *model;           /* a preset, whose dense net is trained within the budget, or a trained model's file */
+    const char *data;
+    cop_data_options data_options;
+    double budget;               /* seconds, all in all */
+    double floor;                /* validation accuracy that must hold, in (0,1]; NaN: none */
+    double lose;                 /* or: what may be lost of the dense net's, in [0,1]; NaN: none */
+    double sparsity;             /* at least this share; 0: any */
+    int64_t parameters;          /* nonzero ones left at most; 0: any */
+    int64_t macs;                /* effective MACs left at most; 0: any */
+    int64_t bytes;               /* of the net as sparse ONNX at most; 0: any */
+    double ms;                   /* median latency of the shrunk net, one image, at most; 0: any */
+    int flip, shift;             /* augmentation of all training, as in cop_recipe */
+    uint64_t seed;
+} cop_auto_params;
+/** No bounds; flip 1, shift 2, seed 1. */
+COP_API cop_auto_params cop_auto_params_default(void);
+
+typedef struct cop_auto_net {    /* a net of the frontier */
+    char label[96];              /* the trial: "lamp 0.985 global gradual, 30 epochs" */
+    char file[160];              /* in the directory */
+    cop_point point;             /* history left empty */
+    double score;                /* on test */
+    int64_t bytes;               /* 0 and NaN where they are not bound */
+    double ms;
+    int meets;                   /* 1: all bounds */
+} cop_auto_net;
+typedef struct cop_auto_summary {
+    cop_ctx *ctx;
+    cop_auto_net *net;           /* [nets] not beaten in sparsity and validation accuracy, by rising sparsity */
+    int nets, best;              /* best: index, chosen on validation; -1: none */
+    int met;                     /* 1: the best meets every bound */
+    char missed[256];            /* else: the bound that binds, what was reached, by how much that misses; "" */
+    double floor;                /* the accuracy under which a point scores nothing */
+    int trials;
+    double seconds;              /* spent, earlier runs included */
+} cop_auto_summary;
+COP_API void cop_auto_summary_clear(cop_auto_summary *summary);
+
+/** Find the best frontier within a time. It measures what an epoch costs, trains the dense net of a preset for a third of
+ *  the budget, chooses among recipes by short trials (successive halving), and gives the rest to the best one: with floor
+ *  or lose by bisection of log(1 - sparsity) for the sparsest net that holds it; with other bounds at the least level that
+ *  meets them; else at the levels that raise the score (accuracy + sparsity) / 2. Choices are made on validation.
+ *  dir becomes a study's directory, with auto.yaml, the study file that repeats it, nets/ with the frontier's nets, and
+ *  best.safetensors. The same call goes on after an interruption; time spent counts. Bounds that no net meets are no
+ *  error: summary.met says so. Time is kept by estimate, to some percent.
+ *  Errors: those of cop_study_run; ARG and RANGE (params); REFUSED (budget too short for one trial, with the estimate; a
+ *  directory of other parameters). summary may be NULL. */
+COP_API cop_status cop_auto_run(cop_ctx *ctx, const cop_auto_params *params, const char *dir,
+                                cop_auto_summary *summary);
 
 /* ------------------------------------------------------------------------------------------- sensitivity -- */
 

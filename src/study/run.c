@@ -11,24 +11,11 @@
 
 #define DIGEST_KEY "study.trial" /* in a dense net's file: the trial that made it */
 
-typedef struct study_run {
-    cop_ctx *ctx;
-    const char *dir;
-    const copi_spec *spec;
-    const cop_data *data;
-    copi_trials trials;
-    copi_store *store;
-    cop_net *dense; /* of trial number dense_of; NULL: none at hand */
-    int dense_of;
-    double best_score; /* on validation, of all points in the store's plan */
-    cop_study_summary sum;
-} study_run;
-
 /* ------------------------------------------------------------------------------------ collecting a trial -- */
 
 /* What one trial has reached so far. */
 typedef struct collector {
-    study_run *run;
+    copi_study *run;
     copi_stored_trial t;
     cop_net *best;          /* of the point that beats all before it, in this trial and the store; NULL: none */
     int best_point, wanted; /* wanted >= 0: keep the net of this point instead */
@@ -82,6 +69,7 @@ static int on_point(void *user, const cop_point *point, const cop_net *net) {
     double score = cop_score(point->accuracy_val, point->sparsity, c->run->spec->score.floor);
     int number = c->t.points - 1;
     bool keep = c->wanted < 0 ? score > c->best_score : number == c->wanted;
+    if (!c->status && c->run->on_net) c->status = c->run->on_net(c->run->user, &c->t, number, net);
     if (!c->status && keep) {
         cop_net_destroy(c->best);
         c->status = cop_net_clone(net, &c->best);
@@ -91,7 +79,7 @@ static int on_point(void *user, const cop_point *point, const cop_net *net) {
     return c->status != COP_OK;
 }
 
-static cop_status collect_begin(collector *c, study_run *run, const copi_trial *trial) {
+static cop_status collect_begin(collector *c, copi_study *run, const copi_trial *trial) {
     cop_ctx *ctx = run->ctx;
     *c = (collector){.run = run, .best_score = run->best_score, .best_point = -1, .wanted = -1};
     c->t = (copi_stored_trial){.name = copi_strdup(ctx, trial->name),
@@ -129,13 +117,13 @@ static const char *without_method(const char *message, const char *method) {
                                                                                              : message;
 }
 
-static char *path_in(study_run *run, const char *name) {
+static char *path_in(copi_study *run, const char *name) {
     return copi_format(run->ctx, "%s/%s", run->dir, name);
 }
 
 /* Write best.safetensors first, then commit the trial that names it: a crash in between repeats the trial, which
  * gives the same net again. */
-static cop_status commit(study_run *run, collector *c, cop_status ended, const char *message) {
+static cop_status commit(copi_study *run, collector *c, cop_status ended, const char *message) {
     cop_ctx *ctx = run->ctx;
     char *best = NULL;
     cop_status status = COP_OK;
@@ -162,6 +150,10 @@ static cop_status commit(study_run *run, collector *c, cop_status ended, const c
     if (ended)
         copi_log(ctx, COP_LOG_WARNING, "%s, seed %" PRIu64 ": %s: %s", c->t.label, c->t.seed, c->t.status,
                  c->t.message);
+    if (run->on_trial) {
+        run->on_trial(run->user, &c->t);
+        return COP_OK;
+    }
     for (int i = 0; i < c->t.points; i++) {
         const cop_point *p = &c->t.point[i].p;
         copi_log(ctx, COP_LOG_INFO, "%s, seed %" PRIu64 ": sparsity %.4f, accuracy %.4f validation, %.4f test",
@@ -170,9 +162,18 @@ static cop_status commit(study_run *run, collector *c, cop_status ended, const c
     return COP_OK;
 }
 
+/* Name the trial at work in progress reports. */
+static void begin_trial(copi_study *run, int t) {
+    const copi_trial *trial = &run->trials.trial[t];
+    char label[128];
+    int n = snprintf(label, sizeof label, "%s", trial->label);
+    if (run->spec->seeds.n > 1) snprintf(label + n, sizeof label - (size_t)n, ", seed %" PRIu64, trial->seed);
+    copi_progress_trial(run->ctx, label, t + 1, run->trials.n);
+}
+
 /* ---------------------------------------------------------------------------------------------- dense nets -- */
 
-static cop_status starting_net(study_run *run, uint64_t seed, cop_net **net) {
+cop_status copi_study_start_net(copi_study *run, uint64_t seed, cop_net **net) {
     const cop_data_info *d = cop_data_get_info(run->data);
     return copi_spec_is_preset(run->spec)
                ? cop_net_preset(run->ctx, run->spec->model, d->channels, d->height, d->width, d->classes, seed, net)
@@ -180,7 +181,7 @@ static cop_status starting_net(study_run *run, uint64_t seed, cop_net **net) {
 }
 
 /* The net that an earlier run trained, if its file is there and was made by this very trial. */
-static cop_net *cached_dense(study_run *run, const copi_trial *trial, const char *path) {
+static cop_net *cached_dense(copi_study *run, const copi_trial *trial, const char *path) {
     cop_net *net = NULL;
     copi_extras extras;
     if (access(path, R_OK)) return NULL;
@@ -196,7 +197,7 @@ static cop_net *cached_dense(study_run *run, const copi_trial *trial, const char
     return net;
 }
 
-static cop_status save_dense(study_run *run, const copi_trial *trial, const cop_net *net, const char *path) {
+static cop_status save_dense(copi_study *run, const copi_trial *trial, const cop_net *net, const char *path) {
     copi_extras extras;
     copi_extras_init(&extras, run->ctx);
     cop_status status = copi_extras_set(&extras, DIGEST_KEY, trial->name);
@@ -205,7 +206,7 @@ static cop_status save_dense(study_run *run, const copi_trial *trial, const cop_
     return status;
 }
 
-static cop_status measure_dense(study_run *run, const cop_net *net, cop_point *point) {
+static cop_status measure_dense(copi_study *run, const cop_net *net, cop_point *point) {
     cop_net_info info;
     cop_eval val, test;
     cop_status status = cop_evaluate(net, run->data, COP_SPLIT_VALIDATION, NULL, &val);
@@ -229,7 +230,7 @@ static cop_status measure_dense(study_run *run, const cop_net *net, cop_point *p
 }
 
 /* Train a seed's dense net, going on from the checkpoint of an interrupted run, and hand its point to c. */
-static cop_status train_dense(study_run *run, const copi_trial *trial, const char *path, const char *checkpoint,
+static cop_status train_dense(copi_study *run, const copi_trial *trial, const char *path, const char *checkpoint,
                               collector *c, cop_net **net) {
     cop_recipe recipe = run->spec->dense.r;
     recipe.seed = trial->seed;
@@ -237,7 +238,7 @@ static cop_status train_dense(study_run *run, const copi_trial *trial, const cha
     recipe.resume = 1;
     cop_history history = {0};
     cop_point point;
-    cop_status status = starting_net(run, trial->seed, net);
+    cop_status status = copi_study_start_net(run, trial->seed, net);
     if (!status && recipe.epochs > 0) status = cop_train(*net, run->data, &recipe, &history);
     if (!status) status = measure_dense(run, *net, &point);
     if (!status) {
@@ -256,7 +257,7 @@ static cop_status train_dense(study_run *run, const copi_trial *trial, const cha
 
 /* Have the dense net of trial number t at hand, trained and recorded. run->dense stays NULL where that failed for
  * good; then *reason (owned) says why. */
-static cop_status need_dense(study_run *run, int t, char **reason) {
+static cop_status need_dense(copi_study *run, int t, char **reason) {
     const copi_trial *trial = &run->trials.trial[t];
     if (run->dense && run->dense_of == t) return COP_OK;
     cop_net_destroy(run->dense);
@@ -298,9 +299,19 @@ static cop_status need_dense(study_run *run, int t, char **reason) {
     return status;
 }
 
+cop_status copi_study_dense(copi_study *run) {
+    char *reason = NULL;
+    begin_trial(run, 0);
+    cop_status status = need_dense(run, 0, &reason);
+    if (!status && !run->dense) status = copi_fail(run->ctx, COP_E_DIVERGED, "%s", reason ? reason : "no dense net");
+    copi_free(run->ctx, reason);
+    copi_progress_trial(run->ctx, NULL, 0, 0);
+    return status;
+}
+
 /* -------------------------------------------------------------------------------------------------- trials -- */
 
-static cop_status run_method(study_run *run, const copi_trial *trial, collector *c) {
+static cop_status run_method(copi_study *run, const copi_trial *trial, collector *c) {
     cop_method_params params = copi_trial_params(trial, run->dense);
     double start = copi_now();
     cop_status status = cop_method_run(run->dense, run->data, &params, on_point, c, NULL);
@@ -308,7 +319,7 @@ static cop_status run_method(study_run *run, const copi_trial *trial, collector 
     return c->status ? c->status : status;
 }
 
-static cop_status run_trial(study_run *run, int t, const char *no_dense) {
+static cop_status run_trial(copi_study *run, int t, const char *no_dense) {
     const copi_trial *trial = &run->trials.trial[t];
     collector c;
     cop_status ended, status = collect_begin(&c, run, trial);
@@ -323,16 +334,7 @@ static cop_status run_trial(study_run *run, int t, const char *no_dense) {
     return status;
 }
 
-/* Name the trial at work in progress reports. */
-static void begin_trial(study_run *run, int t) {
-    const copi_trial *trial = &run->trials.trial[t];
-    char label[128];
-    int n = snprintf(label, sizeof label, "%s", trial->label);
-    if (run->spec->seeds.n > 1) snprintf(label + n, sizeof label - (size_t)n, ", seed %" PRIu64, trial->seed);
-    copi_progress_trial(run->ctx, label, t + 1, run->trials.n);
-}
-
-static cop_status run_all(study_run *run) {
+cop_status copi_study_go(copi_study *run) {
     cop_status status = COP_OK;
     char *no_dense = NULL; /* why the dense net of the seed at work is missing */
     for (int t = 0; !status && t < run->trials.n; t++) {
@@ -361,13 +363,11 @@ static cop_status run_all(study_run *run) {
     return status;
 }
 
-/* Save the net of point number `point` of trial t, by running the trial again: the same seed gives the same net. */
-static cop_status save_point(study_run *run, int t, int point, const char *path) {
+cop_status copi_study_save_point(copi_study *run, int t, int point, const char *path) {
     const copi_trial *trial = &run->trials.trial[t];
     char *reason = NULL;
     begin_trial(run, t);
-    copi_log(run->ctx, COP_LOG_INFO, "%s, seed %" PRIu64 ": once more, for best.safetensors", trial->label,
-             trial->seed);
+    copi_log(run->ctx, COP_LOG_INFO, "%s, seed %" PRIu64 ": once more, for %s", trial->label, trial->seed, path);
     cop_status status = need_dense(run, trial->dense, &reason);
     copi_free(run->ctx, reason); /* it trained before */
     if (status) return status;
@@ -385,7 +385,7 @@ static cop_status save_point(study_run *run, int t, int point, const char *path)
 
 /* best.safetensors must be the net of the best point. With several seeds or a new floor that may be one whose net was
  * not kept. */
-static cop_status keep_best(study_run *run) {
+static cop_status keep_best(copi_study *run) {
     copi_results r;
     copi_figures f;
     cop_status status = copi_store_load(run->store, &r);
@@ -397,7 +397,8 @@ static cop_status keep_best(study_run *run) {
         char *best = copi_format(run->ctx, "%s/%d", s->best_seed->name, s->index);
         if (!path || !best) status = COP_E_NOMEM;
         if (!status && (strcmp(best, r.meta.best) != 0 || access(path, F_OK))) {
-            status = save_point(run, (int)(s->best_seed - r.trial), s->index, path); /* in the plan's order */
+            status =
+                copi_study_save_point(run, (int)(s->best_seed - r.trial), s->index, path); /* in the plan's order */
             if (!status) status = copi_store_set(run->store, "best", best);
             copi_progress_trial(run->ctx, NULL, 0, 0);
         }
@@ -426,13 +427,13 @@ static char *machine_text(cop_ctx *ctx) {
     return text;
 }
 
-static cop_status set_text(study_run *run, const char *key, char *text) {
+static cop_status set_text(copi_study *run, const char *key, char *text) {
     cop_status status = text ? copi_store_set(run->store, key, text) : COP_E_NOMEM;
     copi_free(run->ctx, text);
     return status;
 }
 
-static cop_status record_facts(study_run *run) {
+static cop_status record_facts(copi_study *run) {
     cop_ctx *ctx = run->ctx;
     const copi_spec *spec = run->spec;
     const cop_data_info *d = cop_data_get_info(run->data);
@@ -444,7 +445,8 @@ static cop_status record_facts(study_run *run) {
         {"floor", copi_format(ctx, "%.17g", spec->score.floor)},
         {"spec_path", copi_strdup(ctx, spec->path)},
         {"spec_text", copi_strdup(ctx, spec->text)},
-        {"command", copi_format(ctx, "coppice study run %s -o %s", spec->path, run->dir)},
+        {"command", run->command ? copi_strdup(ctx, run->command)
+                                 : copi_format(ctx, "coppice study run %s -o %s", spec->path, run->dir)},
         {"program", copi_format(ctx, "Coppice %s", cop_version())},
         {"build", copi_strdup(ctx, cop_build_info())},
         {"machine", machine_text(ctx)},
@@ -472,17 +474,20 @@ static cop_status record_facts(study_run *run) {
 
 /* --------------------------------------------------------------------------------------------------- whole -- */
 
-static cop_status open_data(cop_ctx *ctx, const copi_spec *spec, cop_data **data) {
+cop_status copi_study_open_data(copi_study *run, const copi_spec *spec) {
+    cop_ctx *ctx = run->ctx;
+    run->spec = spec;
+    if (run->data) return COP_OK;
     cop_data_options o = cop_data_options_default();
     o.format = spec->data.format;
     o.validation = spec->data.validation;
     o.limit = spec->data.limit;
     o.height = spec->data.height;
     o.width = spec->data.width;
-    cop_status status = cop_data_open(ctx, spec->data.path, &o, data);
+    cop_status status = cop_data_open(ctx, spec->data.path, &o, &run->data);
     if (status) return status;
     for (int split = 0; split < COP_SPLITS; split++)
-        if (!cop_data_get_info(*data)->images[split])
+        if (!cop_data_get_info(run->data)->images[split])
             return copi_fail(ctx, COP_E_NOT_FOUND, "%s: the %s split is empty; a study trains, chooses and tests%s",
                              spec->data.path, cop_split_name((cop_split)split),
                              split == COP_SPLIT_VALIDATION ? ": set data.validation, e.g. 0.1" : "");
@@ -502,23 +507,8 @@ static cop_status digest_model(cop_ctx *ctx, const copi_spec *spec, char digest[
     return COP_OK;
 }
 
-/* Everything that can be refused is refused here, before any work. */
-static cop_status prepare(study_run *run) {
-    char digest[20];
-    cop_net *net = NULL;
-    cop_status status = digest_model(run->ctx, run->spec, digest);
-    if (!status) status = copi_trials_expand(run->spec, cop_data_get_info(run->data)->digest, digest, &run->trials);
-    if (!status) status = starting_net(run, run->spec->seeds.v[0], &net);
-    if (!status) status = copi_check_fit(net, run->data);
-    cop_net_destroy(net);
-    if (!status) status = copi_store_open(run->ctx, run->dir, COPI_STORE_WRITE, &run->store);
-    if (!status) status = record_facts(run);
-    if (!status) status = copi_store_plan(run->store, &run->trials);
-    return status;
-}
-
 /* The best validation score among what the store holds of this plan. */
-static cop_status recall_best(study_run *run) {
+static cop_status recall_best(copi_study *run) {
     copi_results r;
     cop_status status = copi_store_load(run->store, &r);
     if (status) return status;
@@ -532,38 +522,60 @@ static cop_status recall_best(study_run *run) {
     return COP_OK;
 }
 
+cop_status copi_study_plan(copi_study *run, const copi_spec *spec) {
+    char digest[20];
+    cop_net *net = NULL;
+    run->trials.ctx = run->ctx;
+    copi_trials_clear(&run->trials);
+    cop_status status = copi_study_open_data(run, spec);
+    if (!status) status = digest_model(run->ctx, spec, digest);
+    if (!status) status = copi_trials_expand(spec, cop_data_get_info(run->data)->digest, digest, &run->trials);
+    if (!status) status = copi_study_start_net(run, spec->seeds.v[0], &net);
+    if (!status) status = copi_check_fit(net, run->data);
+    cop_net_destroy(net);
+    if (!status && !run->store) status = copi_store_open(run->ctx, run->dir, COPI_STORE_WRITE, &run->store);
+    if (!status) status = record_facts(run);
+    if (!status) status = copi_store_plan(run->store, &run->trials);
+    return status ? status : recall_best(run);
+}
+
+cop_status copi_study_end(copi_study *run, cop_status status, cop_study_summary *summary) {
+    if (status && status != COP_E_CANCELLED) return status;
+    cop_study_summary told;
+    cop_status written = copi_write_report(run->store, run->dir, &told);
+    if (!status) status = written;
+    run->sum.trials = told.trials;
+    run->sum.points = told.points;
+    told.done = run->sum.done;
+    told.skipped = run->sum.skipped;
+    told.diverged = run->sum.diverged;
+    told.failed = run->sum.failed;
+    told.seconds = copi_now() - run->start;
+    if (summary && !written) *summary = told;
+    return status;
+}
+
+void copi_study_close(copi_study *run) {
+    cop_net_destroy(run->dense);
+    copi_store_close(run->store);
+    if (run->trials.ctx) copi_trials_clear(&run->trials);
+    cop_data_destroy(run->data);
+    *run = (copi_study){0};
+}
+
 static cop_status study(cop_ctx *ctx, const copi_spec *spec, const char *dir, cop_study_summary *summary) {
-    double start = copi_now();
-    cop_data *data = NULL;
-    study_run run = {.ctx = ctx, .dir = dir, .spec = spec, .trials.ctx = ctx};
-    cop_status status = open_data(ctx, spec, &data);
-    run.data = data;
-    if (!status) status = prepare(&run);
-    if (!status) status = recall_best(&run);
-    bool planned = !status;
-    if (!status) status = run_all(&run);
-    if (!status) status = keep_best(&run);
-    if (planned && (!status || status == COP_E_CANCELLED)) {
-        cop_study_summary told;
-        cop_status written = copi_write_report(run.store, dir, &told);
-        if (!status) status = written;
-        run.sum.trials = told.trials;
-        run.sum.points = told.points;
-        told.done = run.sum.done;
-        told.skipped = run.sum.skipped;
-        told.diverged = run.sum.diverged;
-        told.failed = run.sum.failed;
-        told.seconds = copi_now() - start;
-        if (summary && !written) *summary = told;
+    copi_study run = {.ctx = ctx, .dir = dir, .start = copi_now()};
+    cop_status status = copi_study_plan(&run, spec);
+    if (!status) {
+        status = copi_study_go(&run);
+        if (!status) status = keep_best(&run);
+        status = copi_study_end(&run, status, summary);
         if (status == COP_E_CANCELLED)
             copi_fail(ctx, status,
                       "interrupted: %d of %d trials are done and kept; the same command goes on from here",
                       run.sum.done + run.sum.skipped, run.trials.n);
     }
-    cop_net_destroy(run.dense);
-    copi_store_close(run.store);
-    copi_trials_clear(&run.trials);
-    cop_data_destroy(data);
+    copi_study_close(&run);
     return status;
 }
 

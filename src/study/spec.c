@@ -39,6 +39,10 @@ static const char *format_name(int i) {
     return (size_t)i < COPI_COUNT(text) ? text[i] : NULL;
 }
 
+static const char *recipe_name(int i) {
+    return cop_method_recipe_name(i);
+}
+
 static const char *method_name(int i) {
     return i < cop_method_count() ? cop_method_name(i) : NULL;
 }
@@ -160,9 +164,18 @@ static void trial_init(const void *parent, void *element) {
     const copi_spec *spec = parent;
     copi_spec_trial *t = element;
     t->p = cop_method_params_default();
+    t->p.method = NULL;
     t->tune = t->search = t->retrain = t->sparsify = t->scratch = spec->dense;
     t->sparsify.r.epochs = 0;          /* asked for by its epochs */
     t->retrain.r.l1 = t->p.retrain.l1; /* the reference's last step, METHODS section 3 */
+}
+
+/* What the named recipe decides, before the keys that may say otherwise are read. */
+static void apply_named(void *element) {
+    copi_spec_trial *t = element;
+    t->p.tune = t->tune.r;
+    cop_method_recipe_apply(NULL, t->recipe, &t->p); /* the reader takes no other names */
+    t->tune.r = t->p.tune;
 }
 
 cop_method_params copi_spec_params(const copi_spec_trial *t) {
@@ -204,6 +217,11 @@ static cop_status find_target(copi_yaml *y, int node, copi_spec_trial *t) {
 static cop_status check_trial(copi_yaml *y, int node, void *element) {
     copi_spec_trial *t = element;
     unsigned family = trial_family(t);
+    if (t->recipe && (family & FAMILY_SSS))
+        return copi_yaml_fail(y, node, "recipe",
+                              "recipe has no effect on %s, which has a recipe of its own for search "
+                              "and retrain",
+                              t->p.method);
     if ((family & FAMILY_CRITERION) && t->p.rounds == 0 && copi_yaml_has(y, node, "tune"))
         return copi_yaml_fail(y, node, "tune", "tune has no effect without rounds; add `rounds: 1` or more");
     if (copi_yaml_has(y, node, "sparsify") && !(t->sparsify.r.epochs > 0))
@@ -231,7 +249,8 @@ static const copi_schema limit_schema = {
 
 #define TRIAL(field) offsetof(copi_spec_trial, field)
 static const copi_key trial_keys[] = {
-    {"method", COPI_KEY_NAME, TRIAL(p.method), .names = method_name, .required = true},
+    {"recipe", COPI_KEY_NAME, TRIAL(recipe), .names = recipe_name, .apply = apply_named, .each = true},
+    {"method", COPI_KEY_NAME, TRIAL(p.method), .names = method_name, .required = true, .settable = true},
     {"like", COPI_KEY_NAME, TRIAL(p.like), .names = method_name, .required = true, .family = FAMILY_SCRATCH},
     {"sparsity", COPI_KEY_NUMBERS, TRIAL(sparsity), "[0,1)", .required = true,
      .family = FAMILY_CRITERION | FAMILY_COMPOUND, .each = true},

@@ -224,6 +224,16 @@ cop_status copi_store_set(copi_store *s, const char *key, const char *value) {
     return run(s, "INSERT OR REPLACE INTO meta VALUES(?,?)", "tt", key, value);
 }
 
+cop_status copi_store_get(copi_store *s, const char *key, char **value) {
+    sqlite3_stmt *st;
+    *value = NULL;
+    cop_status status = query(s, &st, "SELECT value FROM meta WHERE key = ?", "t", key);
+    if (status) return status;
+    while (next(s, st, &status))
+        if (!*value) *value = text(s, st, 0, &status);
+    return status;
+}
+
 /* End a transaction: commit what went well, else take it back and keep the first error's text. */
 static cop_status end(copi_store *s, cop_status status) {
     if (!status) status = run(s, "COMMIT", "");

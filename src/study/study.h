@@ -5,6 +5,8 @@
  *   trial.c    a spec expanded into trials, each named by a digest of all that decides it
  *   store.c    study.db: the plan, the trials, their points, curves and layers
  *   run.c      cop_study_run: dense nets, then trials, each committed when done
+ *   auto.c     cop_auto_run: a study that writes itself; auto_plan.c decides what comes next, auto_bounds.c knows what was
+ *              asked for; auto.def lists what it chooses among
  *   figures.c  means over seeds, frontiers, hypervolume, the best of each method
  *   claims.c   the reference study's claims, re-tested on these figures
  *   tables.c   trials.csv, frontier.csv      summary.c  summary.json
@@ -62,6 +64,8 @@ typedef struct copi_key {
     const char *(*names)(int i);  /* of choices; NULL past the last */
     const copi_schema *map;       /* of MAP and MAPS */
     bool required;
+    bool settable;                /* NAME: required only where no earlier key has set it */
+    void (*apply)(void *target);  /* called once the value is read: it sets what later keys may say otherwise */
     unsigned family;              /* 0: always allowed; else one of the families the struct belongs to */
     bool each;                    /* a list of which every trial takes one: not part of a trial's own text */
     bool late;                    /* left out of the text where it is as usual, so that it renames no older trial */
@@ -103,6 +107,7 @@ typedef struct copi_spec_recipe {
 } copi_spec_recipe;
 
 typedef struct copi_spec_trial {
+    const char *recipe;        /* a named one that the keys start from; NULL: none */
     cop_method_params p;       /* but for its recipes and threshold, which are below */
     copi_numbers sparsity, gamma, macs, parameters, threshold;
     copi_spec_recipe sparsify, tune, search, retrain, scratch;
@@ -230,6 +235,8 @@ typedef enum copi_store_mode { COPI_STORE_WRITE, COPI_STORE_READ } copi_store_mo
 cop_status copi_store_open(cop_ctx *ctx, const char *dir, copi_store_mode mode, copi_store **store);
 void copi_store_close(copi_store *store);
 cop_status copi_store_set(copi_store *store, const char *key, const char *value);
+/** *value: owned by the caller; NULL where there is no such key. */
+cop_status copi_store_get(copi_store *store, const char *key, char **value);
 /** Replace the plan: which trials, in which order, belong to the study as it stands now. */
 cop_status copi_store_plan(copi_store *store, const copi_trials *trials);
 /** The status of a trial, "pending" when there is none; text of at least 16 bytes. */
@@ -240,6 +247,46 @@ cop_status copi_store_put(copi_store *store, const copi_stored_trial *trial, con
 cop_status copi_store_load(copi_store *store, copi_results *results);
 void copi_stored_trial_clear(cop_ctx *ctx, copi_stored_trial *trial);
 void copi_results_clear(copi_results *results);
+
+/* -------------------------------------------------------------------------------------------------- running -- */
+
+/* A study at work: set ctx, dir, start and what is wanted of the hooks, then plan, go, and end. It may be planned again
+ * with trials more, which is how auto grows one: what the store holds is skipped. */
+typedef struct copi_study {
+    cop_ctx *ctx;
+    const char *dir;
+    double start;              /* copi_now() */
+    const char *command;       /* what the page says that made it; NULL: coppice study run */
+    /** Called for each point of a trial at work, before it is committed; t->point[point] is filled. */
+    cop_status (*on_net)(void *user, const copi_stored_trial *t, int point, const cop_net *net);
+    /** Called once a trial is committed, in place of lines to the log. */
+    void (*on_trial)(void *user, const copi_stored_trial *t);
+    void *user;
+    const copi_spec *spec;     /* of the last plan; the caller's */
+    cop_data *data;            /* opened by the first plan unless it is set; owned */
+    copi_trials trials;
+    copi_store *store;         /* likewise */
+    cop_net *dense;            /* of trial number dense_of; NULL: none at hand */
+    int dense_of;
+    double best_score;         /* on validation, of all points in the store's plan */
+    cop_study_summary sum;
+} copi_study;
+/** Expand a spec into trials and write the plan. Everything that can be refused is refused here, before any work.
+ *  Errors: those of cop_data_open, cop_net_load, copi_store_open. */
+cop_status copi_study_plan(copi_study *run, const copi_spec *spec);
+/** What planning does first: the data of a spec, unless they are open, and the net of a seed before its training. */
+cop_status copi_study_open_data(copi_study *run, const copi_spec *spec);
+cop_status copi_study_start_net(copi_study *run, uint64_t seed, cop_net **net);
+/** Have run->dense at hand, of the first seed of the plan. Errors: DIVERGED (it can't be had), as copi_study_go. */
+cop_status copi_study_dense(copi_study *run);
+/** Run what is pending. Errors: CANCELLED (what is done is kept), IO, NOMEM. */
+cop_status copi_study_go(copi_study *run);
+/** Save the net of point number `point` of trial t, by running the trial again: the same seed gives the same net. */
+cop_status copi_study_save_point(copi_study *run, int t, int point, const char *path);
+/** Write the report of what there is, unless status says that something broke, and fill the summary; gives status, or
+ *  what writing met. */
+cop_status copi_study_end(copi_study *run, cop_status status, cop_study_summary *summary);
+void copi_study_close(copi_study *run);
 
 /* ------------------------------------------------------------------------------------------------- figures -- */
 

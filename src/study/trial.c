@@ -54,7 +54,9 @@ static void label_trial(copi_trial *t) {
             n += snprintf(t->label + n, sizeof t->label - (size_t)n, ", %d round%s", p->rounds,
                           p->rounds > 1 ? "s" : "");
         if (p->pace == COP_PACE_GRADUAL || (p->rounds > 1 && p->pace != COP_PACE_ONE_SHOT))
-            snprintf(t->label + n, sizeof t->label - (size_t)n, " %s", cop_pace_name(p->pace));
+            n += snprintf(t->label + n, sizeof t->label - (size_t)n, " %s", cop_pace_name(p->pace));
+        if (p->pace == COP_PACE_GRADUAL)
+            snprintf(t->label + n, sizeof t->label - (size_t)n, ", %g epochs", t->spec->tune.r.epochs);
     }
 }
 

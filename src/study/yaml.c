@@ -377,6 +377,10 @@ static bool means_another(const copi_schema *schema, const copi_key *key, const 
     return false;
 }
 
+static bool is_set(const copi_key *key, const void *target) {
+    return key->settable && *(const char *const *)((const char *)target + key->at);
+}
+
 static cop_status read_map(copi_yaml *y, int number, const copi_schema *schema, void *target) {
     const yaml_node_t *map = node_at(y, number);
     if (map->type != YAML_MAPPING_NODE)
@@ -387,15 +391,16 @@ static cop_status read_map(copi_yaml *y, int number, const copi_schema *schema, 
     for (const copi_key *key = schema->keys; !status && key->name; key++) {
         const yaml_node_pair_t *pair = find_pair(y, map, key->name);
         bool allowed = is_allowed(schema, key, target);
-        if (pair && !allowed && means_another(schema, key, target))
-            continue;
-        else if (pair && !allowed)
+        if (pair && !allowed && means_another(schema, key, target)) continue;
+        if (pair && !allowed) {
             status = fail_at(y, node_at(y, pair->key), "%s: \"%s\" belongs to %s", schema->what, key->name,
                              schema->owner(key->family));
-        else if (pair)
+        } else if (pair) {
             status = read_value(y, pair->value, key, target);
-        else if (key->required && allowed)
+            if (!status && key->apply) key->apply(target);
+        } else if (key->required && allowed && !is_set(key, target)) {
             status = fail_at(y, map, "%s: \"%s\" is missing", schema->what, key->name);
+        }
     }
     return !status && schema->check ? schema->check(y, number, target) : status;
 }

@@ -102,6 +102,11 @@ def check_option(name, option, value, explanation):
         for wrong in "3", "3x4", "3x4x5x6", "0x4x4", "ax4x4":
             refused(f"={wrong}")
         accepted("=3x4x5")
+    elif value == "TIME":
+        for wrong in "0", "-1s", "s", "5x", "nan", "1e9h", "1 m", "inf":
+            refused(f"={wrong}")
+        for right in "90", "90s", "30m", "1.5h":
+            accepted(f"={right}")
     elif value == "X,..":
         for wrong in "x", "nan", "1,,2", ",", "1,", ",".join("1" * 17):
             refused(f"={wrong}")

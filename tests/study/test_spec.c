@@ -281,6 +281,44 @@ static void test_compound(void **state) {
            ":4:10: trial: rounds is 0; pace gradual prunes within one training: rounds 1");
 }
 
+/* A named recipe is a short way to write its keys: the same trial by the same name; what is given besides wins. */
+static void test_recipes(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    copi_spec s;
+    static const char text[] = HEAD
+        "dense: {epochs: 3, batch: 64, augment: flip}\n"
+        "trials:\n  - {recipe: fast, sparsity: .9}\n"
+        "  - {method: lamp, scope: global, sparsity: .9, rounds: 1, pace: gradual, tune: {epochs: 30, rate: 4e-3,\n"
+        "     optimizer: adamw, schedule: one-cycle, distil_share: .7, distil_temperature: 3}}\n"
+        "  - {sparsity: .9, tune: {epochs: 5}, scope: layer, method: magnitude, recipe: best}\n";
+    test_ok(ctx, copi_spec_parse(ctx, "s.yaml", text, sizeof text - 1, &s));
+    copi_trials trials;
+    test_ok(ctx, copi_trials_expand(&s, "d", "", &trials));
+    assert_int_equal(trials.n, 3); /* the dense net, fast once, and the third */
+    assert_string_equal(trials.trial[1].label, "lamp 0.9 global gradual, 30 epochs");
+    copi_trials_clear(&trials);
+    const copi_spec_trial *t = s.trials.v;
+    cop_method_params p = copi_spec_params(&t[0]), q = copi_spec_params(&t[2]), by_name = cop_method_params_default();
+    by_name.tune = s.dense.r;
+    test_ok(ctx, cop_method_recipe_apply(ctx, "fast", &by_name));
+    assert_string_equal(p.method, by_name.method);
+    assert_memory_equal(&p.tune, &by_name.tune, sizeof p.tune);
+    assert_true(p.tune.batch == 64 && p.tune.flip == 1); /* the dense net's, on which a recipe has no opinion */
+    assert_string_equal(q.method, "magnitude");
+    assert_string_equal(q.scope, "layer");
+    assert_true(q.tune.epochs == 5 && q.tune.rate == p.tune.rate && q.pace == COP_PACE_GRADUAL);
+    copi_spec_clear(&s);
+    test_fails(ctx, cop_method_recipe_apply(ctx, "fst", &by_name), COP_E_NOT_FOUND, "did you mean 'fast'?");
+    test_fails(ctx, cop_method_recipe_apply(ctx, NULL, &by_name), COP_E_ARG, "none is named");
+    test_ctx_destroy(ctx);
+    refuse(HEAD "trials: [{recipe: fst, sparsity: .9}]\n",
+           ":4:19: recipe \"fst\" is unknown; did you mean \"fast\"?");
+    refuse(HEAD "trials: [{sparsity: .9}]\n", ":4:10: trial: \"method\" is missing");
+    refuse(HEAD "trials: [{recipe: fast, method: sss}]\n",
+           ":4:19: recipe has no effect on sss, which has a recipe of its own for search and retrain");
+}
+
 static void test_paths(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
@@ -568,13 +606,21 @@ static void test_expand(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_complete),        cmocka_unit_test(test_structures_and_limits),
-        cmocka_unit_test(test_late_keys_count), cmocka_unit_test(test_names_last),
-        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_compound),
-        cmocka_unit_test(test_paths),           cmocka_unit_test(test_names),
-        cmocka_unit_test(test_values),          cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_hostile),         cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_complete),
+        cmocka_unit_test(test_structures_and_limits),
+        cmocka_unit_test(test_late_keys_count),
+        cmocka_unit_test(test_names_last),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_compound),
+        cmocka_unit_test(test_recipes),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_expand),
     };
     test_dir_make(dir);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

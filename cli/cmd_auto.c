@@ -1,0 +1,136 @@
+/* coppice auto: the best frontier within a time. */
+#include "cli.h"
+
+#include <math.h>
+#include <string.h>
+
+static const option options[] = {
+    HEADING("Search"),
+    {.name = "budget",
+     .kind = OPTION_TIME,
+     .value = "TIME",
+     .at = offsetof(settings, automatic.budget),
+     .required = true,
+     .help = "how long it may take, all in all: 90s, 30m, 1.5h; the dense net of a preset is trained within it"},
+    REQUIRED_TEXT("output", 'o', "DIR", dir, "directory of the results; made if it is not there"),
+    NUMBER("floor", "A", automatic.floor, "(0,1]", "the validation accuracy that must hold: the sparsest such net"),
+    NUMBER("lose", "POINTS", lose_points, "[0,100]",
+           "or: the points of the dense net's accuracy that may be lost, in %"),
+    NUMBER("sparsity", "S", automatic.sparsity, "[0,0.9995]", "at least this sparsity; bounds may be combined"),
+    COUNT("parameters", automatic.parameters, "[0,1e18]", "at most so many nonzero parameters"),
+    COUNT("macs", automatic.macs, "[0,1e18]", "at most so many effective MACs an image"),
+    COUNT("bytes", automatic.bytes, "[0,1e18]", "at most so many bytes as a sparse ONNX file"),
+    NUMBER("ms", "T", automatic.ms, "[0,1e9]",
+           "at most so many milliseconds for one image, shrunk and measured here"),
+    {.name = "augment",
+     .kind = OPTION_WORDS,
+     .value = "NAME,..",
+     .at = offsetof(settings, augment),
+     .choice = choice_augment,
+     .help = "what is done to training images; letters and digits want no flip"},
+    OPTION_JSON,
+    OPTIONS_DATA,
+    OPTIONS_COMMON,
+};
+
+static json_t *as_json(const cop_auto_summary *m) {
+    json_t *root = json_object_new(), *nets = json_array_new();
+    json_put(root, "met", json_boolean(m->met));
+    json_put(root, "missed", json_text(*m->missed ? m->missed : NULL));
+    json_put(root, "floor", json_number(m->floor));
+    json_put(root, "trials", json_count(m->trials));
+    json_put(root, "seconds", json_number(m->seconds));
+    json_put(root, "best", m->best < 0 ? json_null() : json_count(m->best));
+    for (int i = 0; i < m->nets; i++) {
+        const cop_auto_net *n = &m->net[i];
+        json_t *o = json_object_new();
+        json_put(o, "trial", json_text(n->label));
+        json_put(o, "file", json_text(n->file));
+        json_put(o, "sparsity", json_number(n->point.sparsity));
+        json_put(o, "accuracy_val", json_number(n->point.accuracy_val));
+        json_put(o, "accuracy_test", json_number(n->point.accuracy_test));
+        json_put(o, "score", json_number(n->score));
+        json_put(o, "nonzero", json_count(n->point.nonzero));
+        json_put(o, "macs_effective", json_count(n->point.macs_effective));
+        json_put(o, "bytes", n->bytes ? json_count(n->bytes) : json_null());
+        json_put(o, "ms", json_number(n->ms));
+        json_put(o, "meets", json_boolean(n->meets));
+        json_add(nets, o);
+    }
+    json_put(root, "frontier", nets);
+    return root;
+}
+
+static void print_result(const settings *s, const cop_auto_summary *m) {
+    table *t = table_create("<|>sparsity|>1validation|>test|>score|>2MACs|<file");
+    for (int i = 0; i < m->nets; i++) {
+        const cop_auto_net *n = &m->net[i];
+        table_cell(t, "%s", i == m->best ? (n->meets ? "*" : "*!") : n->meets ? "" : "!");
+        table_cell(t, "%.4f", n->point.sparsity);
+        table_cell(t, "%.4f", n->point.accuracy_val);
+        table_cell(t, "%.4f", n->point.accuracy_test);
+        table_cell(t, "%.4f", n->score);
+        table_cell(t, "%s", SAY(macs, n->point.macs_effective));
+        table_cell(t, "%s", n->file);
+    }
+    table_print(t, stdout);
+    bool misses = false;
+    for (int i = 0; i < m->nets; i++) misses |= !m->net[i].meets;
+    printf("* the best, also as %s/best.safetensors%s\n", s->dir, misses ? "; ! misses what was asked for" : "");
+    if (m->best >= 0) {
+        const cop_auto_net *n = &m->net[m->best];
+        printf("%d trials in %s; best: %s", m->trials, SAY(seconds, m->seconds), n->label);
+        if (n->bytes) printf(", %s as sparse ONNX", SAY(bytes, n->bytes));
+        if (!isnan(n->ms)) printf(", %.3g ms", n->ms);
+        putchar('\n');
+    }
+    printf("page: %s/report.html; study file: %s/auto.yaml\n", s->dir, s->dir);
+}
+
+static int run(settings *s, cop_ctx *ctx) {
+    cop_auto_params p = s->automatic;
+    p.model = s->model;
+    p.data = s->data;
+    p.data_options = s->data_options;
+    p.seed = (uint64_t)s->seed;
+    if (!isnan(p.floor) && !isnan(s->lose_points))
+        return usage_error(s, "--floor and --lose both say what accuracy must hold; give one");
+    if (!isnan(s->lose_points)) p.lose = s->lose_points / 100;
+    if ((s->augment & AUGMENT_NONE) && s->augment != AUGMENT_NONE)
+        return usage_error(s, "--augment: none and something else; choose one");
+    p.flip = (s->augment & AUGMENT_FLIP) != 0;
+    p.shift = s->augment & AUGMENT_SHIFT ? cop_auto_params_default().shift : 0;
+    cop_auto_summary summary;
+    cop_status status = cop_auto_run(ctx, &p, s->dir, &summary);
+    terminal_clear();
+    if (status) return library_error(ctx, status);
+    int code = EXIT_DONE;
+    if (s->json)
+        code = json_print(as_json(&summary));
+    else
+        print_result(s, &summary);
+    if (code == EXIT_DONE && !summary.met) {
+        complain("what was asked for was not reached; the nearest net: %s",
+                 *summary.missed ? summary.missed : "none");
+        code = EXIT_FAILED;
+    }
+    cop_auto_summary_clear(&summary);
+    return code;
+}
+
+const command command_auto = {
+    .name = "auto",
+    .usage = "MODEL --data PATH --budget TIME -o DIR",
+    .summary = "find the best frontier, or the net that meets bounds, within a time",
+    .text =
+        "Measures what an epoch costs, trains the dense net if MODEL is a preset, tries recipes in short trials and "
+        "gives most of the time to the best one. Without bounds it looks for the highest score, (accuracy + "
+        "sparsity) / 2; with --floor or --lose for the sparsest net that holds the accuracy; with other bounds for "
+        "the most accurate net that meets them all. Everything is chosen on the validation images. The directory "
+        "is a study's (coppice study list, coppice study report), with the frontier's nets in nets/ and the study "
+        "file auto.yaml that repeats it. The same command goes on after an interruption. Exit code 1: no net meets "
+        "the bounds; the nearest one is named and kept. The time is kept by estimate, to some percent.",
+    .options = options,
+    .operand = {OPERAND_MODEL},
+    .run = run,
+};

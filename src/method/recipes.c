@@ -1,0 +1,54 @@
+/* Named recipes: what a method and its tuning are set to under one name. */
+#include "method/method.h"
+
+#include <string.h>
+
+static void gradual_lamp(cop_method_params *p, double epochs) {
+    p->method = "lamp";
+    p->scope = "global";
+    p->rounds = 1;
+    p->pace = COP_PACE_GRADUAL;
+    p->tune.epochs = epochs;
+    p->tune.optimizer = COP_OPTIMIZER_ADAMW;
+    p->tune.schedule = COP_SCHEDULE_ONE_CYCLE;
+    p->tune.rate = 4e-3;
+    p->tune.distil_share = 0.7;
+    p->tune.distil_temperature = 3;
+}
+
+static const struct {
+    const char *name, *help;
+    void (*set)(cop_method_params *p, double epochs);
+    double epochs;
+} recipes[] = {
+#define X(name, help, set, epochs) {name, help, set, epochs},
+#include "method/recipes.def"
+#undef X
+};
+
+int cop_method_recipe_count(void) {
+    return (int)COPI_COUNT(recipes);
+}
+const char *cop_method_recipe_name(int recipe) {
+    return recipe >= 0 && recipe < cop_method_recipe_count() ? recipes[recipe].name : NULL;
+}
+const char *cop_method_recipe_help(int recipe) {
+    return recipe >= 0 && recipe < cop_method_recipe_count() ? recipes[recipe].help : NULL;
+}
+
+static const char *name_at(int i, const void *user) {
+    (void)user;
+    return cop_method_recipe_name(i);
+}
+
+cop_status cop_method_recipe_apply(cop_ctx *ctx, const char *name, cop_method_params *params) {
+    if (!name || !params) return copi_fail(ctx, COP_E_ARG, "recipe: %s", name ? "no parameters" : "none is named");
+    for (size_t i = 0; i < COPI_COUNT(recipes); i++)
+        if (!strcmp(recipes[i].name, name)) {
+            recipes[i].set(params, recipes[i].epochs);
+            return COP_OK;
+        }
+    const char *near = copi_nearest(name, cop_method_recipe_count(), name_at, NULL);
+    return copi_fail(ctx, COP_E_NOT_FOUND, "recipe: there is no '%s'%s%s%s", name, near ? "; did you mean '" : "",
+                     near ? near : "", near ? "'?" : "");
+}
