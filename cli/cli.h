@@ -250,7 +250,7 @@ const char *choice_aggregate(int i);
 const char *choice_structure(int i);
 const char *choice_prox(int i);
 const char *choice_augment(int i);
-enum { AUGMENT_NONE = 1, AUGMENT_FLIP = 2, AUGMENT_SHIFT = 4 }; /* its bits */
+enum { AUGMENT_NONE = 1, AUGMENT_FLIP = 2, AUGMENT_SHIFT = 4, AUGMENT_ERASE = 8 }; /* its bits */
 const char *choice_preset(int i);
 const char *choice_pixel_range(int i);
 const char *choice_channel_order(int i);

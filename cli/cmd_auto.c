@@ -99,6 +99,7 @@ static int run(settings *s, cop_ctx *ctx) {
     if ((s->augment & AUGMENT_NONE) && s->augment != AUGMENT_NONE)
         return usage_error(s, "--augment: none and something else; choose one");
     p.flip = (s->augment & AUGMENT_FLIP) != 0;
+    p.erase = (s->augment & AUGMENT_ERASE) != 0;
     p.shift = s->augment & AUGMENT_SHIFT ? cop_auto_params_default().shift : 0;
     cop_auto_summary summary;
     cop_status status = cop_auto_run(ctx, &p, s->dir, &summary);

@@ -27,7 +27,7 @@ LISTED(choice_scope, "layer", "global")
 LISTED(choice_aggregate, COP_AGGREGATE_LIST(TEXT_OF))
 LISTED(choice_structure, COP_STRUCTURE_LIST(TEXT_OF))
 LISTED(choice_prox, COP_PROX_LIST(TEXT_OF))
-LISTED(choice_augment, "none", "flip", "shift")
+LISTED(choice_augment, "none", "flip", "shift", "erase")
 const char *choice_split(int i) {
     return i >= 0 && i < COP_SPLITS ? cop_split_name((cop_split)i) : NULL;
 }
@@ -108,7 +108,7 @@ settings settings_default(void) {
         .retrain_epochs = 10,
         .automatic = cop_auto_params_default(),
         .lose_points = NAN,
-        .augment = AUGMENT_FLIP | AUGMENT_SHIFT,
+        .augment = AUGMENT_FLIP | AUGMENT_SHIFT | AUGMENT_ERASE,
     };
     s.recipe.distil_share = TEACHER_SHARE;
     return s;

@@ -8,12 +8,17 @@ static void gradual_lamp(cop_method_params *p, double epochs) {
     p->scope = "global";
     p->rounds = 1;
     p->pace = COP_PACE_GRADUAL;
+    p->begin = 0;
+    p->end = 0.6;
     p->tune.epochs = epochs;
     p->tune.optimizer = COP_OPTIMIZER_ADAMW;
     p->tune.schedule = COP_SCHEDULE_ONE_CYCLE;
     p->tune.rate = 4e-3;
     p->tune.distil_share = 0.7;
     p->tune.distil_temperature = 3;
+    p->tune.decay = 1e-2;
+    p->tune.dropout = p->tune.label_smoothing = p->tune.average = 0; /* so few weights fit too little, not too much */
+    p->tune.erase = 0;
 }
 
 static const struct {

@@ -14,7 +14,15 @@
 #define KEY_LOST "auto_lost"   /* seconds of trials that were interrupted, each after the number of trials done */
 #define FLOOR_SCORE 0.6        /* METHODS section 1 */
 #define DENSE_SHARE (1.0 / 3)  /* of the budget */
-enum { DENSE_LEAST = 3, DENSE_MOST = 100, TRIAL_LEAST = 3, BATCH = 128, PROBE_FEW = 4, PROBE_MANY = 24 };
+enum {
+    DENSE_LEAST = 3,
+    DENSE_MOST = 100,
+    TRIAL_LEAST = 3,
+    ERASE_LEAST = 30,
+    BATCH = 128,
+    PROBE_FEW = 4,
+    PROBE_MANY = 24
+};
 
 static const copi_candidate candidates[] = {
 #define X(keys, criterion, scope, structured, fast) {keys, criterion, scope, structured, fast},
@@ -24,8 +32,13 @@ static const copi_candidate candidates[] = {
 _Static_assert(COPI_COUNT(candidates) <= COPI_CANDIDATES, "room for all candidates");
 
 cop_auto_params cop_auto_params_default(void) {
-    return (cop_auto_params){
-        .data_options = cop_data_options_default(), .floor = NAN, .lose = NAN, .flip = 1, .shift = 2, .seed = 1};
+    return (cop_auto_params){.data_options = cop_data_options_default(),
+                             .floor = NAN,
+                             .lose = NAN,
+                             .flip = 1,
+                             .shift = 2,
+                             .erase = 1,
+                             .seed = 1};
 }
 
 void cop_auto_summary_clear(cop_auto_summary *summary) {
@@ -63,6 +76,7 @@ static cop_status check(cop_ctx *ctx, const cop_auto_params *p, const char *dir)
         {"bytes", (double)p->bytes, 0, 1e18, "0 or more"},
         {"ms", p->ms, 0, 1e9, "0 or more"},
         {"flip", p->flip, 0, 1, "0 or 1"},
+        {"erase", p->erase, 0, 1, "0 or 1"},
         {"shift", p->shift, 0, 64, "in [0,64]"},
     };
     for (size_t i = 0; i < COPI_COUNT(number); i++)
@@ -82,10 +96,11 @@ static char *asked_text(cop_ctx *ctx, const cop_auto_params *p) {
     return copi_format(
         ctx,
         "%s on %s (%s %g %" PRId64 " %" PRId64 " %" PRId64 "), budget %g, floor %g, lose %g, sparsity %g, "
-        "parameters %" PRId64 ", macs %" PRId64 ", bytes %" PRId64 ", ms %g, flip %d, shift %d, seed "
+        "parameters %" PRId64 ", macs %" PRId64 ", bytes %" PRId64 ", ms %g, flip %d, shift %d, erase %d, seed "
         "%" PRIu64,
         p->model, p->data, d->format ? d->format : "guessed", d->validation, d->limit, d->height, d->width, p->budget,
-        p->floor, p->lose, p->sparsity, p->parameters, p->macs, p->bytes, p->ms, p->flip, p->shift, p->seed);
+        p->floor, p->lose, p->sparsity, p->parameters, p->macs, p->bytes, p->ms, p->flip, p->shift, p->erase,
+        p->seed);
 }
 
 /* ------------------------------------------------------------------------------------------ the study file -- */
@@ -142,11 +157,17 @@ static void put_study(const copi_auto *a, copi_buffer *b) {
         copi_buffer_text(b, p->model);
     else
         put_path(b, p->model);
+    const cop_data_info *info = a->study.data ? cop_data_get_info(a->study.data) : NULL; /* NULL: not read yet */
+    int64_t side = !info ? 0 : info->height < info->width ? info->height : info->width;
+    int64_t erased = p->erase && a->dense_epochs >= ERASE_LEAST ? side / 3 : 0;
     copi_buffer_printf(
         b,
-        "\ndense: {epochs: %.6g, optimizer: adamw, rate: 2e-3, schedule: one-cycle, batch: %d, flip: %s, "
-        "shift: %d, evaluate_every: 5}\nscore: {floor: %.6g}\nseeds: [%" PRIu64 "]\ntrials:\n",
-        a->dense_epochs, BATCH, p->flip ? "true" : "false", p->shift, fmin(a->floor, 0.999999), p->seed);
+        "\ndense: {epochs: %.6g, optimizer: adamw, rate: 2e-3, schedule: one-cycle, batch: %d, decay: 5e-2, flip: "
+        "%s, "
+        "shift: %d, erase: %" PRId64
+        ", label_smoothing: 0.05, average: 0.999, evaluate_every: 5}\nscore: {floor: %.6g}\nseeds: [%" PRIu64
+        "]\ntrials:\n",
+        a->dense_epochs, BATCH, p->flip ? "true" : "false", p->shift, erased, fmin(a->floor, 0.999999), p->seed);
     for (int i = 0; i < a->attempts; i++) put_attempt(a, b, &a->attempt[i]);
     if (!a->attempts)
         copi_buffer_text(b, "  - {recipe: fast, sparsity: 0.98}\n"); /* until there is one: a plan needs it */

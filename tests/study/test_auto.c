@@ -215,7 +215,7 @@ static cop_auto_params asked_within(double budget) {
     p.data = data;
     p.data_options.validation = 0.2;
     p.budget = budget;
-    p.flip = p.shift = 0; /* the place of the square is its class */
+    p.flip = p.shift = p.erase = 0; /* the place of the square is its class */
     return p;
 }
 

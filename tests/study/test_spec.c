@@ -286,12 +286,15 @@ static void test_recipes(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
     copi_spec s;
-    static const char text[] = HEAD
-        "dense: {epochs: 3, batch: 64, augment: flip}\n"
-        "trials:\n  - {recipe: fast, sparsity: .9}\n"
-        "  - {method: lamp, scope: global, sparsity: .9, rounds: 1, pace: gradual, tune: {epochs: 30, rate: 4e-3,\n"
-        "     optimizer: adamw, schedule: one-cycle, distil_share: .7, distil_temperature: 3}}\n"
-        "  - {sparsity: .9, tune: {epochs: 5}, scope: layer, method: magnitude, recipe: best}\n";
+    static const char text[] =
+        HEAD "dense: {epochs: 3, batch: 64, augment: flip, erase: 5, average: .9}\n"
+             "trials:\n  - {recipe: fast, sparsity: .9}\n"
+             "  - {method: lamp, scope: global, sparsity: .9, rounds: 1, pace: gradual, begin: 0, end: .6, tune: "
+             "{epochs: 30,\n"
+             "     rate: 4e-3, optimizer: adamw, schedule: one-cycle, distil_share: .7, distil_temperature: 3, "
+             "dropout: 0,\n"
+             "     erase: 0, average: 0}}\n"
+             "  - {sparsity: .9, tune: {epochs: 5}, scope: layer, method: magnitude, recipe: best}\n";
     test_ok(ctx, copi_spec_parse(ctx, "s.yaml", text, sizeof text - 1, &s));
     copi_trials trials;
     test_ok(ctx, copi_trials_expand(&s, "d", "", &trials));
