@@ -23,28 +23,27 @@ static void split(int64_t n, int64_t unit, int part, int parts, int64_t *begin, 
         if (count > 0) body                                                                                          \
     }
 
-static const copi_typed_kernels *typed(const copi_plan *p) {
-    return p->bf16 ? &p->kernels->bf16 : &p->kernels->f32;
-}
-static void *at(const copi_plan *p, const plan_action *a, int i, int64_t element) {
-    return (uint8_t *)a->ptr[i] + element * (p->bf16 ? 2 : 4);
-}
-
 static void run_act_forward(copi_plan *p, const plan_action *a) {
-    SHARED(a, i, n, { typed(p)->act_forward(at(p, a, 0, i), at(p, a, 1, i), n, a->act); })
+    SHARED(a, i, n, { plan_kernels(p)->act_forward(plan_at(p, a, 0, i), plan_at(p, a, 1, i), n, a->act); })
 }
 static void run_act_backward(copi_plan *p, const plan_action *a) {
-    SHARED(a, i, n, { typed(p)->act_backward(at(p, a, 0, i), at(p, a, 1, i), at(p, a, 2, i), n, a->act); })
+    SHARED(a, i, n, {
+        plan_kernels(p)->act_backward(plan_at(p, a, 0, i), plan_at(p, a, 1, i), plan_at(p, a, 2, i), n, a->act);
+    })
 }
 static void run_mask_backward(copi_plan *p, const plan_action *a) {
-    SHARED(a, i, n, { typed(p)->mask_backward(at(p, a, 0, i), at(p, a, 1, i), at(p, a, 2, i), n, a->scale); })
+    SHARED(a, i, n, {
+        plan_kernels(p)->mask_backward(plan_at(p, a, 0, i), plan_at(p, a, 1, i), plan_at(p, a, 2, i), n, a->scale);
+    })
 }
 static void run_dropout(copi_plan *p, const plan_action *a) {
     uint64_t key = p->step_key + (uint64_t)a->node * 0x9E3779B97F4A7C15u;
-    SHARED(a, i, n, { typed(p)->dropout(at(p, a, 0, i), at(p, a, 1, i), n, a->scale, a->threshold, key, i); })
+    SHARED(a, i, n,
+           { plan_kernels(p)->dropout(plan_at(p, a, 0, i), plan_at(p, a, 1, i), n, a->scale, a->threshold, key, i); })
 }
 static void run_add(copi_plan *p, const plan_action *a){
-    SHARED(a, i, n, { typed(p)->add(at(p, a, 0, i), at(p, a, 1, i), at(p, a, 2, i), n, a->act); })}
+    SHARED(a, i, n,
+           { plan_kernels(p)->add(plan_at(p, a, 0, i), plan_at(p, a, 1, i), plan_at(p, a, 2, i), n, a->act); })}
 
 plan_action *plan_elementwise(copi_plan *p, const char *what, int node, void (*run)(copi_plan *, const plan_action *),
                               int y, int x, int z) {

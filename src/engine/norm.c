@@ -42,13 +42,6 @@ static void repeat(float *v, int64_t channels, int64_t l) {
     for (int64_t j = channels; j < l; j++) v[j] = v[j - channels];
 }
 
-static const copi_typed_kernels *typed(const copi_plan *p) {
-    return p->bf16 ? &p->kernels->bf16 : &p->kernels->f32;
-}
-static void *at(const copi_plan *p, const plan_action *a, int i, int64_t element) {
-    return (uint8_t *)a->ptr[i] + element * (p->bf16 ? 2 : 4);
-}
-
 /* Elements of whole strips that are this thread's. */
 static void share(int64_t n, int64_t l, int64_t *from, int64_t *to) {
     int64_t strips = (n + l - 1) / l, part = omp_get_thread_num(), parts = omp_get_num_threads();
@@ -75,9 +68,9 @@ static void sum_up(copi_plan *p, const plan_action *a, const copi_norm *v, bool 
             memset(sum, 0, (size_t)l * sizeof *sum);
             memset(other, 0, (size_t)l * sizeof *other);
             if (backward)
-                typed(p)->norm_back_sums(at(p, a, 2, from), at(p, a, 1, from), n, v, sum, other);
+                plan_kernels(p)->norm_back_sums(plan_at(p, a, 2, from), plan_at(p, a, 1, from), n, v, sum, other);
             else
-                typed(p)->norm_sums(at(p, a, 1, from), n, v, sum, other);
+                plan_kernels(p)->norm_sums(plan_at(p, a, 1, from), n, v, sum, other);
             for (int64_t j = 0, c = 0; j < l; j++, c = c + 1 < channels ? c + 1 : 0) {
                 total[c] += (double)sum[j];
                 total[p->norm_width + c] += (double)other[j];
@@ -94,7 +87,7 @@ static void guess_means(const copi_plan *p, const plan_action *a, const copi_nor
     float *other = v->b; /* not wanted */
     memset(v->mean, 0, (size_t)v->l * sizeof *v->mean);
     memset(v->a, 0, (size_t)v->l * sizeof *v->a);
-    typed(p)->norm_sums(a->ptr[1], n, v, v->a, other);
+    plan_kernels(p)->norm_sums(a->ptr[1], n, v, v->a, other);
     for (int64_t j = 0; j < n; j++) v->mean[j % channels] += v->a[j] * (float)channels / (float)n;
     repeat(v->mean, channels, v->l);
 }
@@ -143,7 +136,7 @@ static void run_forward(copi_plan *p, const plan_action *a) {
     {
         int64_t from, to;
         share(a->n, v.l, &from, &to);
-        if (to > from) typed(p)->norm_apply(at(p, a, 0, from), at(p, a, 1, from), to - from, &v);
+        if (to > from) plan_kernels(p)->norm_apply(plan_at(p, a, 0, from), plan_at(p, a, 1, from), to - from, &v);
     }
 }
 
@@ -173,7 +166,9 @@ static void run_backward(copi_plan *p, const plan_action *a) {
     {
         int64_t from, to;
         share(a->n, v.l, &from, &to);
-        if (to > from) typed(p)->norm_back(at(p, a, 0, from), at(p, a, 2, from), at(p, a, 1, from), to - from, &v);
+        if (to > from)
+            plan_kernels(p)->norm_back(plan_at(p, a, 0, from), plan_at(p, a, 2, from), plan_at(p, a, 1, from),
+                                       to - from, &v);
     }
 }
 

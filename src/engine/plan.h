@@ -130,6 +130,14 @@ struct copi_plan {
     float *plain, *blocked; /* one parameter in logical and in the engine's layout, for push and pull */
 };
 
+/* The kernels of the plan's type, and where element number `element` of an action's i-th array lies. */
+static inline const copi_typed_kernels *plan_kernels(const copi_plan *p) {
+    return p->bf16 ? &p->kernels->bf16 : &p->kernels->f32;
+}
+static inline void *plan_at(const copi_plan *p, const plan_action *a, int i, int64_t element) {
+    return (uint8_t *)a->ptr[i] + element * (p->bf16 ? 2 : 4);
+}
+
 /* plan.c */
 cop_status plan_dnnl(copi_plan *p, dnnl_status_t s, const char *what, int node); /* a oneDNN status as ours */
 cop_status plan_run(copi_plan *p, const plan_actions *list);
