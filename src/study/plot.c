@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Colours keep their distance for all common kinds of colour blindness (after Okabe & Ito, and Tol); every method has
- * a shape of its own too. */
+ * a shape of its own among those of like colour. */
 static const struct {
     const char *method;
     copi_style style;
@@ -17,21 +17,22 @@ static const struct {
     {"sss", {"#a33b94", "#e092d6", 12, "rectRot", 0, "M0-6L6 0L0 6L-6 0Z"}},
     {"random", {"#767676", "#a8a8a8", 14, "rectRounded", 0, "M0-5.5L5.2-1.7L3.2 4.5H-3.2L-5.2-1.7Z"}},
     {"dense-longer", {"#4d4d4d", "#c8c8c8", 14, "rectRounded", 0, "M0-5.5L5.2-1.7L3.2 4.5H-3.2L-5.2-1.7Z"}},
+    {"compound", {"#7a1f4d", "#d1789f", 4, "rect", 0, "M-4.5-4.5H4.5V4.5H-4.5Z"}},
+    {"lamp", {"#33609e", "#8fb4e8", 14, "rectRounded", 0, "M0-5.5L5.2-1.7L3.2 4.5H-3.2L-5.2-1.7Z"}},
+    {"lamp-macs", {"#5f6b00", "#bcc84a", 12, "rectRot", 0, "M0-6L6 0L0 6L-6 0Z"}},
+    {"fpgm", {"#8a5a2b", "#d0a374", 12, "rectRot", 0, "M0-6L6 0L0 6L-6 0Z"}},
+    {"taylor", {"#5b4fb0", "#a79ff0", 10, "triangle", 180, "M0 5.5L5.5-4.5H-5.5Z"}},
+    {"bn-scale", {"#2f7f7f", "#79c7c7", 8, "triangle", 0, "M0-5.5L5.5 4.5H-5.5Z"}},
+    {"scratch", {"#8f8f8f", "#bdbdbd", 4, "rect", 0, "M-4.5-4.5H4.5V4.5H-4.5Z"}},
     {COPI_METHOD_DENSE, {"#222222", "#eeeeee", 6, "circle", 0, "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0-5 0Z"}},
 };
-static const copi_style others[] = {
-    {"#7a1f4d", "#d1789f", 4, "rect", 45, "M0-6L6 0L0 6L-6 0Z"},
-    {"#5f6b00", "#bcc84a", 8, "triangle", 90, "M5.5 0L-4.5 5.5V-5.5Z"},
-    {"#33609e", "#8fb4e8", 14, "rectRounded", 0, "M0-5.5L5.2-1.7L3.2 4.5H-3.2L-5.2-1.7Z"},
-    {"#8a5a2b", "#d0a374", 12, "rectRot", 0, "M0-6L6 0L0 6L-6 0Z"},
-};
+static const copi_style other = {"#999999",  "#b5b5b5", 8,
+                                 "triangle", 90,        "M5.5 0L-4.5 5.5V-5.5Z"}; /* more controls */
 
 const copi_style *copi_style_of(const char *method) {
     for (size_t i = 0; i < COPI_COUNT(styles); i++)
         if (strcmp(styles[i].method, method) == 0) return &styles[i].style;
-    for (int i = 0; i < cop_method_count(); i++)
-        if (strcmp(cop_method_name(i), method) == 0) return &others[(size_t)i % COPI_COUNT(others)];
-    return &others[0];
+    return &other;
 }
 
 /* ------------------------------------------------------------------------------------------------- script -- */

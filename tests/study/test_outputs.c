@@ -503,13 +503,29 @@ static void test_full_disk(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* No two methods look alike on a plot; the further random controls share one look. */
+static void test_styles(void **state) {
+    (void)state;
+    for (int i = 0; i < cop_method_count(); i++)
+        for (int j = 0; j < i; j++) {
+            const copi_style *a = copi_style_of(cop_method_name(i)), *b = copi_style_of(cop_method_name(j));
+            if (a == b)
+                assert_true(strstr(cop_method_name(i), "random-") && strstr(cop_method_name(j), "random-"));
+            else if (!strcmp(a->light, b->light))
+                fail_msg("%s and %s have one colour", cop_method_name(i), cop_method_name(j));
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_one_process), cmocka_unit_test(test_bad_directories),
-        cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_csv),         cmocka_unit_test(test_locale),
-        cmocka_unit_test(test_json),       cmocka_unit_test(test_page),        cmocka_unit_test(test_page_data),
-        cmocka_unit_test(test_plot),       cmocka_unit_test(test_empty),       cmocka_unit_test(test_list),
-        cmocka_unit_test(test_unwritable), cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_styles),      cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_one_process), cmocka_unit_test(test_bad_directories),
+        cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_locale),      cmocka_unit_test(test_json),
+        cmocka_unit_test(test_page),        cmocka_unit_test(test_page_data),
+        cmocka_unit_test(test_plot),        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_list),        cmocka_unit_test(test_unwritable),
+        cmocka_unit_test(test_full_disk),
     };
     test_dir_make(dir);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""The five-method study beside the same trials in PyTorch: whole trials, from the dense net to both accuracies.
+
+    bench/study_speed.py [--coppice build/release/coppice] [--data build/data/seedtask.npz] [--epochs 1] [--rounds 3]
+                         [--threads 2] [--blas DIR]
+
+A sample of studies/seedtask.yaml with --epochs epochs for each training, in both programs in turn; figures are medians over
+the rounds. torch runs as in bench/speed.py. The last row is the study: each kind of trial by how often, and how many epochs,
+the study file has it. What a trial costs besides epochs is taken from the one without training. Prints a Markdown table.
+"""
+import argparse
+import json
+import os
+import sqlite3
+import statistics
+import subprocess
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+STUDY = """name: sample
+data:   {{format: npz, path: {data}}}
+model:  seed-cnn
+dense:  {{epochs: {epochs}, optimizer: adamw, rate: 2e-3, schedule: one-cycle, batch: 128, decay: 1e-2, augment: [flip, shift]}}
+threads: {threads}
+trials:
+  - {{method: magnitude, sparsity: .9, rounds: 0}}
+  - {{method: magnitude, sparsity: .95, rounds: 1, tune: {{epochs: {epochs}}}}}
+  - {{method: l1-filter, sparsity: .5, rounds: 1, tune: {{epochs: {epochs}}}}}
+  - {{method: l2-neuron, sparsity: .9, rounds: 1, tune: {{epochs: {epochs}}}}}
+  - {{method: sss, gamma: 1e-2, epochs: {epochs}, retrain: {{epochs: {epochs}, l1: 1e-5}}}}
+"""
+# Of one seed of studies/seedtask.yaml: trials of the kind, epochs of training in all of them (sss: with factors and after).
+WEIGHTS = {
+    "dense net": (1, 60 + 18),
+    "magnitude 0.9": (29, 0),
+    "magnitude 0.95, 1 round": (5 + 2 + 1, 6 * 5 + 18 * 2 + 6),
+    "l1-filter 0.5, 1 round": (6, 6 * 6),
+    "l2-neuron 0.9, 1 round": (3, 6 * 3),
+    "sss gamma 0.01": (3, (8 + 12) / 2 * 3),  # an epoch of the sample is one with factors and one after
+}
+
+
+def coppice(a):
+    with tempfile.TemporaryDirectory() as work:
+        spec = os.path.join(work, "study.yaml")
+        with open(spec, "w", encoding="utf-8") as f:
+            f.write(STUDY.format(data=os.path.abspath(a.data), epochs=a.epochs, threads=a.threads))
+        subprocess.run([a.coppice, "study", "run", spec, "-o", os.path.join(work, "out"), "-q"], check=True,
+                       stdout=subprocess.DEVNULL)
+        store = sqlite3.connect(os.path.join(work, "out", "study.db"))
+        seconds = dict(store.execute("SELECT label, seconds FROM trial"))
+        store.close()
+        return seconds
+
+
+def torch(a):
+    env = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
+    if a.blas:
+        env["LD_LIBRARY_PATH"] = a.blas
+    out = subprocess.run(["/usr/bin/python3", os.path.join(HERE, "torch_trials.py"), a.data, "--epochs", str(a.epochs),
+                          "--threads", str(a.threads)], env=env, stdout=subprocess.PIPE, check=True, text=True).stdout
+    lines = [json.loads(line) for line in out.splitlines()]
+    return {line["trial"]: line["seconds"] for line in lines}
+
+
+def study(seconds, epochs):
+    """Seconds of one seed of the study, from the sample's."""
+    fixed = seconds["magnitude 0.9"]
+    return sum(n * fixed + e * max(0, seconds[kind] - fixed) / epochs for kind, (n, e) in WEIGHTS.items())
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--coppice", default="build/release/coppice")
+    parser.add_argument("--data", default="build/data/seedtask.npz")
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--blas")
+    a = parser.parse_args()
+    rounds = [(coppice(a), torch(a)) for _ in range(a.rounds)]
+    print(f"{a.epochs} epoch(s) a training, {a.threads} threads, median of {a.rounds} rounds; "
+          f"load now {os.getloadavg()[0]:.1f}\n")
+    print("| trial | Coppice, s | torch, s | ratio |\n|---|---:|---:|---:|")
+    for kind in WEIGHTS:
+        own, theirs = (statistics.median(r[i][kind] for r in rounds) for i in (0, 1))
+        print(f"| {kind} | {own:.2f} | {theirs:.2f} | {theirs / own:.1f} |")
+    own, theirs = (statistics.median(study(r[i], a.epochs) for r in rounds) for i in (0, 1))
+    ratios = sorted(study(t, a.epochs) / study(c, a.epochs) for c, t in rounds)
+    print(f"| the study, one seed | {own:.0f} | {theirs:.0f} | {theirs / own:.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f}) |")
+
+
+if __name__ == "__main__":
+    main()
