@@ -79,15 +79,51 @@ static bool step(walk *w) {
     return w->steps && w->steps--;
 }
 
-/* A data type and the size of its elements. Of compound and other types that Keras does not write only the head. */
-static bool type_is_sound(part p, int depth, uint64_t *size) {
-    static const uint8_t properties[] = {[0] = 4, [1] = 12, [2] = 2, [4] = 4}; /* bytes of them by class */
-    unsigned class = (unsigned)take(&p, 1) & 15;
-    take(&p, 3);
-    *size = take(&p, 4);
-    if (class < sizeof properties) cut(&p, properties[class]);
+static part cut_padded(part *p, uint64_t bytes, bool pad) {
+    part q = cut(p, bytes);
+    if (pad) cut(p, (8 - bytes % 8) % 8);
+    return q;
+}
+
+/* A data type, read from p on, and the size of its elements: those that Keras and h5py write, numbers, strings, truth
+ * values (an enumeration of integers) and strings of any length. */
+static bool take_type(part *p, int depth, uint64_t *size) {
+    enum { INTEGER = 0, REAL = 1, STRING = 3, ENUMERATION = 8, ANY_LENGTH = 9 };
+    unsigned head = (unsigned)take(p, 1), class = head & 15, version = head >> 4;
+    unsigned members = (unsigned)take(p, 2);
+    take(p, 1);
+    *size = take(p, 4);
     uint64_t base;
-    return !p.bad && *size && (class != 9 || (depth < 8 && type_is_sound(p, depth + 1, &base)));
+    if (p->bad || !*size || version < 1 || version > 3) return false;
+    switch (class) {
+    case INTEGER:
+        cut(p, 4);
+        break;
+    case REAL:
+        cut(p, 12);
+        break;
+    case STRING:
+        break;
+    case ANY_LENGTH:
+        return depth < 8 && *size == 16 && take_type(p, depth + 1, &base); /* length, address and index in a heap */
+    case ENUMERATION:
+        if (p->at == p->end || (*p->at & 15) != INTEGER || !take_type(p, depth + 1, &base) || base != *size)
+            return false;
+        for (unsigned i = 0; i < members; i++) {
+            const uint8_t *zero = memchr(p->at, 0, (size_t)(p->end - p->at));
+            if (!zero) return false;
+            cut_padded(p, (uint64_t)(zero - p->at) + 1, version < 3);
+        }
+        cut(p, members * base);
+        break;
+    default:
+        return false;
+    }
+    return !p->bad;
+}
+
+static bool type_is_sound(part p, uint64_t *size) {
+    return take_type(&p, 0, size);
 }
 
 static bool space_is_sound(part p, uint64_t *points) {
@@ -105,12 +141,6 @@ static bool space_is_sound(part p, uint64_t *points) {
     return !p.bad;
 }
 
-static part cut_padded(part *p, uint64_t bytes, bool pad) {
-    part q = cut(p, bytes);
-    if (pad) cut(p, (8 - bytes % 8) % 8);
-    return q;
-}
-
 static bool attribute_is_sound(part p) {
     unsigned version = (unsigned)take(&p, 1), flags = (unsigned)take(&p, 1);
     uint64_t name_size = take(&p, 2), type_size = take(&p, 2), space_size = take(&p, 2), size, points;
@@ -119,7 +149,7 @@ static bool attribute_is_sound(part p) {
     part name = cut_padded(&p, name_size, pad), type = cut_padded(&p, type_size, pad),
          space = cut_padded(&p, space_size, pad);
     if (p.bad || version < 1 || version > 3 || shared || !name_size || !memchr(name.at, 0, name_size)) return false;
-    if (!type_is_sound(type, 0, &size) || !space_is_sound(space, &points)) return false;
+    if (!type_is_sound(type, &size) || !space_is_sound(space, &points)) return false;
     return points <= (uint64_t)(p.end - p.at) / size;
 }
 
@@ -204,7 +234,7 @@ static bool message_is_sound(walk *w, unsigned type, part p) {
     case MESSAGE_SPACE:
         return space_is_sound(p, &a);
     case MESSAGE_TYPE:
-        return type_is_sound(p, 0, &a);
+        return type_is_sound(p, &a);
     case MESSAGE_FILL_OLD:
         return fill_is_sound(p, true);
     case MESSAGE_FILL:
