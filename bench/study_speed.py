@@ -31,7 +31,7 @@ trials:
 """
 # Of one seed of studies/seedtask.yaml: trials of the kind, epochs of training in all of them (sss: with factors and after).
 WEIGHTS = {
-    "dense net": (1, 60 + 18),
+    "dense net": (2, 60 + 18),  # and dense-longer
     "magnitude 0.9": (29, 0),
     "magnitude 0.95, 1 round": (5 + 2 + 1, 6 * 5 + 18 * 2 + 6),
     "l1-filter 0.5, 1 round": (6, 6 * 6),

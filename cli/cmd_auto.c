@@ -27,7 +27,8 @@ static const option options[] = {
      .value = "NAME,..",
      .at = offsetof(settings, augment),
      .choice = choice_augment,
-     .help = "what is done to training images; letters and digits want no flip"},
+     .help = "what is done to training images; letters and digits want no flip; erase is for the dense net of a "
+             "preset, from 30 epochs on"},
     OPTION_JSON,
     OPTIONS_DATA,
     OPTIONS_COMMON,

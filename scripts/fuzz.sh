@@ -11,6 +11,9 @@ seconds=${1:-600}
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz -- --quiet
 ticks=$(getconf CLK_TCK)
+pid=
+trap '[ -z "$pid" ] || kill $pid 2>/dev/null || true' EXIT
+trap 'exit 130' INT TERM
 found=0
 for reader; do
     run=$PWD/build/fuzz/run/$reader
@@ -27,6 +30,7 @@ for reader; do
         sleep 1
     done
     wait $pid || true
+    pid=
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$run/log")
     finding=$(find "$run" -maxdepth 1 -type f ! -name log | head -1)
     echo "$reader: $spent s, ${executions:-0} executions, ${finding:-no finding}" | tee -a build/fuzz/run/log

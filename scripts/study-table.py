@@ -46,15 +46,17 @@ def settings(folder):
 
 
 def every(folder):
-    print("| setting | round | threshold | sparsity | test accuracy | score | effective MACs | epochs | seeds |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    print("| setting | round | threshold | sparsity | pruned, not tuned yet (validation) | test accuracy | score "
+          "| effective MACs | epochs | seeds |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     for (label, turn, threshold), rows in settings(folder).items():
         def mean(key):
             return statistics.mean(float(r[key]) for r in rows)
         accuracy = [float(r["accuracy_test"]) for r in rows]
+        before = f"{mean('accuracy_pruned'):.4f}" if all(r["accuracy_pruned"] for r in rows) else ""
         spread = f" ± {statistics.stdev(accuracy):.4f}" if len(rows) > 1 else ""
-        print(f"| {label} | {turn} | {threshold} | {mean('sparsity'):.4f} | {mean('accuracy_test'):.4f}{spread} "
-              f"| {mean('score'):.4f} | {macs(mean('macs_effective'))} | {mean('epochs'):g} | {len(rows)} |")
+        print(f"| {label} | {turn} | {threshold} | {mean('sparsity'):.4f} | {before} "
+              f"| {mean('accuracy_test'):.4f}{spread} | {mean('score'):.4f} | {macs(mean('macs_effective'))} | {mean('epochs'):g} | {len(rows)} |")
     print()
 
 

@@ -367,7 +367,8 @@ typedef struct cop_recipe {
                                    arXiv:1708.04552 */
     double dropout;             /* the shares of the net's dropout layers times this, in [0,1]; 1: as the net has them */
     double average;             /* in [0,1); 0: none. The net that comes out has the averages of the parameters,
-                                   a = d a + (1-d) w after step t = 1, 2, ..: d = min(average, (t-1) / (t+9)) */
+                                   a = d a + (1-d) w after step t = 1, 2, ..: d = min(average, (t-1) / (t+9)),
+                                   and batch-norm statistics made anew for them */
     double label_smoothing;     /* [0,1) */
     const cop_net *teacher;     /* distil from this net, NULL: no; loss = (1-a) CE + a T^2 KL */
     double distil_share;        /* a */

@@ -3,10 +3,7 @@
 
 #include <omp.h>
 
-enum { SMALL = 32768 /* elements: less is not worth waking a thread for */ };
-
-/* The part-th of parts nearly equal ranges of n, cut at multiples of unit. */
-static void split(int64_t n, int64_t unit, int part, int parts, int64_t *begin, int64_t *end) {
+void plan_split(int64_t n, int64_t unit, int part, int parts, int64_t *begin, int64_t *end) {
     int64_t units = (n + unit - 1) / unit;
     *begin = units * part / parts * unit;
     *end = units * (part + 1) / parts * unit;
@@ -16,9 +13,9 @@ static void split(int64_t n, int64_t unit, int part, int parts, int64_t *begin, 
 
 /* Run body for each thread's share of a->n elements, cut at whole blocks of dropout's numbers. */
 #define SHARED(a, from, count, body)                                                                                 \
-    _Pragma("omp parallel if ((a)->n > SMALL)") {                                                                    \
+    _Pragma("omp parallel if ((a)->n > PLAN_SMALL)") {                                                               \
         int64_t from, end_;                                                                                          \
-        split((a)->n, 1024, omp_get_thread_num(), omp_get_num_threads(), &from, &end_);                              \
+        plan_split((a)->n, 1024, omp_get_thread_num(), omp_get_num_threads(), &from, &end_);                         \
         int64_t count = end_ - from;                                                                                 \
         if (count > 0) body                                                                                          \
     }

@@ -16,13 +16,11 @@ typedef struct linear {
     const dn_md *bias; /* NULL: none */
 } linear;
 
-enum { BLOCK = 16 }; /* channels in a block of the layouts that oneDNN likes best */
-
 /* Do a group's channels fill whole blocks? */
 static bool fills_blocks(const copi_node *n, const copi_param *w) {
     int64_t groups = n->u.conv.groups, out = w->shape[0] / groups;
-    if (groups > 1 && out == 1 && w->shape[1] == 1) return groups % BLOCK == 0;
-    return out % BLOCK == 0 && w->shape[1] % BLOCK == 0;
+    if (groups > 1 && out == 1 && w->shape[1] == 1) return groups % PLAN_BLOCK == 0;
+    return out % PLAN_BLOCK == 0 && w->shape[1] % PLAN_BLOCK == 0;
 }
 
 /* Blocked layouts are oneDNN's choice and the fastest where channels fill the blocks. Where they do not, as in shrunk
@@ -31,7 +29,7 @@ static bool fills_blocks(const copi_node *n, const copi_param *w) {
  * own, but it has no backward by data. Measured in docs/benchmarks.md. One exception: oneDNN 2.6's backward by data
  * of a 1x1 convolution in bf16, channels last, is wrong for odd numbers of filters at some sizes. */
 static dnnl_format_tag_t image_layout(copi_plan *p, const copi_node *n, const copi_param *w) {
-    bool first = plan_value_of(p, n->src[0])->node == 0 && w->shape[1] <= 3 && w->shape[0] % BLOCK == 0;
+    bool first = plan_value_of(p, n->src[0])->node == 0 && w->shape[1] <= 3 && w->shape[0] % PLAN_BLOCK == 0;
     bool pointwise = w->shape[2] == 1 && w->shape[3] == 1, wrong = p->bf16 && pointwise && w->shape[0] % 2;
     bool blocked = fills_blocks(n, w) || (first && n->u.conv.groups == 1) || wrong;
     return blocked ? dnnl_format_tag_any : dnnl_acdb;
@@ -45,7 +43,7 @@ static bool winograd_pays(const copi_plan *p, const copi_node *n, const copi_par
     bool simple = c->kernel[0] == 3 && c->kernel[1] == 3 && c->stride[0] == 1 && c->stride[1] == 1 &&
                   c->dilation[0] == 1 && c->dilation[1] == 1 && c->groups == 1;
     int64_t tiles = (n->shape[1] + 3) / 4 * ((n->shape[2] + 3) / 4);
-    return !p->bf16 && simple && fills_blocks(n, w) && w->shape[0] > BLOCK && w->shape[1] > BLOCK &&
+    return !p->bf16 && simple && fills_blocks(n, w) && w->shape[0] > PLAN_BLOCK && w->shape[1] > PLAN_BLOCK &&
            tiles * p->options.batch >= 64 && n->shape[1] * n->shape[2] >= 8 * tiles;
 }
 

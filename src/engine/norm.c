@@ -1,6 +1,7 @@
 /* Batch-norm of channels-last images whose channels fill no whole blocks, as shrunk nets have them: oneDNN has only
- * its reference loops for those in bf16, ten times slower than the convolutions around them. Memory is what limits:
- * two passes over x forward, two over x and dy backward. The relu behind is done along. Its mask is told from x.
+ * its reference loops for those in bf16, and slow ones in f32: they took several times as long as the convolutions
+ * around them (docs/benchmarks.md). Memory is what limits: two passes over x forward, two over x and dy backward. The
+ * relu behind is done along. Its mask is told from x.
  *
  * Source: Ioffe & Szegedy 2015, arXiv:1502.03167. */
 #include "engine/plan.h"
@@ -10,10 +11,8 @@
 #include <string.h>
 
 enum {
-    BLOCK = 16,  /* channels in a block of oneDNN's layouts */
-    STRIP = 256, /* elements at least, unless a pixel has more: long enough for vectors, short enough for the cache */
-    FOLD = 64,   /* strips that are summed in f32 before double takes over */
-    SMALL = 32768 /* elements: less is not worth waking a thread for */
+    STRIP = 256, /* elements at most, unless a pixel has more: long enough for vectors, short enough for the cache */
+    FOLD = 64    /* strips that are summed in f32 before double takes over */
 };
 
 static int64_t strip_of(int64_t channels) {
@@ -23,7 +22,7 @@ static int64_t strip_of(int64_t channels) {
 bool plan_norms(copi_plan *p, int node) {
     const copi_node *n = &p->net->node[node];
     const dn_md *md = plan_value_of(p, n->src[0])->md;
-    if (n->shape[0] % BLOCK == 0 || n->rank != 3) return false;
+    if (n->shape[0] % PLAN_BLOCK == 0 || n->rank != 3) return false;
     return dn_md_equal(md, plan_node_md(p, node, plan_type(p), false, dnnl_acdb));
 }
 
@@ -42,27 +41,19 @@ static void repeat(float *v, int64_t channels, int64_t l) {
     for (int64_t j = channels; j < l; j++) v[j] = v[j - channels];
 }
 
-/* Elements of whole strips that are this thread's. */
-static void share(int64_t n, int64_t l, int64_t *from, int64_t *to) {
-    int64_t strips = (n + l - 1) / l, part = omp_get_thread_num(), parts = omp_get_num_threads();
-    *from = strips * part / parts * l;
-    *to = strips * (part + 1) / parts * l;
-    if (*to > n) *to = n;
-}
-
 /* Two sums for each channel over all pixels, [2][channels] at p->norm_sum: what norm_sums or norm_back_sums adds up.
  * The order of the additions depends on the number of threads alone. */
 static void sum_up(copi_plan *p, const plan_action *a, const copi_norm *v, bool backward) {
     const int64_t channels = p->net->node[a->node].shape[0], l = v->l;
     const int threads = copi_threads(p->ctx);
     memset(p->norm_sum, 0, (size_t)(2 * threads * p->norm_width) * sizeof *p->norm_sum);
-#pragma omp parallel num_threads(threads) if (a->n > SMALL)
+#pragma omp parallel num_threads(threads) if (a->n > PLAN_SMALL)
     {
         int part = omp_get_thread_num();
         double *total = p->norm_sum + 2 * part * p->norm_width;
         float *sum = p->norm_strip + (5 + 2 * part) * p->norm_length, *other = sum + p->norm_length;
         int64_t from, to;
-        share(a->n, l, &from, &to);
+        plan_split(a->n, l, omp_get_thread_num(), omp_get_num_threads(), &from, &to);
         for (; from < to; from += FOLD * l) {
             int64_t n = to - from < FOLD * l ? to - from : FOLD * l;
             memset(sum, 0, (size_t)l * sizeof *sum);
@@ -132,10 +123,10 @@ static void run_forward(copi_plan *p, const plan_action *a) {
     if (p->options.training)
         batch_statistics(p, a, &v, p->net->node[a->node].shape[0], p->mems[l->mean].data, p->mems[l->var].data);
     set_line(p, a, &v, vector_of(p, a->node, COPI_SCALE), vector_of(p, a->node, COPI_SHIFT));
-#pragma omp parallel if (a->n > SMALL)
+#pragma omp parallel if (a->n > PLAN_SMALL)
     {
         int64_t from, to;
-        share(a->n, v.l, &from, &to);
+        plan_split(a->n, v.l, omp_get_thread_num(), omp_get_num_threads(), &from, &to);
         if (to > from) plan_kernels(p)->norm_apply(plan_at(p, a, 0, from), plan_at(p, a, 1, from), to - from, &v);
     }
 }
@@ -162,10 +153,10 @@ static void run_backward(copi_plan *p, const plan_action *a) {
     }
     repeat(v.slope, n->shape[0], v.l);
     repeat(v.offset, n->shape[0], v.l);
-#pragma omp parallel if (a->n > SMALL)
+#pragma omp parallel if (a->n > PLAN_SMALL)
     {
         int64_t from, to;
-        share(a->n, v.l, &from, &to);
+        plan_split(a->n, v.l, omp_get_thread_num(), omp_get_num_threads(), &from, &to);
         if (to > from)
             plan_kernels(p)->norm_back(plan_at(p, a, 0, from), plan_at(p, a, 2, from), plan_at(p, a, 1, from),
                                        to - from, &v);

@@ -10,9 +10,8 @@
  *  and then a += (1 - d) (w - a), d = min(average, (t - 1) / (t + 9)) at step t = 1, 2, .., where the plan keeps
  * averages. Here g includes l1 sign(w) + 2 (l2 + l2_conv) w. decay, l1, l2 act on kernels only; batch-norm scales get
  *  l1_scale sign(w). Masked entries become 0.
- *  A batch-norm scale that a factor multiplies rests: it would grow as fast as the factor is made to fall, since no
- *  decay holds it, and no factor would ever reach 0.
- *  Source: Kingma & Ba 2015; Loshchilov & Hutter 2019; Sutskever et al. 2013. */
+ *  A batch-norm scale that a factor multiplies rests: no decay holds it, so it would grow as the factor is made to
+ * fall. Source: Kingma & Ba 2015; Loshchilov & Hutter 2019; Sutskever et al. 2013. */
 void plan_update(copi_plan *p, double rate) {
     const copi_optimizer *o = &p->optimizer;
     bool sgd = o->kind == COP_OPTIMIZER_SGD, decoupled = o->kind == COP_OPTIMIZER_ADAMW;
@@ -39,13 +38,13 @@ void plan_update(copi_plan *p, double rate) {
 #pragma omp parallel for schedule(static)
     for (int c = 0; c < p->chunks; c++) {
         const plan_weight *w = &p->weights[p->chunk[c].weight];
-        if (w->kind == COPI_PARAM_SCALE && w->gate >= 0) continue;
+        const bool rests = w->kind == COPI_PARAM_SCALE && w->gate >= 0;
         int64_t at = p->chunk[c].begin, n = p->chunk[c].n;
         const copi_update *u = w->conv ? &conv : w->kernel ? &kernel : w->kind == COPI_PARAM_SCALE ? &scale : &base;
         const uint8_t *keep = w->masked ? p->keep + at : NULL;
-        if (sgd)
+        if (!rests && sgd)
             p->kernels->sgd(p->w + at, p->g + at, p->s0 + at, keep, n, u);
-        else
+        else if (!rests)
             p->kernels->adam(p->w + at, p->g + at, p->s0 + at, p->s1 + at, keep, n, u);
         if (p->options.averages) p->kernels->average(p->average + at, p->w + at, keep, n, share);
     }

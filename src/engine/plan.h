@@ -130,6 +130,12 @@ struct copi_plan {
     float *plain, *blocked; /* one parameter in logical and in the engine's layout, for push and pull */
 };
 
+enum {
+    PLAN_BLOCK = 16,   /* channels in a block of the layouts that oneDNN likes best */
+    PLAN_SMALL = 32768 /* elements: less is not worth waking a thread for */
+};
+/* The part-th of parts nearly equal ranges of n, cut at multiples of unit. */
+void plan_split(int64_t n, int64_t unit, int part, int parts, int64_t *begin, int64_t *end);
 /* The kernels of the plan's type, and where element number `element` of an action's i-th array lies. */
 static inline const copi_typed_kernels *plan_kernels(const copi_plan *p) {
     return p->bf16 ? &p->kernels->bf16 : &p->kernels->f32;

@@ -23,8 +23,11 @@ static bool is_usual(const uint8_t *bytes, size_t n) {
 
 cop_status copi_h5_open(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_h5 *h5) {
     *h5 = (copi_h5){.ctx = ctx, .file = H5I_INVALID_HID, .bytes = bytes, .size = n};
-    if (!is_usual(bytes, n) || !copi_h5_is_sound(bytes, n))
-        return copi_fail(ctx, COP_E_FORMAT, "not an HDF5 file, or a damaged one");
+    if (!is_usual(bytes, n)) return copi_fail(ctx, COP_E_FORMAT, "not an HDF5 file, or a damaged one");
+    if (!copi_h5_is_sound(bytes, n))
+        return copi_fail(
+            ctx, COP_E_FORMAT,
+            "a damaged HDF5 file: a length in it leads out of it; or one with types that Keras does not write");
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* a library prints nothing */
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     /* in memory: changes never reach a file */
@@ -340,9 +343,8 @@ static bool is_plain(hid_t data, size_t bytes) {
     return plain && filters >= 0;
 }
 
-/* -- libhdf5 unpacks a chunk to whatever it holds, and only then compares: so each is unpacked before, for its
- * length.
- * -- */
+/* -- libhdf5 unpacks a chunk to whatever it holds and only then compares: so each is unpacked before, for length --
+ */
 
 /* Not over most bytes? What is damaged is left to libhdf5 to refuse. */
 static bool unpacks_within(const uint8_t *packed, size_t n, size_t most) {

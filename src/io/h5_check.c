@@ -9,6 +9,7 @@
 enum {
     DEPTH_MAX = 256, /* of groups in groups and of continuations */
     RANK_MAX = 32,
+    NAME_LONGEST = 1 << 16,
     MESSAGE_SPACE = 0x01,
     MESSAGE_TYPE = 0x03,
     MESSAGE_FILL_OLD = 0x04,
@@ -23,7 +24,7 @@ typedef struct walk {
     const uint8_t *bytes;
     size_t n;
     size_t
-        steps; /* left: messages and entries, of which a file has fewer than bytes; so a walk ends even in circles */
+        steps; /* left of messages and entries, of which a file has fewer than bytes: so a walk ends, circle or not */
     int depth;
 } walk;
 
@@ -177,7 +178,9 @@ static bool symbols_are_sound(walk *w, uint64_t address, part heap) {
         uint64_t offset = take(&entry, 8), object = take(&entry, 8);
         unsigned cached = (unsigned)take(&entry, 4);
         cut(&name, offset);
-        if (entry.bad || name.bad || !memchr(name.at, 0, (size_t)(name.end - name.at)) || !step(w)) return false;
+        size_t room = (size_t)(name.end - name.at);
+        if (entry.bad || name.bad || !memchr(name.at, 0, room < NAME_LONGEST ? room : NAME_LONGEST) || !step(w))
+            return false;
         if (cached != 2 && !object_is_sound(w, object)) return false; /* 2: a soft link, which is not followed */
     }
     return true;

@@ -99,7 +99,7 @@ cop_status copi_method_recipe_check(cop_ctx *ctx, const char *what, const cop_re
 }
 
 cop_status copi_run_settle(const copi_run *run, cop_net *net) {
-    return copi_recalibrate(net, run->data, 4096); /* a channel's mean to about 1/64 of its deviation, or better */
+    return copi_recalibrate(net, run->data, COPI_SETTLE_IMAGES, true);
 }
 
 cop_status copi_run_train(copi_run *run, cop_net *net, const copi_fit *fit, int round, cop_history *history) {

@@ -17,8 +17,9 @@ static void gradual_lamp(cop_method_params *p, double epochs) {
     p->tune.distil_share = 0.7;
     p->tune.distil_temperature = 3;
     p->tune.decay = 1e-2;
-    p->tune.dropout = p->tune.label_smoothing = p->tune.average = 0; /* so few weights fit too little, not too much */
-    p->tune.erase = 0;
+    p->tune.erase = 0; /* nothing that keeps a net from fitting too much: so few weights fit too little */
+    p->tune.dropout = p->tune.label_smoothing = 0;
+    p->tune.average = 0;
 }
 
 static const struct {

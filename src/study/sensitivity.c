@@ -73,7 +73,7 @@ static int cap_groups(probe *p, const double *cap) {
 static cop_status measure(probe *p, cop_net *net, double *accuracy, double *sparsity) {
     cop_eval eval;
     cop_net_info info;
-    cop_status status = copi_recalibrate(net, p->data, 4096);
+    cop_status status = copi_recalibrate(net, p->data, COPI_SETTLE_IMAGES, true);
     if (!status) status = copi_meter_run(p->meter, net, COP_SPLIT_VALIDATION, &eval);
     if (status) return status;
     cop_net_get_info(net, &info);

@@ -224,6 +224,11 @@ static cop_status check_trial(copi_yaml *y, int node, void *element) {
                               t->p.method);
     if ((family & FAMILY_CRITERION) && t->p.rounds == 0 && copi_yaml_has(y, node, "tune"))
         return copi_yaml_fail(y, node, "tune", "tune has no effect without rounds; add `rounds: 1` or more");
+    static const char *const gradual[] = {"begin", "end", "revive"};
+    for (size_t i = 0; i < COPI_COUNT(gradual); i++)
+        if ((family & FAMILY_CRITERION) && t->p.pace != COP_PACE_GRADUAL && copi_yaml_has(y, node, gradual[i]))
+            return copi_yaml_fail(y, node, gradual[i], "%s has no effect at pace %s; add `pace: gradual`", gradual[i],
+                                  cop_pace_name(t->p.pace));
     if (copi_yaml_has(y, node, "sparsify") && !(t->sparsify.r.epochs > 0))
         return copi_yaml_fail(y, node, "sparsify", "sparsify has no effect without epochs");
     if (family == FAMILY_COMPOUND && !copi_yaml_has(y, node, "scope")) t->p.scope = "global";
@@ -247,6 +252,11 @@ static const copi_key limit_keys[] = {{"layer", COPI_KEY_TEXT, offsetof(cop_laye
 static const copi_schema limit_schema = {
     .what = "limit", .keys = limit_keys, .size = sizeof(cop_layer_limit), .init = limit_init};
 
+static bool never_sparsifies(const void *element) {
+    const copi_spec_trial *t = element;
+    return !(t->sparsify.r.epochs > 0);
+}
+
 #define TRIAL(field) offsetof(copi_spec_trial, field)
 static const copi_key trial_keys[] = {
     {"recipe", COPI_KEY_NAME, TRIAL(recipe), .names = recipe_name, .apply = apply_named, .each = true},
@@ -266,7 +276,8 @@ static const copi_key trial_keys[] = {
     {"aggregate", COPI_KEY_CHOICE, TRIAL(p.aggregate), .names = aggregate_name, .family = FAMILY_CRITERION,
      .late = true},
     {"limits", COPI_KEY_MAPS, TRIAL(limits), .map = &limit_schema, .family = FAMILY_CRITERION, .late = true},
-    {"sparsify", COPI_KEY_MAP, TRIAL(sparsify), .map = &recipe_schema, .family = FAMILY_CRITERION, .late = true},
+    {"sparsify", COPI_KEY_MAP, TRIAL(sparsify), .map = &recipe_schema, .family = FAMILY_CRITERION,
+     .idle = never_sparsifies},
     {"tune", COPI_KEY_MAP, TRIAL(tune), .map = &recipe_schema,
      .family = FAMILY_CRITERION | FAMILY_LONGER | FAMILY_COMPOUND},
     {"structure", COPI_KEY_MAP, TRIAL(search), .map = &recipe_schema, .family = FAMILY_COMPOUND},
@@ -408,32 +419,17 @@ void copi_spec_clear(copi_spec *spec) {
     *spec = (copi_spec){0};
 }
 
-/* A recipe whose late keys are as usual. */
-static cop_recipe with_usual(const cop_recipe *recipe) {
-    const cop_recipe usual = cop_recipe_default();
-    cop_recipe r = *recipe;
-    r.l1_scale = usual.l1_scale;
-    r.erase = usual.erase;
-    r.dropout = usual.dropout;
-    r.average = usual.average;
-    return r;
-}
-
 void copi_spec_print_dense(copi_buffer *b, const copi_spec *spec) {
     copi_buffer_printf(b, "model=%s\n", copi_spec_is_preset(spec) ? spec->model : "file");
-    copi_spec_recipe usual = spec->dense;
-    usual.r = with_usual(&usual.r);
+    const copi_spec_recipe usual = {.r = cop_recipe_default()};
     copi_yaml_print(b, &dense_schema, &spec->dense, &usual);
 }
 
 void copi_spec_print_trial(copi_buffer *b, const copi_spec_trial *trial) {
     const cop_method_params p = cop_method_params_default();
-    copi_spec_trial usual = {.p = p};
-    copi_spec_recipe *const to[] = {&usual.tune, &usual.search, &usual.retrain, &usual.scratch, &usual.sparsify};
-    const copi_spec_recipe *const from[] = {&trial->tune, &trial->search, &trial->retrain, &trial->scratch,
-                                            &trial->sparsify};
-    for (size_t i = 0; i < COPI_COUNT(to); i++) to[i]->r = with_usual(&from[i]->r);
-    usual.sparsify.r.epochs = 0; /* left out altogether where it does nothing */
+    const copi_spec_recipe recipe = {.r = cop_recipe_default()};
+    const copi_spec_trial usual = {
+        .p = p, .sparsify = recipe, .tune = recipe, .search = recipe, .retrain = recipe, .scratch = recipe};
     copi_yaml_print(b, &trial_schema, trial, &usual);
     if (trial->p.target != COP_TARGET_NONE) /* what the level is, and where gamma starts */
         copi_buffer_printf(b, "target=%s from %.17g\n", cop_target_name(trial->p.target),

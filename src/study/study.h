@@ -69,6 +69,7 @@ typedef struct copi_key {
     unsigned family;              /* 0: always allowed; else one of the families the struct belongs to */
     bool each;                    /* a list of which every trial takes one: not part of a trial's own text */
     bool late;                    /* left out of the text where it is as usual, so that it renames no older trial */
+    bool (*idle)(const void *target); /* left out where it does nothing, for the same reason */
 } copi_key;
 
 typedef struct copi_yaml copi_yaml;

@@ -574,7 +574,7 @@ static void print_value(copi_buffer *b, const copi_key *key, const void *target,
 
 void copi_yaml_print(copi_buffer *b, const copi_schema *schema, const void *target, const void *usual) {
     for (const copi_key *key = schema->keys; key->name; key++) {
-        if (key->each || !is_allowed(schema, key, target)) continue;
+        if (key->each || !is_allowed(schema, key, target) || (key->idle && key->idle(target))) continue;
         if (usual && key->late && is_usual(b, key, target, usual)) continue;
         copi_buffer_printf(b, "%s=", key->name);
         print_value(b, key, target, usual);

@@ -215,11 +215,17 @@ static void report(fit_run *f, int64_t from, double since) {
                                           .seconds_left = done > 0 ? each * (double)(f->steps - st->step) : NAN});
 }
 
+/* The averages, with batch-norm's statistics made anew: those kept while training are of other weights. */
+static cop_status take_average(fit_run *f, cop_net *net) {
+    cop_status s = copi_plan_pull_average(f->plan, net);
+    return s ? s : copi_recalibrate(net, f->data, COPI_SETTLE_IMAGES, false);
+}
+
 static cop_status validate(fit_run *f, cop_epoch *e) {
     if (!f->data->info.images[COP_SPLIT_VALIDATION]) return COP_OK;
     cop_net *average = NULL; /* what would come out now */
     cop_status s = f->recipe->average > 0 ? cop_net_clone(f->net, &average) : COP_OK;
-    if (!s && average) s = copi_plan_pull_average(f->plan, average);
+    if (!s && average) s = take_average(f, average);
     if (!s && !f->meter) s = copi_meter_create(f->net, f->data, NULL, false, &f->meter);
     cop_eval eval;
     if (!s) s = copi_meter_run(f->meter, average ? average : f->net, COP_SPLIT_VALIDATION, &eval);
@@ -390,7 +396,7 @@ cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit,
             if (!saved && s == COP_E_CANCELLED) saved = keep(&f);
             if (saved) s = saved;
         }
-        if (!s && f.recipe->average > 0 && f.state.step > 0) s = copi_plan_pull_average(f.plan, net);
+        if (!s && f.recipe->average > 0 && f.state.step > 0) s = take_average(&f, net);
         if (!s) s = sign(&f);
     }
     copi_meter_destroy(f.meter);

@@ -22,6 +22,7 @@ typedef struct probe {
     cop_net *work; /* a copy whose dropout rests: neither statistics nor scores may depend on it */
     copi_plan *plan;
     copi_loader *loader;
+    bool cancellable;
 } probe;
 
 static void probe_close(probe *p) {
@@ -30,8 +31,9 @@ static void probe_close(probe *p) {
     cop_net_destroy(p->work);
 }
 
-static cop_status probe_open(const cop_net *net, const cop_data *data, int64_t batch, int64_t steps, probe *p) {
-    *p = (probe){0};
+static cop_status probe_open(const cop_net *net, const cop_data *data, int64_t batch, int64_t steps, bool cancellable,
+                             probe *p) {
+    *p = (probe){.cancellable = cancellable};
     cop_status s = cop_net_clone(net, &p->work);
     if (s) return s;
     copi_scale_dropout(p->work, 0);
@@ -61,7 +63,7 @@ static cop_status probe_step(probe *p, bool gradient_only, int64_t t, int64_t st
     const int32_t *label;
     int64_t n, correct;
     double loss;
-    if (copi_cancelled(ctx))
+    if (p->cancellable && copi_cancelled(ctx))
         return copi_fail(ctx, COP_E_CANCELLED, "looking at training images: interrupted after %lld of %lld batches",
                          (long long)t, (long long)steps);
     cop_status s = copi_loader_next(p->loader, &x, &label, &n);
@@ -106,7 +108,7 @@ static cop_status gather(probe *p, int64_t steps, double *sum) {
     return COP_OK;
 }
 
-cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images) {
+cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images, bool cancellable) {
     cop_ctx *ctx = net->ctx;
     size_t statistics = 0;
     for (int i = 0; i < net->params; i++)
@@ -118,7 +120,7 @@ cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images) 
     double *sum = copi_alloc(ctx, statistics, sizeof *sum);
     if (!sum) return COP_E_NOMEM;
     probe p;
-    s = probe_open(net, data, batch, steps, &p);
+    s = probe_open(net, data, batch, steps, cancellable, &p);
     if (!s) s = gather(&p, steps, sum);
     const double *from = sum;
     for (int i = 0; i < net->params && !s; i++)
@@ -137,7 +139,7 @@ cop_status copi_mean_gradient(const cop_net *net, const cop_data *data, int64_t 
     probe p = {0};
     double *sum = copi_alloc(net->ctx, net->block_count, sizeof *sum);
     float *one = copi_alloc(net->ctx, net->block_count, sizeof *one);
-    s = sum && one ? probe_open(net, data, batch, steps, &p) : COP_E_NOMEM;
+    s = sum && one ? probe_open(net, data, batch, steps, true, &p) : COP_E_NOMEM;
     for (int64_t t = 0; t < steps && !s; t++) {
         if ((s = probe_step(&p, true, t, steps))) break;
         for (int i = 0; i < net->params && !s; i++) {

@@ -9,9 +9,9 @@
 /** cop_train with what methods need besides. All hooks may be NULL. */
 typedef struct copi_fit {
     const cop_recipe *recipe;
-    const char *phase;             /* "train", "tune", "search", ... for progress */
-    const copi_gate_rule *gates;   /* SSS */
-    double gate_rate;              /* eta of the factors at the peak; follows the recipe's schedule */
+    const char *phase;           /* "train", "tune", "search", ... for progress */
+    const copi_gate_rule *gates; /* SSS */
+    double gate_rate;            /* eta of the factors at the peak; follows the recipe's schedule */
     /** Called before step t of n with the plan; may change masks by pull/push (gradual pruning). */
     cop_status (*on_step)(void *user, copi_plan *plan, int64_t t, int64_t n);
     void *user;
@@ -23,8 +23,10 @@ cop_status copi_recipe_check(cop_ctx *ctx, const cop_recipe *recipe);
 cop_status copi_check_fit(const cop_net *net, const cop_data *data);
 /** Multiply the shares of every dropout layer. */
 void copi_scale_dropout(cop_net *net, double factor);
-/** Recompute batch-norm running statistics on n training images (no gradient). Does nothing without batch-norm. */
-cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images);
+enum { COPI_SETTLE_IMAGES = 4096 }; /* a channel's mean to about 1/64 of its deviation, or better */
+/** Recompute batch-norm running statistics on n training images (no gradient). Does nothing without batch-norm.
+ *  Unless cancellable it goes through to its end. */
+cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images, bool cancellable);
 /** d loss / d parameter, the mean over n training images without dropout; gradient [net->block_count], laid out as
  *  net->block. */
 cop_status copi_mean_gradient(const cop_net *net, const cop_data *data, int64_t images, float *gradient);

@@ -275,7 +275,7 @@ static const struct {
     {"no-layers.h5", COP_E_FORMAT, "the model has 0 layers"},
     {"no-member.keras", COP_E_FORMAT, "a .keras file without 'config.json'"},
     {"not-hdf5.h5", COP_E_FORMAT, "not an HDF5 file, or a damaged one"},
-    {"truncated.h5", COP_E_FORMAT, "not an HDF5 file, or a damaged one"},
+    {"truncated.h5", COP_E_FORMAT, "a damaged HDF5 file: a length in it leads out of it"},
     {"truncated.keras", COP_E_FORMAT, "not a ZIP archive, or a damaged one"},
     {"units-huge.h5", COP_E_FORMAT, "is [36,12]; layer 'dense_4' needs [36,1073741824]"},
     {"units-zero.h5", COP_E_FORMAT, "Dense 'dense_4': units is not a count"},
@@ -337,7 +337,7 @@ static void test_lengths_are_held_to_the_file(void **state) {
         memcpy(kept, bytes + changes[i].at, 8);
         for (size_t k = 0; k < changes[i].size; k++) bytes[changes[i].at + k] = (uint8_t)(changes[i].value >> 8 * k);
         if (copi_h5_is_sound(bytes, n)) fail_msg("%s: not seen", changes[i].what);
-        test_fails(ctx, copi_keras_h5_parse(ctx, bytes, n, &net), COP_E_FORMAT, "not an HDF5 file, or a damaged one");
+        test_fails(ctx, copi_keras_h5_parse(ctx, bytes, n, &net), COP_E_FORMAT, "a damaged HDF5 file: a length");
         memcpy(bytes + changes[i].at, kept, 8);
     }
     assert_true(copi_h5_is_sound(bytes, n));

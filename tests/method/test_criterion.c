@@ -136,7 +136,7 @@ static void rounds_by_hand(void **state) {
             cut.seed = p.seed;
             cut.sparsity = r < 3 ? 0.8 * (1 - pow(1 - r / 3.0, 3)) : 0.8;
             test_ok(f.ctx, cop_prune(net, &cut, NULL));
-            test_ok(f.ctx, copi_recalibrate(net, f.data, 4096));
+            test_ok(f.ctx, copi_recalibrate(net, f.data, COPI_SETTLE_IMAGES, true));
             assert_int_equal(point->round, r);
             test_near(point->level, cut.sparsity, 1e-12, 0);
             assert_true(point->asked == 0.8);
@@ -144,7 +144,7 @@ static void rounds_by_hand(void **state) {
             cop_recipe tune = p.tune;
             tune.seed = p.tune.seed + (uint64_t)r - 1;
             test_ok(f.ctx, cop_train(net, f.data, &tune, NULL));
-            test_ok(f.ctx, copi_recalibrate(net, f.data, 4096));
+            test_ok(f.ctx, copi_recalibrate(net, f.data, COPI_SETTLE_IMAGES, true));
             little_same(net, s.net[r - 1]);
             check_figures(&f, point, net);
             assert_true(point->epochs == r && point->seconds > 0);
@@ -434,7 +434,7 @@ static void scales_are_made_sparse(void **state) {
     cop_net *net = little_clone(f.dense), *small;
     cop_recipe r = p.sparsify;
     test_ok(f.ctx, cop_train(net, f.data, &r, NULL));
-    test_ok(f.ctx, copi_recalibrate(net, f.data, 4096));
+    test_ok(f.ctx, copi_recalibrate(net, f.data, COPI_SETTLE_IMAGES, true));
     double before = 0, after = 0;
     for (int i = 0; i < net->params; i++)
         for (int64_t k = 0; net->param[i].kind == COPI_PARAM_SCALE && k < net->param[i].count; k++) {
@@ -448,9 +448,9 @@ static void scales_are_made_sparse(void **state) {
     cut.sparsity = 0.5;
     test_ok(f.ctx, cop_prune(net, &cut, NULL));
     test_ok(f.ctx, cop_shrink(net, &small, NULL));
-    test_ok(f.ctx, copi_recalibrate(small, f.data, 4096));
+    test_ok(f.ctx, copi_recalibrate(small, f.data, COPI_SETTLE_IMAGES, true));
     test_ok(f.ctx, cop_train(small, f.data, &p.tune, NULL));
-    test_ok(f.ctx, copi_recalibrate(small, f.data, 4096));
+    test_ok(f.ctx, copi_recalibrate(small, f.data, COPI_SETTLE_IMAGES, true));
     little_same(small, s.net[0]);
     cop_net_destroy(small);
     cop_net_destroy(net);

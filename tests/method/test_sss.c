@@ -97,9 +97,11 @@ static void engine_steps_are_the_stored_form(void **state) {
     const copi_gate_rule rule = {.prox = COP_PROX_APG, .momentum = 0.9, .gamma = 0.05};
     copi_plan *plan;
     copi_loader *loader;
-    test_ok(f.ctx, copi_plan_create(
-                       f.ctx, gated,
-                       &(copi_plan_options){.batch = 32, .training = true, .precision = COP_PRECISION_F32}, &plan));
+    test_ok(f.ctx,
+            copi_plan_create(
+                f.ctx, gated,
+                &(copi_plan_options){.batch = 32, .training = true, .averages = true, .precision = COP_PRECISION_F32},
+                &plan));
     copi_plan_set_optimizer(plan, &(copi_optimizer){.kind = COP_OPTIMIZER_SGD});
     copi_plan_set_gates(plan, &rule);
     test_ok(f.ctx, copi_loader_create(
@@ -130,13 +132,17 @@ static void engine_steps_are_the_stored_form(void **state) {
         }
     }
     /* the factor alone scales a channel: batch-norm's own scale would make up for it */
-    cop_net *fresh = gated_net(&f, LITTLE_NORM);
+    cop_net *fresh = gated_net(&f, LITTLE_NORM), *average = little_clone(gated);
+    test_ok(f.ctx, copi_plan_pull_average(plan, average));
     const copi_node *now = &gated->node[copi_net_find(gated, "norm2")],
                     *was = &fresh->node[copi_net_find(fresh, "norm2")];
     for (int k = COPI_SCALE; k <= COPI_SHIFT; k++) {
         const copi_param *a = copi_node_slot(gated, now, k), *b = copi_node_slot(fresh, was, k);
         assert_int_equal(k == COPI_SCALE, !memcmp(a->data, b->data, 8 * sizeof(float)));
+        const copi_param *c = copi_node_slot(average, &average->node[copi_net_find(average, "norm2")], k);
+        assert_int_equal(k == COPI_SCALE, !memcmp(c->data, b->data, 8 * sizeof(float))); /* and its average with it */
     }
+    cop_net_destroy(average);
     cop_net_destroy(fresh);
     copi_loader_destroy(loader);
     copi_plan_destroy(plan);

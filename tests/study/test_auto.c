@@ -313,6 +313,35 @@ static void test_whole(void **state) {
     cop_ctx_destroy(ctx);
 }
 
+static int once_planned(void *user) {
+    return access(user, F_OK) == 0;
+}
+
+/* A dense net that is trained long loses squares of a third of the image's side, a short one does not; nothing else
+ * does. Stopped as soon as the study file is there. */
+static void test_erase(void **state) {
+    (void)state;
+    static const struct {
+        const char *folder;
+        double times;
+        int erase, side;
+    } rows[] = {{"long", 1000, 1, SIDE / 3}, {"short", 3, 1, 0}, {"unasked", 1000, 0, 0}};
+    for (size_t i = 0; i < COPI_COUNT(rows); i++) {
+        char path[600];
+        snprintf(path, sizeof path, "%s", in(rows[i].folder, "auto.yaml"));
+        cop_ctx *ctx = one_thread(once_planned, path);
+        cop_auto_params p = asked(rows[i].times);
+        p.erase = rows[i].erase;
+        test_fails(ctx, cop_auto_run(ctx, &p, in(rows[i].folder, ""), NULL), COP_E_CANCELLED, "interrupted");
+        char *text = read_text(rows[i].folder, "auto.yaml"), *first = strstr(text, "erase: ");
+        assert_non_null(first);
+        assert_int_equal(atoi(first + strlen("erase: ")), rows[i].side);
+        assert_null(strstr(first + 1, "erase: "));
+        free(text);
+        cop_ctx_destroy(ctx);
+    }
+}
+
 typedef struct stopper {
     int polls, most;
 } stopper;
@@ -435,6 +464,7 @@ static void test_refused(void **state) {
     REFUSED(p.ms = -1, COP_E_RANGE, "ms is -1");
     REFUSED(p.flip = 2, COP_E_RANGE, "flip is 2");
     REFUSED(p.shift = 65, COP_E_RANGE, "shift is 65");
+    REFUSED(p.erase = 2, COP_E_RANGE, "erase is 2");
     REFUSED((p.floor = 0.5, p.lose = 0.1), COP_E_ARG, "give one");
     REFUSED(p.model = NULL, COP_E_ARG, "a model");
     REFUSED(p.model = "seed-cn", COP_E_NOT_FOUND, "did you mean 'seed-cnn'?");
@@ -449,7 +479,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_halving),   cmocka_unit_test(test_little_time), cmocka_unit_test(test_all_diverge),
         cmocka_unit_test(test_bisection), cmocka_unit_test(test_bounds),      cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_whole),     cmocka_unit_test(test_interrupted), cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_whole),     cmocka_unit_test(test_erase),       cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(test_targets),
     };
     test_dir_make(dir);
     make_data();

@@ -251,10 +251,10 @@ static void test_bad_trials(void **state) {
     char *csv = read_text("wrong", "trials.csv");
     assert_non_null(strstr(csv, ",diverged,"));
     assert_non_null(strstr(csv, ",refused,"));
-    assert_non_null(strstr(csv, "dense1")); /* the refusal names the layer */
+    assert_non_null(strstr(csv, "dense1"));  /* the refusal names the layer */
     assert_null(strstr(csv, "magnitude: ")); /* the method has a column of its own */
     assert_null(strstr(csv, "l2-neuron: "));
-    s = run(text, "wrong");                 /* both would end the same way: they are not tried again */
+    s = run(text, "wrong"); /* both would end the same way: they are not tried again */
     assert_true(s.skipped == 5 && s.done == 0 && s.diverged == 0);
     char *again = read_text("wrong", "trials.csv");
     assert_string_equal(again, csv);

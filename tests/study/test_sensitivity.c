@@ -27,7 +27,7 @@ static void teardown(fixture *f) {
 
 static double validation(const fixture *f, cop_net *net) {
     cop_eval e;
-    test_ok(f->ctx, copi_recalibrate(net, f->data, 4096));
+    test_ok(f->ctx, copi_recalibrate(net, f->data, COPI_SETTLE_IMAGES, true));
     test_ok(f->ctx, cop_evaluate(net, f->data, COP_SPLIT_VALIDATION, NULL, &e));
     return e.accuracy;
 }

@@ -315,6 +315,10 @@ static void test_recipes(void **state) {
     test_fails(ctx, cop_method_recipe_apply(ctx, "fst", &by_name), COP_E_NOT_FOUND, "did you mean 'fast'?");
     test_fails(ctx, cop_method_recipe_apply(ctx, NULL, &by_name), COP_E_ARG, "none is named");
     test_ctx_destroy(ctx);
+    refuse(HEAD "trials: [{method: lamp, sparsity: .9, rounds: 1, revive: .1}]\n",
+           ":4:58: revive has no effect at pace one-shot; add `pace: gradual`");
+    refuse(HEAD "trials: [{method: lamp, sparsity: .9, rounds: 3, pace: cubic, end: .5}]\n",
+           ":4:68: end has no effect at pace cubic; add `pace: gradual`");
     refuse(HEAD "trials: [{recipe: fst, sparsity: .9}]\n",
            ":4:19: recipe \"fst\" is unknown; did you mean \"fast\"?");
     refuse(HEAD "trials: [{sparsity: .9}]\n", ":4:10: trial: \"method\" is missing");

@@ -164,7 +164,7 @@ static void recalibration_is_the_mean_over_batches(void **state) {
     cop_net *net = little_net(ctx, LITTLE_NORM | LITTLE_DROPOUT, 3), *before;
     test_net_fill(net, 4);
     before = little_clone(net);
-    test_ok(ctx, copi_recalibrate(net, data, 256));
+    test_ok(ctx, copi_recalibrate(net, data, 256, true));
     double *x;
     int32_t *label;
     int64_t n = all_images(
@@ -195,7 +195,7 @@ static void recalibration_is_the_mean_over_batches(void **state) {
             assert_memory_equal(net->param[i].data, before->param[i].data,
                                 (size_t)net->param[i].count * sizeof(float));
     cop_net *plain = little_net(ctx, 0, 3); /* without batch-norm there is nothing to do */
-    test_ok(ctx, copi_recalibrate(plain, data, 256));
+    test_ok(ctx, copi_recalibrate(plain, data, 256, true));
     for (int b = 0; b < 2; b++) ref_destroy(r[b]);
     free(x);
     free(label);

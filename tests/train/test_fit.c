@@ -91,7 +91,7 @@ static void the_average_comes_out(void **state) {
     cop_data *data = little_data(ctx);
     cop_net *net[3];
     for (int i = 0; i < 3; i++) {
-        net[i] = little_net(ctx, LITTLE_DROPOUT, 1);
+        net[i] = little_net(ctx, LITTLE_NORM | LITTLE_DROPOUT, 1);
         cop_recipe r = little_recipe(i < 2 ? 6 : 0);
         r.average = i ? 0.9 : 0;
         cop_history h;
@@ -102,8 +102,11 @@ static void the_average_comes_out(void **state) {
         cop_history_clear(&h);
     }
     assert_memory_not_equal(net[0]->block, net[1]->block, net[0]->block_count * sizeof(float));
-    cop_net *fresh = little_net(ctx, LITTLE_DROPOUT, 1);
+    cop_net *fresh = little_net(ctx, LITTLE_NORM | LITTLE_DROPOUT, 1), *settled = little_clone(net[1]);
     little_same(net[2], fresh);
+    test_ok(ctx, copi_recalibrate(settled, data, COPI_SETTLE_IMAGES, true)); /* batch-norm's statistics are the average's */
+    little_same(net[1], settled);
+    cop_net_destroy(settled);
     cop_net_destroy(fresh);
     for (int i = 0; i < 3; i++) cop_net_destroy(net[i]);
     cop_data_destroy(data);
