@@ -104,7 +104,8 @@ static void the_average_comes_out(void **state) {
     assert_memory_not_equal(net[0]->block, net[1]->block, net[0]->block_count * sizeof(float));
     cop_net *fresh = little_net(ctx, LITTLE_NORM | LITTLE_DROPOUT, 1), *settled = little_clone(net[1]);
     little_same(net[2], fresh);
-    test_ok(ctx, copi_recalibrate(settled, data, COPI_SETTLE_IMAGES, true)); /* batch-norm's statistics are the average's */
+    test_ok(ctx, copi_recalibrate(settled, data, COPI_SETTLE_IMAGES,
+                                  true)); /* batch-norm's statistics are the average's */
     little_same(net[1], settled);
     cop_net_destroy(settled);
     cop_net_destroy(fresh);
