@@ -462,6 +462,9 @@ typedef struct cop_prune_params {
     double sparsity;         /* share of what the criterion ranks (weights, filters, neurons), in [0,1) */
     int64_t keep;            /* units (weights for magnitude) kept in every layer at least; >= 1; binds global too */
     uint64_t seed;           /* of "random" */
+    double macs;             /* "lamp-macs", scope global: the effective MACs left at most, a share of the dense net's where
+                                less than 1; 0: whatever comes of the power 0.4 */
+    double macs_at;          /* the sparsity at which so many are left, if this is a cut on the way there; else 0 */
     const cop_data *data;    /* for criteria that look at data; NULL otherwise */
     cop_aggregate aggregate; /* of coupled channels (`coppice inspect --groups`): residual sums, grouped convolutions */
     const cop_layer_limit *limit; /* [limits] */
@@ -476,8 +479,9 @@ typedef struct cop_prune_report {
 
 /** Set masks (and zeros) by a criterion; what was masked before stays masked and counts towards the share. A pruned
  *  filter or neuron loses its weights, its bias, and the following batch-norm's scale and shift. report may be NULL.
- *  Errors: NOT_FOUND (nearest criterion; a limit that fits no layer), RANGE (sparsity, a limit), REFUSED (a layer would
- *  fall under its floor: its name, the units it has, the highest share that works); the net is untouched on failure. */
+ *  Errors: NOT_FOUND (nearest criterion; a limit that fits no layer), RANGE (sparsity, a limit), ARG (macs where nothing
+ *  heeds it), REFUSED (a layer would fall under its floor: its name, the units it has, the highest share that works; so
+ *  few macs that no choice leaves them); the net is untouched on failure. */
 COP_API cop_status cop_prune(cop_net *net, const cop_prune_params *params, cop_prune_report *report);
 
 /** The coupling groups of a net: layers whose output channels can only go together. METHODS section 4. */
@@ -554,6 +558,7 @@ typedef struct cop_method_params {
     const char *scope;        /* criterion methods: "layer" (default) or "global" */
     double sparsity;          /* criterion methods: share asked */
     int64_t keep;             /* units kept per layer at least */
+    double macs;              /* as in cop_prune_params; met at the last cut */
     int rounds;               /* 0: prune only; n: prune and tune n times */
     cop_pace pace;            /* sparsity of round r of n: ONE_SHOT s; LINEAR s r/n; GEOMETRIC 1-(1-s)^(r/n);
                                  CUBIC s (1-(1-r/n)^3); GRADUAL: one round, for criteria of weights: at step

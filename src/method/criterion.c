@@ -6,6 +6,8 @@
 cop_status copi_criterion_check(cop_ctx *ctx, const cop_method_params *p) {
     if (!(p->sparsity >= 0 && p->sparsity < 1))
         return copi_fail(ctx, COP_E_RANGE, "sparsity is %g; it must be in [0,1)", p->sparsity);
+    const copi_criterion *criterion = copi_criterion_find(p->method);
+    if (!criterion) return copi_fail(ctx, COP_E_NOT_FOUND, "no criterion is named '%s'", p->method ? p->method : "");
     if (p->keep < 1) return copi_fail(ctx, COP_E_RANGE, "keep is %lld; at least 1", (long long)p->keep);
     if (p->rounds < 0 || p->rounds > 1000)
         return copi_fail(ctx, COP_E_RANGE, "rounds is %d; it must be in [0,1000]", p->rounds);
@@ -13,6 +15,7 @@ cop_status copi_criterion_check(cop_ctx *ctx, const cop_method_params *p) {
         return copi_fail(ctx, COP_E_RANGE, "pace is %d; one of one-shot, linear, geometric, cubic, gradual",
                          (int)p->pace);
     cop_status s = p->pace == COP_PACE_GRADUAL ? copi_gradual_check(ctx, p) : COP_OK;
+    if (!s) s = copi_macs_check(ctx, criterion, p->scope, p->macs);
     if (!s) s = copi_limits_check(ctx, p->limit, p->limits, NULL);
     if (!s) s = copi_method_recipe_check(ctx, "sparsify", &p->sparsify);
     return s || !p->rounds ? s : copi_method_recipe_check(ctx, "tune", &p->tune);
@@ -35,6 +38,8 @@ cop_status copi_criterion_prune(const copi_run *run, cop_net *net, double share)
     if (p->scope) cut.scope = p->scope;
     cut.sparsity = share;
     cut.keep = p->keep;
+    cut.macs = p->macs;
+    cut.macs_at = p->sparsity;
     cut.seed = p->seed;
     cut.data = run->data;
     cut.aggregate = p->aggregate;

@@ -46,7 +46,6 @@ static cop_status cut(void *user, copi_plan *plan, int64_t t, int64_t n) {
 
 cop_status copi_gradual_check(cop_ctx *ctx, const cop_method_params *p) {
     const copi_criterion *criterion = copi_criterion_find(p->method);
-    if (!criterion) return copi_fail(ctx, COP_E_NOT_FOUND, "no criterion is named '%s'", p->method ? p->method : "");
     if (criterion->unit != COPI_UNIT_WEIGHT)
         return copi_fail(ctx, COP_E_ARG, "pace gradual is for weights; %s removes whole structures: give it rounds",
                          p->method);

@@ -56,24 +56,14 @@ static cop_status score(const cop_net *net, const copi_node *node, const float *
     return status;
 }
 
-/* LAMP over the 0.4th power of the MACs that one weight of the layer takes part in, so that weights used at many
- * places go first: fewer MACs at the same sparsity. [ours]; METHODS section 5. */
-static cop_status score_by_macs(const cop_net *net, const copi_node *node, const float *gradient, uint64_t seed,
-                                float *score_of) {
-    cop_status status = score(net, node, gradient, seed, score_of);
-    const copi_param *p = copi_node_slot(net, node, COPI_WEIGHT);
-    double places = node->op == COPI_OP_CONV ? (double)node->shape[1] * (double)node->shape[2] : 1;
-    float scale = (float)pow(places, -0.4);
-    for (int64_t i = 0; !status && i < p->count; i++) score_of[i] *= scale;
-    return status;
-}
-
+/* Weights used at many places go first: fewer MACs at the same sparsity. [ours]; METHODS section 5. */
 const copi_criterion copi_criterion_lamp_macs = {
     .name = "lamp-macs",
-    .help = "lamp over the 0.4th power of the MACs that a weight takes part in",
+    .help = "lamp over a power of the MACs that a weight takes part in, ranked globally",
     .unit = COPI_UNIT_WEIGHT,
     .ops = COPI_OP_BIT(CONV) | COPI_OP_BIT(DENSE),
-    .score = score_by_macs};
+    .macs_power = 0.4,
+    .score = score};
 const copi_criterion copi_criterion_lamp = {
     .name = "lamp",
     .help = "weights by w^2 over the sum of w^2 of those not smaller in the layer",

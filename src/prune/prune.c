@@ -332,8 +332,8 @@ static cop_status choose_by_layer(ranking *r) {
         (double)most / (double)worst->n);
 }
 
-/* The lowest of all layers together; but first each layer's best are set apart. */
-static cop_status choose_globally(ranking *r) {
+/* The lowest of all layers together, a share of everything; but first each layer's best are set apart. */
+static cop_status choose_globally(ranking *r, double share) {
     int64_t masked = 0, stay = 0, most = 0;
     const layer *tightest = NULL; /* the one that holds back most of its units */
     for (int i = 0; i < r->layers; i++) {
@@ -353,18 +353,93 @@ static cop_status choose_globally(ranking *r) {
             most = held;
         }
     }
-    int64_t k = share_of(r->params->sparsity, r->units);
+    int64_t k = share_of(share, r->units);
     if (k <= masked)
         k = masked;
     else if (k > r->units - stay)
         return copi_fail(r->ctx, COP_E_REFUSED,
                          "%s: sparsity %g would take %lld of all %lld %s, but floors and caps of %d layers hold %lld "
                          "('%s' most: %lld of %lld); up to %.9g works",
-                         r->criterion->name, r->params->sparsity, (long long)k, (long long)r->units, unit_word(r),
+                         r->criterion->name, share, (long long)k, (long long)r->units, unit_word(r),
                          r->layers, (long long)stay, r->net->node[tightest->node].name, (long long)most,
                          (long long)tightest->n, (double)(r->units - stay) / (double)r->units);
     copi_lowest(r->score, r->units, k, r->keep, r->scratch);
     return COP_OK;
+}
+
+/* -- MACs -- */
+
+static double macs_of_weight(const copi_node *node) {
+    return node->op == COPI_OP_CONV ? (double)node->shape[1] * (double)node->shape[2] : 1;
+}
+
+/* Divide scores of weights by a power of their MACs. */
+static void weigh(ranking *r, double power) {
+    for (int i = 0; i < r->layers; i++) {
+        const layer *l = &r->layer[i];
+        float scale = (float)pow(macs_of_weight(&r->net->node[l->node]), -power);
+        for (int64_t u = l->at; u < l->at + l->n; u++) r->score[u] *= scale;
+    }
+}
+
+static double macs_kept(const ranking *r) {
+    double macs = 0;
+    for (int i = 0; i < r->layers; i++) {
+        const layer *l = &r->layer[i];
+        int64_t kept = 0;
+        for (int64_t u = l->at; u < l->at + l->n; u++) kept += r->keep[u];
+        macs += (double)kept * macs_of_weight(&r->net->node[l->node]);
+    }
+    return macs;
+}
+
+/* The least power that leaves no more MACs than asked at sparsity `share`, by halves. plain [units]: the scores. */
+static cop_status search_power(ranking *r, const float *plain, double share, double *power) {
+    enum { HALVINGS = 10 };
+    static const double most = 4; /* by then all that is used often goes before all that is used once */
+    cop_net_info info;
+    cop_net_get_info(r->net, &info);
+    double asked = r->params->macs * (r->params->macs < 1 ? (double)info.macs_dense : 1);
+    double misses = 0, meets = most, macs = 0;
+    cop_status status = COP_OK;
+    for (int i = 0; !status && i < HALVINGS + 2; i++) { /* the least, the most, then halves */
+        double at = i == 0 ? misses : i == 1 ? meets : (misses + meets) / 2;
+        memcpy(r->score, plain, (size_t)r->units * sizeof *plain);
+        weigh(r, at);
+        status = choose_globally(r, share);
+        if (!status) macs = macs_kept(r);
+        if (!status && macs <= asked)
+            meets = at;
+        else if (i == 1)
+            break;
+        else
+            misses = at;
+        if (meets <= 0) break;
+    }
+    if (!status && macs > asked && meets >= most)
+        status = copi_fail(r->ctx, COP_E_REFUSED,
+                           "%s: sparsity %g leaves %.0f MACs at least, %.0f are asked for: more macs or a higher sparsity "
+                           "would do",
+                           r->criterion->name, share, macs, asked);
+    *power = meets;
+    return status;
+}
+
+static cop_status weigh_by_macs(ranking *r) {
+    const cop_prune_params *p = r->params;
+    double power = r->criterion->macs_power;
+    cop_status status = COP_OK;
+    if (p->macs > 0) {
+        size_t n = (size_t)r->units;
+        float *plain = copi_alloc(r->ctx, n, sizeof *plain);
+        if (!plain) return COP_E_NOMEM;
+        memcpy(plain, r->score, n * sizeof *plain);
+        status = search_power(r, plain, fmax(p->macs_at, p->sparsity), &power);
+        memcpy(r->score, plain, n * sizeof *plain);
+        copi_free(r->ctx, plain);
+    }
+    if (!status) weigh(r, power);
+    return status;
 }
 
 static const char *name_at(int i, const void *user) {
@@ -397,6 +472,14 @@ cop_status copi_limits_check(cop_ctx *ctx, const cop_layer_limit *limit, int lim
     return COP_OK;
 }
 
+cop_status copi_macs_check(cop_ctx *ctx, const copi_criterion *criterion, const char *scope, double macs) {
+    if (!(macs >= 0 && macs <= 1e18)) return copi_fail(ctx, COP_E_RANGE, "macs is %g; it must be in [0,1e18]", macs);
+    if (macs > 0 && !(criterion->macs_power > 0 && scope && !strcmp(scope, "global")))
+        return copi_fail(ctx, COP_E_ARG, "macs has no effect on %s, scope %s; lamp-macs, scope global, heeds it",
+                         criterion->name, scope ? scope : "layer");
+    return COP_OK;
+}
+
 static cop_status check(const cop_net *net, const cop_prune_params *p, const copi_criterion **criterion) {
     cop_ctx *ctx = net->ctx;
     *criterion = copi_criterion_find(p->criterion);
@@ -412,6 +495,10 @@ static cop_status check(const cop_net *net, const cop_prune_params *p, const cop
         return copi_fail(ctx, COP_E_RANGE, "sparsity %g: at least 0, less than 1", p->sparsity);
     if (p->keep < 1)
         return copi_fail(ctx, COP_E_RANGE, "keep %lld: at least 1 unit stays in every layer", (long long)p->keep);
+    if (!(p->macs_at >= 0 && p->macs_at < 1))
+        return copi_fail(ctx, COP_E_RANGE, "macs_at %g: at least 0, less than 1", p->macs_at);
+    cop_status status = copi_macs_check(ctx, *criterion, p->scope, p->macs);
+    if (status) return status;
     if ((unsigned)p->aggregate > COP_AGGREGATE_MEAN)
         return copi_fail(ctx, COP_E_RANGE, "aggregate is %d; one of sum, mean", (int)p->aggregate);
     return copi_limits_check(ctx, p->limit, p->limits, net);
@@ -488,7 +575,9 @@ static cop_status run(ranking *r, const float *const *gradient) {
     if (status) return status;
     if (!r->layers && r->params->sparsity > 0) return refuse_all(r);
     find_limits(r);
-    status = strcmp(r->params->scope, "layer") ? choose_globally(r) : choose_by_layer(r);
+    bool by_layer = strcmp(r->params->scope, "layer") == 0;
+    if (!by_layer && r->criterion->macs_power > 0) status = weigh_by_macs(r);
+    if (!status) status = by_layer ? choose_by_layer(r) : choose_globally(r, r->params->sparsity);
     if (status) return status;
     /* first, dry, all that could fail, so that a net is pruned or as it was */
     cop_status (*mask)(ranking *, bool dry) = weights ? mask_weights : mask_structures;

@@ -12,6 +12,8 @@ typedef struct copi_criterion {
     copi_unit unit;
     unsigned ops;       /* the ops whose nodes it scores: COPI_OP_BIT(CONV) | ... */
     bool uses_gradient; /* cop_prune must bring gradients */
+    double macs_power;  /* ranked globally, a score is divided by this power of the MACs that its unit takes part in; of
+                           weights only; 0: not */
     /** Score the units of one layer; low scores go first. score [units]: one per weight (logical order), filter, neuron
      *  or channel. gradient [count of the node's first parameter]: d loss / d parameter for criteria that use it, else
      *  NULL. Masked weights are 0; whole units that were masked before are never chosen again, whatever their score.
@@ -29,6 +31,9 @@ cop_status copi_prune(cop_net *net, const cop_prune_params *params, const float 
 
 /** Refuse impossible limits; with a net (may be NULL) also those that fit none of its layers. */
 cop_status copi_limits_check(cop_ctx *ctx, const cop_layer_limit *limit, int limits, const cop_net *net);
+
+/** Refuse a bound on MACs that the criterion, ranked by scope (NULL: layer), does not heed. */
+cop_status copi_macs_check(cop_ctx *ctx, const copi_criterion *criterion, const char *scope, double macs);
 
 /** Indices of the k lowest of score [n], which holds no NaN, are set to 0 in keep [n] (others 1); ties go to the lower
  *  index. O(n). scratch: copi_lowest_scratch(n) floats (n are always enough), or NULL: slower. */

@@ -272,6 +272,7 @@ static const copi_key trial_keys[] = {
     {"rank", COPI_KEY_NAME, TRIAL(p.rank), .names = rank_name, .family = FAMILY_COMPOUND},
     {"scope", COPI_KEY_NAME, TRIAL(p.scope), .names = scope_name, .family = FAMILY_CRITERION | FAMILY_COMPOUND},
     {"keep", COPI_KEY_COUNT, TRIAL(p.keep), "[1,1e9]", .family = FAMILY_CRITERION | FAMILY_COMPOUND},
+    {"macs", COPI_KEY_NUMBER, TRIAL(p.macs), "(0,1e18]", .family = FAMILY_CRITERION | FAMILY_COMPOUND, .late = true},
     {"shrink", COPI_KEY_FLAG, TRIAL(p.shrink), .family = FAMILY_CRITERION},
     {"aggregate", COPI_KEY_CHOICE, TRIAL(p.aggregate), .names = aggregate_name, .family = FAMILY_CRITERION,
      .late = true},

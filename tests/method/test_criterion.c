@@ -292,6 +292,17 @@ static void gradual_within_training(void **state) {
     cop_net_destroy(gradual);
     cop_net_destroy(once);
 
+    p.method = "lamp-macs"; /* whatever the weights have become, the last cut leaves no more MACs than asked */
+    p.macs = 0.06;
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, &gradual));
+    cop_net_get_info(gradual, &b);
+    assert_true(b.macs_effective <= 0.06 * (double)b.macs_dense && b.macs_effective < a.macs_effective);
+    assert_true(b.zeros >= a.zeros);
+    cop_net_destroy(gradual);
+    p.method = "lamp";
+    test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "macs has no effect on lamp");
+    p.macs = 0;
+
     p.rounds = 2;
     test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE,
                "within one training: rounds 1");

@@ -48,10 +48,6 @@ static const row rows[] = {
     /* squares 9 16 0 1 4 4; from the largest down: 16/16, 9/25, the later of the equals 4/29, the earlier 4/33, 1/34,
        0 */
     {"lamp", "a", 6, {9 / 25., 1, 0, 1 / 34., 4 / 33., 4 / 29.}},
-    {"lamp-macs",
-     "a",
-     6,
-     {9 / 25., 1, 0, 1 / 34., 4 / 33., 4 / 29.}}, /* an output of 1x1: each weight is used once */
 };
 
 static void scores(void **state) {
@@ -115,10 +111,8 @@ static void lamp_is_its_definition(void **state) {
     test_ctx_destroy(ctx);
 }
 
-/* lamp-macs is lamp over the 0.4th power of the places at which a weight is used. */
-static void lamp_by_macs(void **state) {
-    (void)state;
-    cop_ctx *ctx = test_ctx();
+/* A convolution whose weights are used at 32 places each, and a dense layer. */
+static cop_net *conv_and_dense(cop_ctx *ctx) {
     cop_graph *g;
     cop_net *net;
     test_ok(ctx, cop_graph_create(ctx, &g));
@@ -126,17 +120,86 @@ static void lamp_by_macs(void **state) {
     int x = cop_graph_conv(g, "a", cop_graph_input(g, "input", 1, 6, 10), &p); /* 4 x 8 places */
     cop_graph_dense(g, "d", cop_graph_flatten(g, "f", x), 2, 1);
     test_ok(ctx, cop_graph_build(g, 3, &net));
+    return net;
+}
+
+/* lamp-macs is lamp over the 0.4th power of the places at which a weight is used: what is kept scores more by that than
+ * what goes. */
+static void lamp_by_macs(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_net *net = conv_and_dense(ctx), *cut;
+    test_ok(ctx, cop_net_clone(net, &cut));
+    cop_prune_params p = cop_prune_params_default();
+    p.criterion = "lamp-macs", p.scope = "global", p.sparsity = 0.6;
+    test_ok(ctx, copi_prune(cut, &p, NULL, NULL));
+    double kept = INFINITY, gone = 0;
     for (int n = 1; n < net->nodes; n++) {
         const copi_node *node = &net->node[n];
         if (node->op != COPI_OP_CONV && node->op != COPI_OP_DENSE) continue;
-        float plain[256], scaled[256];
-        int64_t count = copi_node_slot(net, node, COPI_WEIGHT)->count;
-        assert_true(count <= 256);
-        test_ok(ctx, copi_criterion_find("lamp")->score(net, node, NULL, 1, plain));
-        test_ok(ctx, copi_criterion_find("lamp-macs")->score(net, node, NULL, 1, scaled));
-        for (int64_t i = 0; i < count; i++)
-            test_near(scaled[i], node->op == COPI_OP_CONV ? plain[i] / 4 : plain[i], 1e-6, 0); /* 32^0.4 = 4 */
+        float plain[256];
+        const copi_param *w = copi_node_slot(cut, node, COPI_WEIGHT);
+        assert_true(w->count <= 256);
+        test_ok(ctx, copi_criterion_find("lamp-macs")->score(net, node, NULL, 1, plain));
+        for (int64_t i = 0; i < w->count; i++) {
+            double score = node->op == COPI_OP_CONV ? plain[i] / 4. : plain[i]; /* 32^0.4 = 4 */
+            if (!w->mask || w->mask[i])
+                kept = fmin(kept, score);
+            else
+                gone = fmax(gone, score);
+        }
     }
+    assert_true(gone > 0 && gone <= kept);
+    cop_net_destroy(cut);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+/* macs: as many weights go as without it, of those that are used often no more than need be. */
+static void lamp_within_macs(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_net *net = conv_and_dense(ctx);
+    cop_prune_params p = cop_prune_params_default();
+    p.scope = "global", p.sparsity = 0.6;
+    static const struct {
+        const char *criterion;
+        double macs;
+    } cases[] = {{"lamp", 0}, {"lamp-macs", 1e6}, {"lamp-macs", 0.25}, {"lamp-macs", 200}};
+    cop_net_info all, info[COPI_COUNT(cases)];
+    cop_net_get_info(net, &all);
+    for (size_t i = 0; i < COPI_COUNT(cases); i++) {
+        cop_net *cut;
+        p.criterion = cases[i].criterion, p.macs = cases[i].macs;
+        test_ok(ctx, cop_net_clone(net, &cut));
+        test_ok(ctx, copi_prune(cut, &p, NULL, NULL));
+        cop_net_get_info(cut, &info[i]);
+        assert_int_equal(info[i].nonzero, info[0].nonzero);
+        cop_net_destroy(cut);
+    }
+    assert_true(info[0].macs_effective > 0.25 * (double)all.macs); /* else the bounds would bind nothing */
+    assert_int_equal(info[1].macs_effective, info[0].macs_effective);
+    double quarter = 0.25 * (double)all.macs;
+    assert_true((double)info[2].macs_effective <= quarter && (double)info[2].macs_effective > quarter - 64);
+    assert_true(info[3].macs_effective <= 200 && info[3].macs_effective > 200 - 64);
+
+    /* on the way to .6, fewer weights go, in the order that .6 needs */
+    p.macs_at = 0.6, p.sparsity = 0.3;
+    test_ok(ctx, copi_prune(net, &p, NULL, NULL));
+    p.macs_at = 0, p.sparsity = 0.6;
+    test_ok(ctx, copi_prune(net, &p, NULL, NULL));
+    cop_net_get_info(net, &all);
+    assert_int_equal(all.macs_effective, info[3].macs_effective);
+
+    const char *message = NULL;
+    p.sparsity = 0.7, p.macs = 20;
+    assert_int_equal(copi_prune(net, &p, NULL, NULL), COP_E_REFUSED);
+    message = cop_error(ctx);
+    assert_non_null(strstr(message, "20 are asked for"));
+    assert_non_null(strstr(message, "higher sparsity"));
+    p.criterion = "lamp";
+    assert_int_equal(copi_prune(net, &p, NULL, NULL), COP_E_ARG);
+    assert_non_null(strstr(cop_error(ctx), "lamp-macs"));
     cop_net_destroy(net);
     test_ctx_destroy(ctx);
 }
@@ -184,6 +247,7 @@ int main(void) {
                                        cmocka_unit_test(fpgm_forgets_the_dead),
                                        cmocka_unit_test(lamp_is_its_definition),
                                        cmocka_unit_test(lamp_by_macs),
+                                       cmocka_unit_test(lamp_within_macs),
                                        cmocka_unit_test(random_is_seeded),
                                        cmocka_unit_test(the_list)};
     return cmocka_run_group_tests(tests, NULL, NULL);
