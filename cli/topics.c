@@ -177,6 +177,7 @@ static void print_study(FILE *out) {
         {"seeds", "a list; every trial runs once with each ([1]). A claim wants three"},
         {"precision", "f32, bf16 or auto, for all training that does not say otherwise"},
         {"threads", "processors to use; 0: all"},
+        {"nets", "which become files: best, in best.safetensors, or all, in nets/ too (best)"},
         {"trials", "a list; each entry names a method and its levels, and gives one trial per level and seed"},
         {NULL, "A trial of a method that ranks by a criterion (all but sss, compound, dense-longer, scratch)"},
         {"recipe", "a named recipe that the other keys start from, method included: coppice help recipes"},
@@ -190,9 +191,9 @@ static void print_study(FILE *out) {
         {"revive", "of pace gradual: share of what lives that is exchanged for zeros of the largest gradient (0)"},
         {"scope", "layer: the lowest share of every layer; global: of all together (layer)"},
         {"keep", "what every layer keeps at least (1)"},
-        {"macs",
-         "of lamp-macs, scope global: effective MACs left at most, below 1 a share of the dense net's; without it scores "
-         "are divided by the 0.4th power of a weight's MACs"},
+        {"macs", "of lamp-macs, scope global: effective MACs left at most, below 1 a share of the dense net's; "
+                 "without it scores "
+                 "are divided by the 0.4th power of a weight's MACs"},
         {"shrink",
          "true: filter and neuron methods tune the shrunk net, which is cheaper; false: the masked one (true)"},
         {"tune", "the recipe of each round; of dense-longer: of its extra training"},

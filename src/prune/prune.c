@@ -360,9 +360,9 @@ static cop_status choose_globally(ranking *r, double share) {
         return copi_fail(r->ctx, COP_E_REFUSED,
                          "%s: sparsity %g would take %lld of all %lld %s, but floors and caps of %d layers hold %lld "
                          "('%s' most: %lld of %lld); up to %.9g works",
-                         r->criterion->name, share, (long long)k, (long long)r->units, unit_word(r),
-                         r->layers, (long long)stay, r->net->node[tightest->node].name, (long long)most,
-                         (long long)tightest->n, (double)(r->units - stay) / (double)r->units);
+                         r->criterion->name, share, (long long)k, (long long)r->units, unit_word(r), r->layers,
+                         (long long)stay, r->net->node[tightest->node].name, (long long)most, (long long)tightest->n,
+                         (double)(r->units - stay) / (double)r->units);
     copi_lowest(r->score, r->units, k, r->keep, r->scratch);
     return COP_OK;
 }
@@ -417,10 +417,11 @@ static cop_status search_power(ranking *r, const float *plain, double share, dou
         if (meets <= 0) break;
     }
     if (!status && macs > asked && meets >= most)
-        status = copi_fail(r->ctx, COP_E_REFUSED,
-                           "%s: sparsity %g leaves %.0f MACs at least, %.0f are asked for: more macs or a higher sparsity "
-                           "would do",
-                           r->criterion->name, share, macs, asked);
+        status =
+            copi_fail(r->ctx, COP_E_REFUSED,
+                      "%s: sparsity %g leaves %.0f MACs at least, %.0f are asked for: more macs or a higher sparsity "
+                      "would do",
+                      r->criterion->name, share, macs, asked);
     *power = meets;
     return status;
 }

@@ -340,30 +340,19 @@ static cop_status lose(copi_auto *a, int done) {
 
 /* ---------------------------------------------------------------------------------------- nets and results -- */
 
-static void net_file(const copi_stored_trial *t, int point, char file[160]) {
-    if (strcmp(t->method, COPI_METHOD_DENSE) == 0)
-        snprintf(file, 160, "dense-%" PRIu64 ".safetensors", t->seed);
-    else
-        snprintf(file, 160, "nets/%s-%.4f-%.8s.safetensors", t->method, t->point[point].p.sparsity, t->name);
-}
-
 static bool weighs(const copi_auto *a) {
     return a->p->bytes > 0 || a->p->ms > 0;
 }
 
-/* Keep every net until the end tells which are worth it, and what it weighs beside the trial's figures. */
+/* What a net weighs is kept beside the trial's figures. */
 static cop_status on_net(void *user, const copi_stored_trial *t, int point, const cop_net *net) {
     copi_auto *a = user;
     char file[160];
     int64_t bytes;
     double ms;
-    net_file(t, point, file);
-    bool dense = strcmp(t->method, COPI_METHOD_DENSE) == 0; /* has a file of its own */
-    char *path = dense ? NULL : copi_format(a->ctx, "%s/%s", a->dir, file);
-    cop_status status = dense ? COP_OK : path ? cop_net_save(net, path) : COP_E_NOMEM;
-    copi_free(a->ctx, path);
-    if (status || !weighs(a)) return status;
-    status = copi_auto_weigh(a, net, &bytes, &ms);
+    if (!weighs(a)) return COP_OK;
+    copi_study_net_file(t, point, file);
+    cop_status status = copi_auto_weigh(a, net, &bytes, &ms);
     char *text = status ? NULL : copi_format(a->ctx, "%" PRId64 " %.17g", bytes, ms);
     if (!status) status = text ? copi_store_set(a->study.store, file, text) : COP_E_NOMEM;
     copi_free(a->ctx, text);
@@ -375,7 +364,7 @@ static cop_status recall_weight(copi_auto *a, const copi_stored_trial *t, int po
     *bytes = 0;
     *ms = NAN;
     if (!weighs(a)) return COP_OK;
-    net_file(t, point, file);
+    copi_study_net_file(t, point, file);
     cop_status status = copi_store_get(a->study.store, file, &text);
     char *end = NULL;
     if (text) *bytes = strtoll(text, &end, 10);
@@ -459,9 +448,6 @@ static cop_status begin(copi_auto *a) {
              dense);
     status = plan(a, true);
     if (!status) status = remember(a);
-    char *nets = copi_format(a->ctx, "%s/nets", a->dir);
-    if (!status) status = nets ? copi_make_dir(a->ctx, nets) : COP_E_NOMEM;
-    copi_free(a->ctx, nets);
     a->last_commit = copi_now();
     return status ? status : copi_study_dense(&a->study);
 }
@@ -512,7 +498,7 @@ static cop_status find_all(copi_auto *a, const copi_results *r, found **list, in
             *f = (found){.trial = t, .point = i, .net.point = from->point[i].p};
             f->net.point.history = (cop_history){0};
             snprintf(f->net.label, sizeof f->net.label, "%s", from->label);
-            net_file(from, i, f->net.file);
+            copi_study_net_file(from, i, f->net.file);
             status = recall_weight(a, from, i, &f->net.bytes, &f->net.ms);
             f->m = copi_auto_measures(&f->net.point, f->net.bytes, f->net.ms);
             f->net.meets = copi_auto_miss(a, &f->m, true, NULL) <= 0;
@@ -564,17 +550,9 @@ static cop_status keep_files(copi_auto *a, const found *list, int n) {
 }
 
 static cop_status copy_best(copi_auto *a, const copi_results *r, const found *best) {
-    char *from = copi_format(a->ctx, "%s/%s", a->dir, best->net.file);
-    char *to = copi_format(a->ctx, "%s/best.safetensors", a->dir);
     char *name = copi_format(a->ctx, "%s/%d", r->trial[best->trial].name, best->point);
-    uint8_t *bytes = NULL;
-    size_t size;
-    cop_status status = from && to && name ? copi_read_file(a->ctx, from, 0, &bytes, &size) : COP_E_NOMEM;
-    if (!status) status = copi_write_file(a->ctx, to, bytes, size);
+    cop_status status = name ? copi_study_copy(&a->study, best->net.file, "best.safetensors") : COP_E_NOMEM;
     if (!status) status = copi_store_set(a->study.store, "best", name);
-    copi_free(a->ctx, bytes);
-    copi_free(a->ctx, from);
-    copi_free(a->ctx, to);
     copi_free(a->ctx, name);
     return status;
 }
@@ -651,6 +629,7 @@ cop_status cop_auto_run(cop_ctx *ctx, const cop_auto_params *params, const char 
                            .dir = dir,
                            .start = copi_now(),
                            .command = command,
+                           .keep_nets = true, /* until the end tells which are worth it */
                            .on_net = on_net,
                            .on_trial = on_trial,
                            .user = &a};

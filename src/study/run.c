@@ -13,6 +13,10 @@
 
 /* ------------------------------------------------------------------------------------ collecting a trial -- */
 
+static char *path_in(copi_study *run, const char *name) {
+    return copi_format(run->ctx, "%s/%s", run->dir, name);
+}
+
 /* What one trial has reached so far. */
 typedef struct collector {
     copi_study *run;
@@ -63,12 +67,42 @@ static cop_status add_point(cop_ctx *ctx, copi_stored_trial *t, const cop_point 
     return copy_layers(ctx, net, out);
 }
 
+void copi_study_net_file(const copi_stored_trial *t, int point, char file[160]) {
+    if (strcmp(t->method, COPI_METHOD_DENSE) == 0)
+        snprintf(file, 160, "dense-%" PRIu64 ".safetensors", t->seed);
+    else
+        snprintf(file, 160, "nets/%s-%.4f-%.8s.safetensors", t->method, t->point[point].p.sparsity, t->name);
+}
+
+cop_status copi_study_copy(copi_study *run, const char *from, const char *to) {
+    char *source = path_in(run, from), *target = path_in(run, to);
+    uint8_t *bytes = NULL;
+    size_t size;
+    cop_status status = source && target ? copi_read_file(run->ctx, source, 0, &bytes, &size) : COP_E_NOMEM;
+    if (!status) status = copi_write_file(run->ctx, target, bytes, size);
+    copi_free(run->ctx, bytes);
+    copi_free(run->ctx, source);
+    copi_free(run->ctx, target);
+    return status;
+}
+
+static cop_status keep_net(const collector *c, int point, const cop_net *net) {
+    char file[160];
+    copi_study_net_file(&c->t, point, file);
+    char *path = path_in(c->run, file);
+    cop_status status = path ? cop_net_save(net, path) : COP_E_NOMEM;
+    copi_free(c->run->ctx, path);
+    return status;
+}
+
 static int on_point(void *user, const cop_point *point, const cop_net *net) {
     collector *c = user;
     c->status = add_point(c->run->ctx, &c->t, point, net);
     double score = cop_score(point->accuracy_val, point->sparsity, c->run->spec->score.floor);
     int number = c->t.points - 1;
     bool keep = c->wanted < 0 ? score > c->best_score : number == c->wanted;
+    bool dense = strcmp(c->t.method, COPI_METHOD_DENSE) == 0; /* has a file already */
+    if (!c->status && c->run->keep_nets && c->wanted < 0 && !dense) c->status = keep_net(c, number, net);
     if (!c->status && c->run->on_net) c->status = c->run->on_net(c->run->user, &c->t, number, net);
     if (!c->status && keep) {
         cop_net_destroy(c->best);
@@ -115,10 +149,6 @@ static const char *without_method(const char *message, const char *method) {
     size_t n = strlen(method);
     return message && strncmp(message, method, n) == 0 && strncmp(message + n, ": ", 2) == 0 ? message + n + 2
                                                                                              : message;
-}
-
-static char *path_in(copi_study *run, const char *name) {
-    return copi_format(run->ctx, "%s/%s", run->dir, name);
 }
 
 /* Write best.safetensors first, then commit the trial that names it: a crash in between repeats the trial, which
@@ -397,8 +427,14 @@ static cop_status keep_best(copi_study *run) {
         char *best = copi_format(run->ctx, "%s/%d", s->best_seed->name, s->index);
         if (!path || !best) status = COP_E_NOMEM;
         if (!status && (strcmp(best, r.meta.best) != 0 || access(path, F_OK))) {
-            status =
-                copi_study_save_point(run, (int)(s->best_seed - r.trial), s->index, path); /* in the plan's order */
+            char file[160];
+            copi_study_net_file(s->best_seed, s->index, file);
+            char *kept = path_in(run, file);
+            if (kept && access(kept, F_OK) == 0)
+                status = copi_study_copy(run, file, "best.safetensors");
+            else /* trials are in the plan's order */
+                status = copi_study_save_point(run, (int)(s->best_seed - r.trial), s->index, path);
+            copi_free(run->ctx, kept);
             if (!status) status = copi_store_set(run->store, "best", best);
             copi_progress_trial(run->ctx, NULL, 0, 0);
         }
@@ -534,6 +570,9 @@ cop_status copi_study_plan(copi_study *run, const copi_spec *spec) {
     if (!status) status = copi_check_fit(net, run->data);
     cop_net_destroy(net);
     if (!status && !run->store) status = copi_store_open(run->ctx, run->dir, COPI_STORE_WRITE, &run->store);
+    char *nets = !status && run->keep_nets ? path_in(run, "nets") : NULL;
+    if (!status && run->keep_nets) status = nets ? copi_make_dir(run->ctx, nets) : COP_E_NOMEM;
+    copi_free(run->ctx, nets);
     if (!status) status = record_facts(run);
     if (!status) status = copi_store_plan(run->store, &run->trials);
     return status ? status : recall_best(run);
@@ -564,7 +603,7 @@ void copi_study_close(copi_study *run) {
 }
 
 static cop_status study(cop_ctx *ctx, const copi_spec *spec, const char *dir, cop_study_summary *summary) {
-    copi_study run = {.ctx = ctx, .dir = dir, .start = copi_now()};
+    copi_study run = {.ctx = ctx, .dir = dir, .start = copi_now(), .keep_nets = spec->nets != 0};
     cop_status status = copi_study_plan(&run, spec);
     if (!status) {
         status = copi_study_go(&run);

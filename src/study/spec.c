@@ -23,10 +23,12 @@ NAMES(aggregate_name, COP_AGGREGATE_LIST(X))
 #undef X
 #define SCOPES "layer", "global"
 #define RANKS "lamp", "lamp-macs", "magnitude"
+#define NETS "best", "all"
 #define AUGMENTS "none", "flip", "shift"
 NAMES(scope_name, SCOPES)
 NAMES(rank_name, RANKS)
 NAMES(augment_name, AUGMENTS)
+NAMES(nets_name, NETS)
 enum { AUGMENT_NONE = 1, AUGMENT_FLIP = 2, AUGMENT_SHIFT = 4 };
 #define SHIFT_DEFAULT 2 /* pixels, of `augment: shift` */
 
@@ -379,6 +381,7 @@ static const copi_key study_keys[] = {
     {"score", COPI_KEY_MAP, STUDY(score), .map = &score_schema},
     {"seeds", COPI_KEY_SEEDS, STUDY(seeds)},
     {"threads", COPI_KEY_SMALL, STUDY(threads), "[0,4096]"},
+    {"nets", COPI_KEY_CHOICE, STUDY(nets), .names = nets_name},
     {"trials", COPI_KEY_MAPS, STUDY(trials), .map = &trial_schema, .required = true},
     {NULL}};
 static const copi_schema study_schema = {.what = "study", .keys = study_keys, .check = check_study};

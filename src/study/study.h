@@ -130,6 +130,7 @@ typedef struct copi_spec {
     struct { double floor; } score;
     copi_seeds seeds;
     int threads;               /* 0: the context's */
+    int nets;                  /* 0: the best one becomes a file; 1: all */
     copi_list trials;          /* of copi_spec_trial */
 } copi_spec;
 
@@ -258,6 +259,7 @@ typedef struct copi_study {
     const char *dir;
     double start;              /* copi_now() */
     const char *command;       /* what the page says that made it; NULL: coppice study run */
+    bool keep_nets;            /* every point's net becomes a file: copi_study_net_file */
     /** Called for each point of a trial at work, before it is committed; t->point[point] is filled. */
     cop_status (*on_net)(void *user, const copi_stored_trial *t, int point, const cop_net *net);
     /** Called once a trial is committed, in place of lines to the log. */
@@ -288,6 +290,10 @@ cop_status copi_study_save_point(copi_study *run, int t, int point, const char *
  *  what writing met. */
 cop_status copi_study_end(copi_study *run, cop_status status, cop_study_summary *summary);
 void copi_study_close(copi_study *run);
+/** Where in the study's directory the net of a point is, if it is kept. */
+void copi_study_net_file(const copi_stored_trial *t, int point, char file[160]);
+/** Copy a file of the study's directory to another one there. */
+cop_status copi_study_copy(copi_study *run, const char *from, const char *to);
 
 /* ------------------------------------------------------------------------------------------------- figures -- */
 

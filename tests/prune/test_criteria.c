@@ -123,8 +123,8 @@ static cop_net *conv_and_dense(cop_ctx *ctx) {
     return net;
 }
 
-/* lamp-macs is lamp over the 0.4th power of the places at which a weight is used: what is kept scores more by that than
- * what goes. */
+/* lamp-macs is lamp over the 0.4th power of the places at which a weight is used: what is kept scores more by that
+ * than what goes. */
 static void lamp_by_macs(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();

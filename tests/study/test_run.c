@@ -131,6 +131,38 @@ static void test_whole(void **state) {
     assert_true(again.skipped == 2 && again.best_score == 0 && again.best_method[0] == 0);
 }
 
+/* nets: all keeps every point's net; with two seeds the best one is then a copy, not trained again. */
+static int find_net(void *user, const cop_trial_row *row) {
+    int *found = user;
+    char name[80];
+    if (strcmp(row->method, "dense") == 0) return 0;
+    snprintf(name, sizeof name, "nets/%s-%.4f-%.8s.safetensors", row->method, row->point.sparsity, row->trial);
+    cop_ctx *ctx = test_ctx();
+    cop_net *net;
+    cop_net_info info;
+    test_ok(ctx, cop_net_load(ctx, in("kept", name), &net));
+    cop_net_get_info(net, &info);
+    test_near(info.sparsity, row->point.sparsity, 0, 1e-12);
+    ++*found;
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+    return 0;
+}
+
+static void test_nets(void **state) {
+    (void)state;
+    int found = 0;
+    cop_study_summary s = run(HEAD "nets: all\nseeds: [1, 2]\ntrials:\n  - {method: l1-filter, sparsity: .25}\n"
+                                   "  - {method: magnitude, sparsity: .9, rounds: 2, tune: {epochs: 1}}\n",
+                              "kept");
+    assert_int_equal(s.points, 2 * 4);
+    cop_ctx *ctx = test_ctx();
+    test_ok(ctx, cop_study_list(ctx, in("kept", ""), find_net, &found));
+    test_ctx_destroy(ctx);
+    assert_int_equal(found, 2 * 3);
+    check_best("kept");
+}
+
 /* The same study in another directory gives the same figures: nothing depends on when or where. */
 static void test_repeatable(void **state) {
     (void)state;
@@ -364,9 +396,10 @@ int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "--killed") == 0) return be_killed(argv[2]);
     self = argv[0];
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),       cmocka_unit_test(test_repeatable), cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_kill),        cmocka_unit_test(test_bad_trials), cmocka_unit_test(test_refused_at_once),
-        cmocka_unit_test(test_two_at_once), cmocka_unit_test(test_model_file), cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_whole),           cmocka_unit_test(test_nets),        cmocka_unit_test(test_repeatable),
+        cmocka_unit_test(test_interrupt),       cmocka_unit_test(test_kill),        cmocka_unit_test(test_bad_trials),
+        cmocka_unit_test(test_refused_at_once), cmocka_unit_test(test_two_at_once), cmocka_unit_test(test_model_file),
+        cmocka_unit_test(test_no_room),
     };
     test_dir_make(dir);
     make_data();
