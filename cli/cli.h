@@ -67,7 +67,7 @@ typedef struct settings {
     int split;                      /* cop_split */
     cop_precision precision;        /* of eval and bench, whose default is not the recipe's */
     int64_t seed;
-    int threads;
+    int threads, jobs;
     int quiet, verbose, json, confusion;
 } settings;
 

@@ -4,8 +4,11 @@
 #include <math.h>
 
 static const option options[] = {
-    HEADING("Study"),   REQUIRED_TEXT("output", 'o', "DIR", dir, "directory of the results; made if it is not there"),
-    HEADING("General"), OPTION_THREADS,
+    HEADING("Study"),
+    REQUIRED_TEXT("output", 'o', "DIR", dir, "directory of the results; made if it is not there"),
+    HEADING("General"),
+    OPTION_THREADS,
+    SMALL("jobs", jobs, "[0,4096]", "trials at a time, each on its share of the threads; 0: one"),
     OPTIONS_TALK,
 };
 

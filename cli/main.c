@@ -200,6 +200,7 @@ static int run(int words, char **word) {
     cop_ctx_options options = cop_ctx_options_default();
     options.seed = (uint64_t)s.seed;
     options.threads = s.threads;
+    options.jobs = s.jobs;
     options.log = terminal_log;
     options.progress = s.quiet ? NULL : terminal_progress;
     options.cancel = is_interrupted;

@@ -105,6 +105,8 @@ typedef struct cop_ctx_options {
     cop_allocator allocator; /* {0}: malloc and free */
     uint64_t seed;           /* of every random choice that is not given a seed of its own */
     int threads;             /* 0: all processors of the process's affinity mask */
+    int jobs;                /* trials of a study at a time, each on threads / jobs threads; what is called back is called
+                                by one thread at a time; 0: 1 */
     void (*log)(void *user, cop_log_level level, const char *text);      /* NULL: silent */
     void (*progress)(void *user, const cop_progress *progress);          /* NULL: none */
     int (*cancel)(void *user); /* polled once a step; nonzero ends the work with COP_E_CANCELLED; NULL: never */

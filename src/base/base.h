@@ -23,6 +23,7 @@ void copi_progress(cop_ctx *ctx, const cop_progress *progress); /* fills trial/t
 void copi_progress_trial(cop_ctx *ctx, const char *label, int trial, int trials);
 bool copi_cancelled(cop_ctx *ctx);
 int copi_threads(const cop_ctx *ctx);  /* >= 1 */
+int copi_jobs(const cop_ctx *ctx);
 uint64_t copi_seed(const cop_ctx *ctx);
 double copi_now(void);                 /* seconds, monotonic */
 

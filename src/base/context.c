@@ -35,7 +35,7 @@ cop_status cop_ctx_create(const cop_ctx_options *options, cop_ctx **ctx) {
     if (!ctx) return COP_E_ARG;
     *ctx = NULL;
     cop_ctx_options o = options ? *options : cop_ctx_options_default();
-    if (!o.allocator.alloc != !o.allocator.free || o.threads < 0) return COP_E_ARG;
+    if (!o.allocator.alloc != !o.allocator.free || o.threads < 0 || o.jobs < 0) return COP_E_ARG;
     cop_ctx *made = o.allocator.alloc ? o.allocator.alloc(o.allocator.user, sizeof *made) : malloc(sizeof *made);
     if (!made) return COP_E_NOMEM;
     memset(made, 0, sizeof *made);
@@ -56,6 +56,9 @@ void cop_ctx_destroy(cop_ctx *ctx) {
 
 int copi_threads(const cop_ctx *ctx) {
     return ctx->options.threads;
+}
+int copi_jobs(const cop_ctx *ctx) {
+    return ctx->options.jobs;
 }
 uint64_t copi_seed(const cop_ctx *ctx) {
     return ctx->options.seed;

@@ -115,7 +115,9 @@ static int on_point(void *user, const cop_point *point, const cop_net *net) {
 
 static cop_status collect_begin(collector *c, copi_study *run, const copi_trial *trial) {
     cop_ctx *ctx = run->ctx;
-    *c = (collector){.run = run, .best_score = run->best_score, .best_point = -1, .wanted = -1};
+    copi_study_lock(run);
+    *c = (collector){.run = run, .best_score = copi_study_shared(run)->best_score, .best_point = -1, .wanted = -1};
+    copi_study_unlock(run);
     c->t = (copi_stored_trial){.name = copi_strdup(ctx, trial->name),
                                .label = copi_strdup(ctx, trial->label),
                                .method = copi_strdup(ctx, trial->method),
@@ -151,13 +153,21 @@ static const char *without_method(const char *message, const char *method) {
                                                                                              : message;
 }
 
+/* What the store answers; its words are the study's context's, and a job has another one. */
+static cop_status stored(copi_study *run, cop_status status) {
+    const copi_study *shared = copi_study_shared(run);
+    return status && shared != run ? copi_fail(run->ctx, status, "%s", cop_error(shared->ctx)) : status;
+}
+
 /* Write best.safetensors first, then commit the trial that names it: a crash in between repeats the trial, which
  * gives the same net again. */
-static cop_status commit(copi_study *run, collector *c, cop_status ended, const char *message) {
+static cop_status commit_locked(copi_study *run, collector *c, cop_status ended, const char *message) {
     cop_ctx *ctx = run->ctx;
+    copi_study *shared = copi_study_shared(run);
     char *best = NULL;
     cop_status status = COP_OK;
-    if (c->best) {
+    bool beats = c->best && c->best_score > shared->best_score; /* another job may have found a better one by now */
+    if (beats) {
         char *path = path_in(run, "best.safetensors");
         best = copi_format(ctx, "%s/%d", c->t.name, c->best_point);
         status = path && best ? cop_net_save(c->best, path) : COP_E_NOMEM;
@@ -166,17 +176,17 @@ static cop_status commit(copi_study *run, collector *c, cop_status ended, const 
     if (!status) {
         c->t.status = copi_strdup(ctx, status_word(ended));
         c->t.message = copi_strdup(ctx, without_method(message, c->t.method));
-        status = c->t.status && c->t.message ? copi_store_put(run->store, &c->t, best) : COP_E_NOMEM;
+        status = c->t.status && c->t.message ? stored(run, copi_store_put(run->store, &c->t, best)) : COP_E_NOMEM;
     }
-    if (!status && c->best) run->best_score = c->best_score;
+    if (!status && beats) shared->best_score = c->best_score;
     copi_free(ctx, best);
     if (status) return status;
     if (!ended)
-        run->sum.done++;
+        shared->sum.done++;
     else if (ended == COP_E_DIVERGED)
-        run->sum.diverged++;
+        shared->sum.diverged++;
     else
-        run->sum.failed++;
+        shared->sum.failed++;
     if (ended)
         copi_log(ctx, COP_LOG_WARNING, "%s, seed %" PRIu64 ": %s: %s", c->t.label, c->t.seed, c->t.status,
                  c->t.message);
@@ -190,6 +200,13 @@ static cop_status commit(copi_study *run, collector *c, cop_status ended, const 
                  c->t.label, c->t.seed, p->sparsity, p->accuracy_val, p->accuracy_test);
     }
     return COP_OK;
+}
+
+static cop_status commit(copi_study *run, collector *c, cop_status ended, const char *message) {
+    copi_study_lock(run);
+    cop_status status = commit_locked(run, c, ended, message);
+    copi_study_unlock(run);
+    return status;
 }
 
 /* Name the trial at work in progress reports. */
@@ -294,7 +311,9 @@ static cop_status need_dense(copi_study *run, int t, char **reason) {
     run->dense = NULL;
     run->dense_of = t;
     char was[16];
-    cop_status status = copi_store_status(run->store, trial->name, was);
+    copi_study_lock(run);
+    cop_status status = stored(run, copi_store_status(run->store, trial->name, was));
+    copi_study_unlock(run);
     if (status) return status;
     if (strcmp(was, COPI_DIVERGED) == 0 || strcmp(was, COPI_REFUSED) == 0) {
         *reason = copi_format(run->ctx, "its dense net %s", was);
@@ -354,43 +373,21 @@ static cop_status run_trial(copi_study *run, int t, const char *no_dense) {
     collector c;
     cop_status ended, status = collect_begin(&c, run, trial);
     if (!status) {
-        if (run->dense)
-            ended = run_method(run, trial, &c);
-        else
+        if (no_dense)
             ended = copi_fail(run->ctx, COP_E_REFUSED, "%s", no_dense);
+        else
+            ended = run_method(run, trial, &c);
         status = ended == COP_E_CANCELLED ? ended : commit(run, &c, ended, ended ? cop_error(run->ctx) : "");
     }
     collect_end(&c);
     return status;
 }
 
-cop_status copi_study_go(copi_study *run) {
-    cop_status status = COP_OK;
-    char *no_dense = NULL; /* why the dense net of the seed at work is missing */
-    for (int t = 0; !status && t < run->trials.n; t++) {
-        const copi_trial *trial = &run->trials.trial[t];
-        char was[16];
-        status = copi_store_status(run->store, trial->name, was);
-        if (status) break;
-        if (strcmp(was, COPI_PENDING) != 0 && strcmp(was, COPI_FAILED) != 0) {
-            run->sum.skipped++;
-            continue;
-        }
-        if (copi_cancelled(run->ctx)) {
-            status = COP_E_CANCELLED;
-            break;
-        }
-        if (trial->dense == t) {
-            copi_free(run->ctx, no_dense);
-            no_dense = NULL;
-        }
-        begin_trial(run, t);
-        if (!no_dense) status = need_dense(run, trial->dense, &no_dense);
-        if (!status && trial->dense != t) status = run_trial(run, t, no_dense ? no_dense : "");
-    }
-    copi_free(run->ctx, no_dense);
-    copi_progress_trial(run->ctx, NULL, 0, 0);
-    return status;
+cop_status copi_study_trial(copi_study *run, int t, const char *no_dense, char **found) {
+    const copi_trial *trial = &run->trials.trial[t];
+    begin_trial(run, t);
+    cop_status status = no_dense ? COP_OK : need_dense(run, trial->dense, found);
+    return status || trial->dense == t ? status : run_trial(run, t, no_dense ? no_dense : *found);
 }
 
 cop_status copi_study_save_point(copi_study *run, int t, int point, const char *path) {
@@ -473,6 +470,7 @@ static cop_status record_facts(copi_study *run) {
     cop_ctx *ctx = run->ctx;
     const copi_spec *spec = run->spec;
     const cop_data_info *d = cop_data_get_info(run->data);
+    int jobs = run->jobs;
     const struct {
         const char *key;
         char *text;
@@ -486,7 +484,8 @@ static cop_status record_facts(copi_study *run) {
         {"program", copi_format(ctx, "Coppice %s", cop_version())},
         {"build", copi_strdup(ctx, cop_build_info())},
         {"machine", machine_text(ctx)},
-        {"threads", copi_format(ctx, "%d", copi_threads(ctx))},
+        {"threads", jobs > 1 ? copi_format(ctx, "%d, %d trials side by side", copi_threads(ctx), jobs)
+                             : copi_format(ctx, "%d", copi_threads(ctx))},
         {"model", copi_strdup(ctx, spec->model)},
         {"data_path", copi_strdup(ctx, d->path)},
         {"data_format", copi_strdup(ctx, d->format)},
@@ -603,7 +602,8 @@ void copi_study_close(copi_study *run) {
 }
 
 static cop_status study(cop_ctx *ctx, const copi_spec *spec, const char *dir, cop_study_summary *summary) {
-    copi_study run = {.ctx = ctx, .dir = dir, .start = copi_now(), .keep_nets = spec->nets != 0};
+    copi_study run = {
+        .ctx = ctx, .dir = dir, .start = copi_now(), .keep_nets = spec->nets != 0, .jobs = copi_jobs(ctx)};
     cop_status status = copi_study_plan(&run, spec);
     if (!status) {
         status = copi_study_go(&run);
@@ -618,35 +618,10 @@ static cop_status study(cop_ctx *ctx, const copi_spec *spec, const char *dir, co
     return status;
 }
 
-/* A context with another number of threads that talks, allocates and stops as its parent does. */
-static void *parent_alloc(void *parent, size_t size) {
-    return copi_alloc(parent, size, 1);
-}
-static void parent_free(void *parent, void *block) {
-    copi_free(parent, block);
-}
-static void parent_log(void *parent, cop_log_level level, const char *text) {
-    copi_log(parent, level, "%s", text);
-}
-static void parent_progress(void *parent, const cop_progress *p) {
-    copi_progress_trial(parent, p->label, p->trial, p->trials);
-    copi_progress(parent, p);
-}
-static int parent_cancel(void *parent) {
-    return copi_cancelled(parent);
-}
-
 static cop_status study_with_threads(cop_ctx *parent, const copi_spec *spec, const char *dir,
                                      cop_study_summary *summary) {
-    cop_ctx_options o = {.allocator = {parent_alloc, parent_free, parent},
-                         .seed = copi_seed(parent),
-                         .threads = spec->threads,
-                         .log = parent_log,
-                         .progress = parent_progress,
-                         .cancel = parent_cancel,
-                         .user = parent};
     cop_ctx *ctx;
-    if (cop_ctx_create(&o, &ctx)) return copi_fail(parent, COP_E_NOMEM, "out of memory");
+    if (copi_study_ctx(parent, spec->threads, &ctx)) return COP_E_NOMEM;
     cop_status status = study(ctx, spec, dir, summary);
     if (status) copi_fail(parent, status, "%s", cop_error(ctx));
     cop_ctx_destroy(ctx);

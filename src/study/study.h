@@ -2,6 +2,7 @@
  *
  *   yaml.c     a YAML mapping read into a struct by a table of keys; every refusal has file, line, column
  *   spec.c     the tables of a study file; what a spec means
+ *   jobs.c     trials in their order, one at a time or several side by side
  *   trial.c    a spec expanded into trials, each named by a digest of all that decides it
  *   store.c    study.db: the plan, the trials, their points, curves and layers
  *   run.c      cop_study_run: dense nets, then trials, each committed when done
@@ -259,6 +260,7 @@ typedef struct copi_study {
     const char *dir;
     double start;              /* copi_now() */
     const char *command;       /* what the page says that made it; NULL: coppice study run */
+    int jobs;                  /* trials at a time, each with its share of the context's threads; 0: one */
     bool keep_nets;            /* every point's net becomes a file: copi_study_net_file */
     /** Called for each point of a trial at work, before it is committed; t->point[point] is filled. */
     cop_status (*on_net)(void *user, const copi_stored_trial *t, int point, const cop_net *net);
@@ -273,6 +275,7 @@ typedef struct copi_study {
     int dense_of;
     double best_score;         /* on validation, of all points in the store's plan */
     cop_study_summary sum;
+    struct copi_team *team;    /* of a job beside others: what they share; NULL: alone */
 } copi_study;
 /** Expand a spec into trials and write the plan. Everything that can be refused is refused here, before any work.
  *  Errors: those of cop_data_open, cop_net_load, copi_store_open. */
@@ -284,6 +287,15 @@ cop_status copi_study_start_net(copi_study *run, uint64_t seed, cop_net **net);
 cop_status copi_study_dense(copi_study *run);
 /** Run what is pending. Errors: CANCELLED (what is done is kept), IO, NOMEM. */
 cop_status copi_study_go(copi_study *run);
+/** What go does for each trial: have its dense net, run it, commit it. no_dense: why there is no dense net, where that
+ *  is known; *found (NULL before, the caller's after): why, where it turns out. */
+cop_status copi_study_trial(copi_study *run, int t, const char *no_dense, char **found);
+/** Around what jobs share: the store, and best_score and sum of copi_study_shared(run). */
+void copi_study_lock(copi_study *run);
+void copi_study_unlock(copi_study *run);
+copi_study *copi_study_shared(copi_study *run);
+/** A context with so many threads that talks, allocates and stops as its parent does. */
+cop_status copi_study_ctx(cop_ctx *parent, int threads, cop_ctx **ctx);
 /** Save the net of point number `point` of trial t, by running the trial again: the same seed gives the same net. */
 cop_status copi_study_save_point(copi_study *run, int t, int point, const char *path);
 /** Write the report of what there is, unless status says that something broke, and fill the summary; gives status, or

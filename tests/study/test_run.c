@@ -195,8 +195,9 @@ static int poll(void *user) {
     return 1;
 }
 
-static cop_ctx *watched_ctx(stopper *s) {
+static cop_ctx *watched_ctx(stopper *s, int jobs) {
     cop_ctx_options o = cop_ctx_options_default();
+    o.jobs = jobs;
     o.log = count_points;
     o.cancel = poll;
     o.user = s;
@@ -211,7 +212,7 @@ static void test_interrupt(void **state) {
     run(HEAD TRIALS, "straight");
     char *wanted = measured("straight");
     stopper s = {.polls = 25}; /* 16 steps an epoch */
-    cop_ctx *ctx = watched_ctx(&s);
+    cop_ctx *ctx = watched_ctx(&s, 1);
     cop_study_summary sum;
     test_fails(ctx, cop_study_run(ctx, study(HEAD TRIALS), in("broken", ""), &sum), COP_E_CANCELLED,
                "interrupted: 0 of 7 trials are done and kept; the same command goes on from here");
@@ -223,7 +224,7 @@ static void test_interrupt(void **state) {
     cop_ctx_destroy(ctx);
 
     s = (stopper){.points = 3, .polls = 8};
-    ctx = watched_ctx(&s);
+    ctx = watched_ctx(&s, 1);
     test_fails(ctx, cop_study_run(ctx, study(HEAD TRIALS), in("broken", ""), &sum), COP_E_CANCELLED,
                "interrupted: 3 of 7 trials");
     assert_true(sum.done == 3 && sum.points == 3);
@@ -237,6 +238,42 @@ static void test_interrupt(void **state) {
     assert_int_equal(glob(in("broken", "dense-1-*.checkpoint"), 0, NULL, &found), GLOB_NOMATCH);
     free(got);
     free(wanted);
+}
+
+/* Several trials at a time give what they give one after another, also when some of them are interrupted, fail or
+ * have no dense net. */
+static void test_side_by_side(void **state) {
+    (void)state;
+    static const char text[] = HEAD
+        "seeds: [1, 2]\n" TRIALS "  - {method: magnitude, sparsity: .7, rounds: 1, tune: {epochs: 1, rate: 1e3}}\n";
+    cop_study_summary one = run(text, "alone"), sum;
+    char *wanted = measured("alone");
+    assert_true(one.trials == 16 && one.done + one.diverged == 16);
+    stopper s = {.points = 4, .polls = 5}, never = {.points = 1000};
+    cop_ctx *ctx = watched_ctx(&s, 3);
+    test_fails(ctx, cop_study_run(ctx, study(text), in("abreast", ""), &sum), COP_E_CANCELLED,
+               " of 16 trials are done");
+    assert_true(sum.done >= 4 && sum.done < 16);
+    cop_ctx_destroy(ctx);
+    ctx = watched_ctx(&never, 3);
+    int before = sum.done;
+    test_ok(ctx, cop_study_run(ctx, study(text), in("abreast", ""), &sum));
+    assert_true(sum.skipped >= before && sum.skipped + sum.done + sum.diverged == 16);
+    assert_true(sum.best_score == one.best_score && sum.hypervolume == one.hypervolume);
+    cop_ctx_destroy(ctx);
+    char *got = measured("abreast");
+    assert_string_equal(got, wanted);
+    check_best("abreast");
+    free(got);
+    free(wanted);
+
+    const char *diverges =
+        "name: d\ndata: {path: data, validation: 0.2}\nmodel: seed-cnn\nthreads: 1\nprecision: f32\n"
+        "dense: {epochs: 1, batch: 32, rate: 1e3, optimizer: sgd}\n" TRIALS;
+    ctx = watched_ctx(&never, 2);
+    test_ok(ctx, cop_study_run(ctx, study(diverges), in("abreast2", ""), &sum));
+    assert_true(sum.diverged == 1 && sum.failed == 6 && sum.done == 0);
+    cop_ctx_destroy(ctx);
 }
 
 /* The program is killed in the middle of a trial; the directory is not locked, and the next run goes on. */
@@ -264,7 +301,7 @@ static void test_kill(void **state) {
 static int be_killed(const char *where) {
     stopper s = {.points = 3, .polls = 8, .kill = true};
     snprintf(dir, sizeof dir, "%s", where);
-    cop_ctx *ctx = watched_ctx(&s);
+    cop_ctx *ctx = watched_ctx(&s, 1);
     cop_study_run(ctx, in("study.yaml", ""), in("killed", ""), NULL);
     return 1; /* it should not come to this */
 }
@@ -396,9 +433,11 @@ int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "--killed") == 0) return be_killed(argv[2]);
     self = argv[0];
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),           cmocka_unit_test(test_nets),        cmocka_unit_test(test_repeatable),
-        cmocka_unit_test(test_interrupt),       cmocka_unit_test(test_kill),        cmocka_unit_test(test_bad_trials),
-        cmocka_unit_test(test_refused_at_once), cmocka_unit_test(test_two_at_once), cmocka_unit_test(test_model_file),
+        cmocka_unit_test(test_whole),        cmocka_unit_test(test_nets),
+        cmocka_unit_test(test_repeatable),   cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_bad_trials),   cmocka_unit_test(test_refused_at_once),
+        cmocka_unit_test(test_two_at_once),  cmocka_unit_test(test_model_file),
         cmocka_unit_test(test_no_room),
     };
     test_dir_make(dir);
