@@ -2,11 +2,12 @@
 """The five-method study beside the same trials in PyTorch: whole trials, from the dense net to both accuracies.
 
     bench/study_speed.py [--coppice build/release/coppice] [--data build/data/seedtask.npz] [--epochs 1] [--rounds 3]
-                         [--threads 2] [--blas DIR]
+                         [--threads 2] [--jobs 1] [--blas DIR]
 
 A sample of studies/seedtask.yaml with --epochs epochs for each training, in both programs in turn; figures are medians over
 the rounds. torch runs as in bench/speed.py. The last row is the study: each kind of trial by how often, and how many epochs,
-the study file has it. What a trial costs besides epochs is taken from the one without training. Prints a Markdown table.
+the study file has it. What a trial costs besides epochs is taken from the one without training. With --jobs N Coppice runs N seeds of the
+sample side by side (study run --jobs); a trial then counts the N-th part of its seconds. Prints a Markdown table.
 """
 import argparse
 import json
@@ -22,6 +23,7 @@ data:   {{format: npz, path: {data}}}
 model:  seed-cnn
 dense:  {{epochs: {epochs}, optimizer: adamw, rate: 2e-3, schedule: one-cycle, batch: 128, decay: 1e-2, augment: [flip, shift]}}
 threads: {threads}
+seeds:  {seeds}
 trials:
   - {{method: magnitude, sparsity: .9, rounds: 0}}
   - {{method: magnitude, sparsity: .95, rounds: 1, tune: {{epochs: {epochs}}}}}
@@ -44,11 +46,12 @@ def coppice(a):
     with tempfile.TemporaryDirectory() as work:
         spec = os.path.join(work, "study.yaml")
         with open(spec, "w", encoding="utf-8") as f:
-            f.write(STUDY.format(data=os.path.abspath(a.data), epochs=a.epochs, threads=a.threads))
-        subprocess.run([a.coppice, "study", "run", spec, "-o", os.path.join(work, "out"), "-q"], check=True,
-                       stdout=subprocess.DEVNULL)
+            f.write(STUDY.format(data=os.path.abspath(a.data), epochs=a.epochs, threads=a.threads,
+                                 seeds=list(range(1, a.jobs + 1))))
+        subprocess.run([a.coppice, "study", "run", spec, "-o", os.path.join(work, "out"), "-q", "--jobs", str(a.jobs)],
+                       check=True, stdout=subprocess.DEVNULL)
         store = sqlite3.connect(os.path.join(work, "out", "study.db"))
-        seconds = dict(store.execute("SELECT label, seconds FROM trial"))
+        seconds = dict(store.execute("SELECT label, AVG(seconds) / ? FROM trial GROUP BY label", (a.jobs,)))
         store.close()
         return seconds
 
@@ -76,10 +79,11 @@ def main():
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--blas")
     a = parser.parse_args()
     rounds = [(coppice(a), torch(a)) for _ in range(a.rounds)]
-    print(f"{a.epochs} epoch(s) a training, {a.threads} threads, median of {a.rounds} rounds; "
+    print(f"{a.epochs} epoch(s) a training, {a.threads} threads, {a.jobs} trial(s) at a time, median of {a.rounds} rounds; "
           f"load now {os.getloadavg()[0]:.1f}\n")
     print("| trial | Coppice, s | torch, s | ratio |\n|---|---:|---:|---:|")
     for kind in WEIGHTS:
