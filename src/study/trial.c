@@ -32,31 +32,36 @@ static cop_status make_dense(const copi_spec *spec, const char *data_digest, con
     return status;
 }
 
+static void label(copi_trial *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void label(copi_trial *t, const char *format, ...) {
+    size_t n = strlen(t->label);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(t->label + n, sizeof t->label - n, format, args);
+    va_end(args);
+}
+
 static void label_trial(copi_trial *t) {
     const cop_method_params *p = &t->spec->p;
-    int n = snprintf(t->label, sizeof t->label, "%s", t->method);
-    if (strcmp(t->method, "scratch") == 0)
-        n += snprintf(t->label + n, sizeof t->label - (size_t)n, " as %s", p->like);
+    bool gradual = p->pace == COP_PACE_GRADUAL;
+    label(t, "%s", t->method);
+    if (strcmp(t->method, "scratch") == 0) label(t, " as %s", p->like);
     if (copi_spec_is_sss(t->spec)) {
         for (cop_structure k = COP_STRUCTURE_NEURON; k <= COP_STRUCTURE_BLOCK; k++)
             if ((p->structures >> k & 1u) && p->structures != 1u << COP_STRUCTURE_NEURON)
-                n += snprintf(t->label + n, sizeof t->label - (size_t)n, " %s", cop_structure_name(k));
-        snprintf(t->label + n, sizeof t->label - (size_t)n, " %s %g%s",
-                 p->target == COP_TARGET_NONE ? "gamma" : cop_target_name(p->target), t->level,
-                 p->cost_aware ? ", by MACs" : "");
+                label(t, " %s", cop_structure_name(k));
+        label(t, " %s %g%s", p->target == COP_TARGET_NONE ? "gamma" : cop_target_name(p->target), t->level,
+              p->cost_aware ? ", by MACs" : "");
     } else if (isnan(t->asked)) {
-        snprintf(t->label + n, sizeof t->label - (size_t)n, ", %g epochs", t->spec->tune.r.epochs);
+        label(t, ", %g epochs", t->spec->tune.r.epochs);
     } else {
-        n += snprintf(t->label + n, sizeof t->label - (size_t)n, " %g", t->asked);
-        if (p->scope && strcmp(p->scope, "layer") != 0)
-            n += snprintf(t->label + n, sizeof t->label - (size_t)n, " %s", p->scope);
-        if (p->rounds && p->pace != COP_PACE_GRADUAL)
-            n += snprintf(t->label + n, sizeof t->label - (size_t)n, ", %d round%s", p->rounds,
-                          p->rounds > 1 ? "s" : "");
-        if (p->pace == COP_PACE_GRADUAL || (p->rounds > 1 && p->pace != COP_PACE_ONE_SHOT))
-            n += snprintf(t->label + n, sizeof t->label - (size_t)n, " %s", cop_pace_name(p->pace));
-        if (p->pace == COP_PACE_GRADUAL)
-            snprintf(t->label + n, sizeof t->label - (size_t)n, ", %g epochs", t->spec->tune.r.epochs);
+        label(t, " %g", t->asked);
+        if (p->scope && strcmp(p->scope, "layer") != 0) label(t, " %s", p->scope);
+        if (p->macs > 0) label(t, ", macs %g", p->macs);
+        if (p->rounds && !gradual) label(t, ", %d round%s", p->rounds, p->rounds > 1 ? "s" : "");
+        if (gradual || (p->rounds > 1 && p->pace != COP_PACE_ONE_SHOT)) label(t, " %s", cop_pace_name(p->pace));
+        if (gradual) label(t, ", %g epochs", t->spec->tune.r.epochs);
+        if (t->spec->recipe) label(t, ", recipe %s", t->spec->recipe);
     }
 }
 

@@ -299,7 +299,7 @@ static void test_recipes(void **state) {
     copi_trials trials;
     test_ok(ctx, copi_trials_expand(&s, "d", "", &trials));
     assert_int_equal(trials.n, 3); /* the dense net, fast once, and the third */
-    assert_string_equal(trials.trial[1].label, "lamp 0.9 global gradual, 30 epochs");
+    assert_string_equal(trials.trial[1].label, "lamp 0.9 global gradual, 30 epochs, recipe fast");
     copi_trials_clear(&trials);
     const copi_spec_trial *t = s.trials.v;
     cop_method_params p = copi_spec_params(&t[0]), q = copi_spec_params(&t[2]), by_name = cop_method_params_default();
@@ -319,6 +319,8 @@ static void test_recipes(void **state) {
            ":4:58: revive has no effect at pace one-shot; add `pace: gradual`");
     refuse(HEAD "trials: [{method: lamp, sparsity: .9, rounds: 3, pace: cubic, end: .5}]\n",
            ":4:68: end has no effect at pace cubic; add `pace: gradual`");
+    refuse(HEAD "trials: [{recipe: fast, sparsity: .9, macs: .1}]\n",
+           ":4:10: trial: macs has no effect on lamp, scope global; lamp-macs, scope global, heeds it");
     refuse(HEAD "trials: [{recipe: fst, sparsity: .9}]\n",
            ":4:19: recipe \"fst\" is unknown; did you mean \"fast\"?");
     refuse(HEAD "trials: [{sparsity: .9}]\n", ":4:10: trial: \"method\" is missing");
@@ -493,7 +495,7 @@ static void test_hostile(void **state) {
     n = (size_t)snprintf(wanted, sizeof wanted, ":4:1: study: unknown key \"");
     for (int i = 0; i < 26; i++) n += (size_t)snprintf(wanted + n, sizeof wanted - n, "\xc3\xa4");
     snprintf(wanted + n, sizeof wanted - n,
-             "...\"; choose from name, data, model, precision, dense, score, seeds, threads, trials");
+             "...\"; choose from name, data, model, precision, dense, score, seeds, threads, nets, trials");
     refuse(text, wanted);
     cop_ctx *ctx = test_ctx();
     copi_spec spec;
