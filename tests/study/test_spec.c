@@ -378,7 +378,7 @@ static void test_names(void **state) {
     refuse(HEAD "trails: []\n", ":4:1: study: unknown key \"trails\"; did you mean \"trials\"?");
     refuse(
         HEAD "zzz: 1\ntrials: [{method: sss}]\n",
-        ":4:1: study: unknown key \"zzz\"; choose from name, data, model, precision, dense, score, seeds, threads, "
+        ":4:1: study: unknown key \"zzz\"; choose from name, data, model, precision, dense, score, seeds, threads, nets, "
         "trials");
     refuse(HEAD "trials:\n  - {method: magnitude, sparsty: .5}\n",
            ":5:25: trial: unknown key \"sparsty\"; did you mean \"sparsity\"?");
@@ -485,7 +485,7 @@ static void test_hostile(void **state) {
     refuse("name: \"a\\0b\"\n", ":1:7: name holds a zero byte; expected a text");
     refuse(
         HEAD "\"a\\nb\\tc\": 1\n",
-        ":4:1: study: unknown key \"a?b?c\"; choose from name, data, model, precision, dense, score, seeds, threads, "
+        ":4:1: study: unknown key \"a?b?c\"; choose from name, data, model, precision, dense, score, seeds, threads, nets, "
         "trials");
     /* a very long name is cut at the end of a letter */
     char text[4096] = HEAD, wanted[600];
