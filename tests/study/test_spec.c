@@ -376,10 +376,9 @@ static void test_paths(void **state) {
 static void test_names(void **state) {
     (void)state;
     refuse(HEAD "trails: []\n", ":4:1: study: unknown key \"trails\"; did you mean \"trials\"?");
-    refuse(
-        HEAD "zzz: 1\ntrials: [{method: sss}]\n",
-        ":4:1: study: unknown key \"zzz\"; choose from name, data, model, precision, dense, score, seeds, threads, nets, "
-        "trials");
+    refuse(HEAD "zzz: 1\ntrials: [{method: sss}]\n", ":4:1: study: unknown key \"zzz\"; choose from name, data, "
+                                                     "model, precision, dense, score, seeds, threads, nets, "
+                                                     "trials");
     refuse(HEAD "trials:\n  - {method: magnitude, sparsty: .5}\n",
            ":5:25: trial: unknown key \"sparsty\"; did you mean \"sparsity\"?");
     refuse(HEAD "dense: {epoch: 3}\ntrials: [{method: sss}]\n",
@@ -483,10 +482,9 @@ static void test_hostile(void **state) {
     refuse("name: \xff\xfe\n", ": byte 6: not UTF-8 text: invalid leading UTF-8 octet");
     refuse_bytes("na\0me: t\n", 9, ": byte 2: not UTF-8 text: control characters are not allowed");
     refuse("name: \"a\\0b\"\n", ":1:7: name holds a zero byte; expected a text");
-    refuse(
-        HEAD "\"a\\nb\\tc\": 1\n",
-        ":4:1: study: unknown key \"a?b?c\"; choose from name, data, model, precision, dense, score, seeds, threads, nets, "
-        "trials");
+    refuse(HEAD "\"a\\nb\\tc\": 1\n", ":4:1: study: unknown key \"a?b?c\"; choose from name, data, model, precision, "
+                                      "dense, score, seeds, threads, nets, "
+                                      "trials");
     /* a very long name is cut at the end of a letter */
     char text[4096] = HEAD, wanted[600];
     size_t n = strlen(text);
