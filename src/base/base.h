@@ -98,6 +98,10 @@ bool copi_file_holds(const copi_file *file, const void *at);
 cop_status copi_file_need(copi_file *file, const void *at, size_t n);
 /** The same n bytes, into memory of the caller's. */
 cop_status copi_file_read(copi_file *file, const void *at, size_t n, void *to);
+/** Does a path beside a model's file lead, by links, to a file outside the model's folder (as given, or where the
+ *  model's own link leads to)? false too where one of them is not there. */
+bool copi_file_leads_away(const char *path, const char *model);
+
 /** A file that appears whole or not at all: open a temporary beside path, write, then commit (sync, rename) or abort
  *  (remove). Write errors (a full disk) are kept and returned by commit with the path and the system's words. */
 typedef struct copi_atomic {

@@ -1,7 +1,9 @@
+#define _DEFAULT_SOURCE /* realpath */
 #include "base/base.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +11,29 @@
 
 static cop_status io_error(cop_ctx *ctx, const char *doing, const char *path, int error) {
     return copi_fail(ctx, COP_E_IO, "%s: cannot %s: %s", path, doing, strerror(error));
+}
+
+/* Is the file that `path` leads to in the folder of `beside`, or under it? */
+static bool lies_in_folder_of(const char *path, const char *beside) {
+    const char *slash = strrchr(beside, '/');
+    return slash && strncmp(path, beside, (size_t)(slash - beside) + 1) == 0;
+}
+
+bool copi_file_leads_away(const char *path, const char *model) {
+    char folder[PATH_MAX], place[PATH_MAX + 2];
+    char *data = realpath(path, NULL), *file = realpath(model, NULL);
+    const char *slash = strrchr(model, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - model) + 1 : 1, slash ? model : ".");
+    char *given = realpath(folder, NULL);
+    bool away = false;
+    if (data && file && given) {
+        snprintf(place, sizeof place, "%s/", strcmp(given, "/") ? given : "");
+        away = !lies_in_folder_of(data, place) && !lies_in_folder_of(data, file);
+    }
+    free(data);
+    free(file);
+    free(given);
+    return away;
 }
 
 /* -- reading -- */

@@ -10,14 +10,22 @@ enum {
     DEPTH_MAX = 256, /* of groups in groups and of continuations */
     RANK_MAX = 32,
     NAME_LONGEST = 1 << 16,
+    MESSAGE_NONE = 0x00,
     MESSAGE_SPACE = 0x01,
+    MESSAGE_LINK_INFO = 0x02,
     MESSAGE_TYPE = 0x03,
     MESSAGE_FILL_OLD = 0x04,
     MESSAGE_FILL = 0x05,
+    MESSAGE_LINK = 0x06,
+    MESSAGE_FILES = 0x07,
     MESSAGE_LAYOUT = 0x08,
+    MESSAGE_GROUP_INFO = 0x0a,
+    MESSAGE_FILTERS = 0x0b,
     MESSAGE_ATTRIBUTE = 0x0c,
+    MESSAGE_TIME_OLD = 0x0e,
     MESSAGE_CONTINUATION = 0x10,
-    MESSAGE_SYMBOLS = 0x11
+    MESSAGE_SYMBOLS = 0x11,
+    MESSAGE_TIME = 0x12
 };
 
 typedef struct walk {
@@ -165,6 +173,23 @@ static bool fill_is_sound(part p, bool old) {
     return !p.bad && version <= 3;
 }
 
+static bool filters_are_sound(part p) {
+    enum { FILTERS_MAX = 32, OWN = 256 }; /* filters below OWN have no name in version 2 */
+    unsigned version = (unsigned)take(&p, 1), count = (unsigned)take(&p, 1);
+    if (version < 1 || version > 2 || count > FILTERS_MAX) return false;
+    if (version == 1) cut(&p, 6);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned id = (unsigned)take(&p, 2);
+        uint64_t name_size = version == 1 || id >= OWN ? take(&p, 2) : 0;
+        take(&p, 2);
+        uint64_t values = take(&p, 2);
+        part name = cut_padded(&p, name_size, version == 1);
+        if (name.bad || (name_size && !memchr(name.at, 0, name_size))) return false;
+        cut(&p, 4 * (values + (version == 1 && values % 2)));
+    }
+    return !p.bad;
+}
+
 static bool object_is_sound(walk *w, uint64_t address);
 
 /* A leaf of a group's tree: entries, whose names lie in the heap. */
@@ -252,12 +277,26 @@ static bool message_is_sound(walk *w, unsigned type, part p) {
         a = take(&p, 8);
         b = take(&p, 8);
         return !p.bad && chunk_is_sound(w, at(w, a, b));
-    default:
+    case MESSAGE_FILTERS:
+        return filters_are_sound(p);
+    case MESSAGE_TIME_OLD:
+        return !cut(&p, 16).bad;
+    case MESSAGE_TIME:
+        return !cut(&p, 8).bad;
+    /* of the next, libhdf5 believes no length; what is linked or lies in other files is refused by name when asked
+     * for */
+    case MESSAGE_NONE:
+    case MESSAGE_LINK_INFO:
+    case MESSAGE_LINK:
+    case MESSAGE_FILES:
+    case MESSAGE_GROUP_INFO:
         return true;
+    default: /* Keras' files have no others */
+        return false;
     }
 }
 
-/* Messages one after another. */
+/* Messages one after another. Shared ones, which lie elsewhere, are not followed; Keras' files have none. */
 static bool chunk_is_sound(walk *w, part p) {
     bool good = !p.bad && w->depth++ < DEPTH_MAX;
     while (good && p.end - p.at >= 8) {
@@ -266,7 +305,7 @@ static bool chunk_is_sound(walk *w, part p) {
         bool shared = take(&p, 1) & 2;
         take(&p, 3);
         part body = cut(&p, size);
-        good = !body.bad && step(w) && (shared || message_is_sound(w, type, body));
+        good = !body.bad && !shared && step(w) && message_is_sound(w, type, body);
     }
     w->depth--;
     return good;

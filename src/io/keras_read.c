@@ -325,7 +325,8 @@ static cop_status read_layers(copi_h5 *h5, const copi_keras_layer *layer, int la
 
 static cop_status read_metadata(copi_h5 *h5, cop_net *net) {
     static const char *const keys[] = {"coppice.provenance", "coppice.classes", "coppice.normalization",
-                                       "coppice.channels",   "coppice.dense",   "coppice.masks"};
+                                       "coppice.channels",   "coppice.dense",   "coppice.masks",
+                                       COPI_METADATA_FOREIGN};
     json_t *strings = json_object();
     cop_status status = strings ? COP_OK : copi_json_no_memory(h5->ctx);
     for (size_t i = 0; !status && i < COPI_COUNT(keys); i++) {

@@ -96,6 +96,9 @@ cop_status copi_metadata_write(const cop_net *net, json_t *strings) {
     if (json_object_set_new(strings, "coppice.provenance", copi_json_text(ctx, net->provenance))) {
         status = copi_json_no_memory(ctx);
     }
+    if (!status && net->metadata &&
+        json_object_set_new(strings, COPI_METADATA_FOREIGN, copi_json_text(ctx, net->metadata)))
+        status = copi_json_no_memory(ctx);
     if (!status && net->class_name)
         status = copi_metadata_set_json(ctx, strings, "coppice.classes", class_names(net));
     if (!status && net->normalized) {
@@ -223,8 +226,36 @@ static cop_status read_provenance(cop_net *net, const json_t *strings) {
     return COP_OK;
 }
 
+static cop_status read_foreign(cop_net *net, const json_t *strings) {
+    json_t *foreign, *value;
+    const char *key;
+    cop_status status = copi_metadata_get_json(net->ctx, strings, COPI_METADATA_FOREIGN, &foreign);
+    if (status || !foreign) return status;
+    bool texts = json_is_object(foreign);
+    json_object_foreach(foreign, key, value) texts &= json_is_string(value);
+    status = texts ? copi_metadata_set_foreign(net, foreign)
+                   : copi_fail(net->ctx, COP_E_FORMAT, COPI_METADATA_FOREIGN " is no object of texts");
+    json_decref(foreign);
+    return status;
+}
+
+cop_status copi_metadata_set_foreign(cop_net *net, const json_t *foreign) {
+    copi_buffer text;
+    copi_buffer_init(&text, net->ctx);
+    cop_status status = copi_json_print(net->ctx, foreign, &text);
+    char *copy = status ? NULL : copi_strdup(net->ctx, text.data);
+    if (!status && !copy) status = COP_E_NOMEM;
+    if (!status) {
+        copi_free(net->ctx, net->metadata);
+        net->metadata = copy;
+    }
+    copi_buffer_clear(&text);
+    return status;
+}
+
 cop_status copi_metadata_read(cop_net *net, const json_t *strings) {
     cop_status status = read_classes(net, strings);
+    if (!status) status = read_foreign(net, strings);
     if (!status) status = read_normalization(net, strings);
     if (!status) status = read_channels(net, strings);
     if (!status) status = read_provenance(net, strings);

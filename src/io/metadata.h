@@ -12,7 +12,11 @@ cop_status copi_metadata_set_json(cop_ctx *ctx, json_t *strings, const char *key
 /** The JSON under a key; *json is NULL when there is no such key. Errors: FORMAT, NOMEM. */
 cop_status copi_metadata_get_json(cop_ctx *ctx, const json_t *strings, const char *key, json_t **json);
 
-/** coppice.provenance, .classes, .normalization and .channels, to and from strings; keys that are absent leave the net alone. */
+#define COPI_METADATA_FOREIGN "coppice.metadata"
+/** Keep what another program had written, an object of texts, as net->metadata. Errors: NOMEM. */
+cop_status copi_metadata_set_foreign(cop_net *net, const json_t *foreign);
+
+/** coppice.provenance, .classes, .normalization, .channels and .metadata (net->metadata), to and from strings; keys that are absent leave the net alone. */
 cop_status copi_metadata_write(const cop_net *net, json_t *strings);
 cop_status copi_metadata_read(cop_net *net, const json_t *strings);
 

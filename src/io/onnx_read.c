@@ -364,12 +364,18 @@ static cop_status check_fills(copi_onnx_reader *r) {
     return copi_onnx_warranted(r, asked);
 }
 
+/* coppice.* says what only this program writes; the rest is another program's and stays as it is. */
 static cop_status read_metadata(copi_onnx_reader *r, cop_net *net) {
-    json_t *strings = json_object();
-    cop_status status = strings ? COP_OK : copi_json_no_memory(r->ctx);
+    json_t *strings = json_object(), *foreign = json_object();
+    cop_status status = strings && foreign ? COP_OK : copi_json_no_memory(r->ctx);
     for (size_t i = 0; !status && i < r->model->n_metadata_props; i++) {
         const Onnx__StringStringEntryProto *e = r->model->metadata_props[i];
-        if (!e->key || !e->value || strncmp(e->key, "coppice.", 8) != 0) continue;
+        if (!e->key || !e->value) continue;
+        if (strncmp(e->key, "coppice.", 8) != 0) {
+            if (json_object_set_new(foreign, e->key, json_string(e->value)))
+                copi_log(r->ctx, COP_LOG_WARNING, "metadata '%.100s' is left out: it is not UTF-8", e->key);
+            continue;
+        }
         status = copi_json_check_text(r->ctx, "metadata", e->value);
         if (!status && json_object_set_new(strings, e->key, json_string(e->value))) {
             status = copi_fail(r->ctx, COP_E_FORMAT, "metadata '%s' is not UTF-8", e->key);
@@ -377,7 +383,9 @@ static cop_status read_metadata(copi_onnx_reader *r, cop_net *net) {
     }
     if (!status) status = copi_metadata_read(net, strings);
     if (!status) status = copi_metadata_read_marks(net, strings);
+    if (!status && json_object_size(foreign)) status = copi_metadata_set_foreign(net, foreign);
     json_decref(strings);
+    json_decref(foreign);
     return status;
 }
 

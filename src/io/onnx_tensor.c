@@ -121,7 +121,11 @@ static cop_status read_beside(copi_onnx_reader *r, const char *location, copi_on
     const char *slash = strrchr(r->path, '/');
     int folder = slash ? (int)(slash - r->path) + 1 : 0;
     copi_onnx_external e = {.location = location, .path = copi_format(r->ctx, "%.*s%s", folder, r->path, location)};
-    cop_status status = e.path ? copi_file_open(r->ctx, e.path, &e.file) : COP_E_NOMEM;
+    cop_status status = e.path ? COP_OK : COP_E_NOMEM;
+    if (!status && copi_file_leads_away(e.path, r->path))
+        status = copi_fail(r->ctx, COP_E_FORMAT,
+                           "external data '%.200s' is a link that leads outside the model's folder", location);
+    if (!status) status = copi_file_open(r->ctx, e.path, &e.file);
     if (status) {
         copi_free(r->ctx, e.path);
         return status;

@@ -370,9 +370,20 @@ static cop_status write_graph(writer *w) {
     return w->failed ? COP_E_NOMEM : COP_OK;
 }
 
+/* What came with an ONNX file under keys of its own goes back under them. */
+static cop_status spell_out_foreign(cop_ctx *ctx, json_t *strings) {
+    json_t *foreign;
+    cop_status status = copi_metadata_get_json(ctx, strings, COPI_METADATA_FOREIGN, &foreign);
+    if (!status && (json_object_update_missing(strings, foreign) || json_object_del(strings, COPI_METADATA_FOREIGN)))
+        status = copi_json_no_memory(ctx);
+    json_decref(foreign);
+    return status;
+}
+
 static cop_status write_metadata(writer *w, json_t *strings) {
     cop_status status = copi_metadata_write(w->net, strings);
     if (!status) status = copi_metadata_write_marks(w->net, NULL, strings);
+    if (!status && w->net->metadata) status = spell_out_foreign(w->ctx, strings);
     if (status) return status;
     Onnx__ModelProto *m = &w->model;
     size_t count = json_object_size(strings);

@@ -179,6 +179,7 @@ cop_status copi_net_inherit(cop_net *net, const cop_net *from) {
     if (!provenance) return COP_E_NOMEM;
     copi_free(net->ctx, net->provenance);
     net->provenance = provenance;
+    if (from->metadata && !(net->metadata = copi_strdup(net->ctx, from->metadata))) return COP_E_NOMEM;
     if (from->class_name && from->classes == net->classes) {
         cop_status status = copi_net_set_classes(net, (const char *const *)from->class_name, from->classes);
         if (status) return status;
@@ -255,5 +256,6 @@ void cop_net_destroy(cop_net *net) {
     copi_free(ctx, net->block);
     free_names(ctx, net->class_name, net->classes);
     copi_free(ctx, net->provenance);
+    copi_free(ctx, net->metadata);
     copi_free(ctx, net);
 }

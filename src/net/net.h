@@ -73,6 +73,7 @@ struct cop_net {
     cop_channel_order channel_order; /* the net's channel c is the image's channel c, or (BGR) C-1-c */
     int64_t dense_parameters, dense_conv, dense_dense, dense_macs; /* of the original dense net: all / conv / dense */
     char *provenance;    /* lines separated by '\n'; never NULL */
+    char *metadata;      /* what another program had written into the model's file, a JSON object of strings; or NULL */
 };
 
 enum {

@@ -7,6 +7,7 @@
 #include "io/io.h"
 
 #include <dirent.h>
+#include <unistd.h>
 
 #define FIXTURES "io/fixtures/onnx/"
 #define TOLERANCE                                                                                                    \
@@ -264,6 +265,78 @@ static void same_function(const cop_net *a, const cop_net *b, double tolerance) 
     free(y);
 }
 
+static void copy(cop_ctx *ctx, const char *from, const char *to, const void *more, size_t n_more) {
+    uint8_t *bytes;
+    size_t n;
+    test_ok(ctx, copi_read_file(ctx, from, 0, &bytes, &n));
+    uint8_t *all = copi_alloc(ctx, n + n_more, 1);
+    memcpy(all, bytes, n);
+    if (n_more) memcpy(all + n, more, n_more);
+    test_ok(ctx, copi_write_file(ctx, to, all, n + n_more));
+    copi_free(ctx, all);
+    copi_free(ctx, bytes);
+}
+
+/* What another program wrote into metadata_props is there again in a copy and after a trip through our
+ * files. */
+static void test_metadata_of_others_is_kept(void **state) {
+    (void)state;
+    /* two entries of field 14 of ModelProto; a message's fields may follow it */
+    static const char author[] = "r\x11\n\x06"
+                                 "author\x12\x07"
+                                 "A. N. O"
+                                 "r\x0a\n\x05"
+                                 "latin\x12\x01"
+                                 "\xe9";
+    cop_ctx *ctx = test_ctx();
+    cop_net *net, *next;
+    copy(ctx, FIXTURES "torch1/lenet.onnx", in_dir("theirs.onnx"), author, sizeof author - 1);
+    test_ok(ctx, cop_net_load(ctx, in_dir("theirs.onnx"), &net));
+    assert_string_equal(net->metadata, "{\"author\":\"A. N. O\"}"); /* the other one is no UTF-8 */
+    test_ok(ctx, cop_net_clone(net, &next));
+    cop_net_destroy(net);
+    static const char *const files[] = {"ours.safetensors", "ours.keras", "ours.onnx", "again.safetensors"};
+    for (size_t i = 0; i < COPI_COUNT(files); i++) {
+        test_ok(ctx, cop_net_save(next, in_dir(files[i])));
+        cop_net_destroy(next);
+        test_ok(ctx, cop_net_load(ctx, in_dir(files[i]), &next));
+        assert_string_equal(next->metadata, "{\"author\":\"A. N. O\"}");
+    }
+    cop_net_destroy(next);
+    uint8_t *bytes;
+    size_t n, at = 0;
+    test_ok(ctx, copi_read_file(ctx, in_dir("ours.onnx"), 0, &bytes, &n));
+    while (at + 15 <= n && memcmp(bytes + at,
+                                 "author\x12\x07"
+                                 "A. N. O",
+                                 15) != 0)
+        at++;
+    assert_true(at + 15 <= n); /* under their key */
+    copi_free(ctx, bytes);
+    test_ctx_destroy(ctx);
+}
+
+/* A link beside the model that leads to a file elsewhere; and a model that is itself a link, its data beside it
+ * there. */
+static void test_external_data_behind_links(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_net *net;
+    test_ok(ctx, copi_make_dir(ctx, in_dir("store")));
+    test_ok(ctx, copi_make_dir(ctx, in_dir("linked")));
+    copy(ctx, FIXTURES "good/external.onnx", in_dir("store/model"), NULL, 0);
+    copy(ctx, FIXTURES "good/weights.bin", in_dir("store/data"), NULL, 0);
+    assert_int_equal(symlink("../store/model", in_dir("linked/external.onnx")), 0);
+    assert_int_equal(symlink("../store/data", in_dir("linked/weights.bin")), 0);
+    test_ok(ctx, cop_net_load(ctx, in_dir("linked/external.onnx"), &net));
+    cop_net_destroy(net);
+    copy(ctx, FIXTURES "good/external.onnx", in_dir("linked/plain.onnx"), NULL, 0);
+    test_fails(ctx, cop_net_load(ctx, in_dir("linked/plain.onnx"), &net), COP_E_FORMAT,
+               "external data 'weights.bin' is a link that leads outside the model's folder");
+    assert_int_equal(unlink(in_dir("linked/external.onnx")) | unlink(in_dir("linked/weights.bin")), 0);
+    test_ctx_destroy(ctx);
+}
+
 static void test_random_nets_come_back(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 24; seed++) {
@@ -379,6 +452,8 @@ int main(void) {
         cmocka_unit_test(test_backend_node_tests),
         cmocka_unit_test(test_layers_have_the_names_people_know),
         cmocka_unit_test(test_what_became_of_the_graph_is_said),
+        cmocka_unit_test(test_metadata_of_others_is_kept),
+        cmocka_unit_test(test_external_data_behind_links),
         cmocka_unit_test(test_random_nets_come_back),
         cmocka_unit_test(test_sparse_files_are_smaller),
         cmocka_unit_test(test_full_disk),
