@@ -14,7 +14,7 @@ static const option options[] = {
     NAME("scope", prune.scope, choice_scope, "the lowest share of every layer, or of all layers together"),
     COUNT("keep", prune.keep, "[1,1e9]", "weights, filters or neurons that every layer keeps at least"),
     NUMBER("macs", "N", prune.macs, "[0,1e18]",
-           "criterion lamp-macs, scope global: effective MACs left at most, below 1 a share of the dense net's"),
+           "of weights, scope global: effective MACs left at most, below 1 a share of the dense net's"),
     OPTION_AGGREGATE,
     LAYER("layer-keep", OPTION_KEEP, "LAYER=N",
           "floor of one layer, or of those that fit a pattern like 'conv*'; may be given again"),

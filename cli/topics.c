@@ -191,9 +191,9 @@ static void print_study(FILE *out) {
         {"revive", "of pace gradual: share of what lives that is exchanged for zeros of the largest gradient (0)"},
         {"scope", "layer: the lowest share of every layer; global: of all together (layer)"},
         {"keep", "what every layer keeps at least (1)"},
-        {"macs", "of lamp-macs, scope global: effective MACs left at most, below 1 a share of the dense net's; "
-                 "without it scores "
-                 "are divided by the 0.4th power of a weight's MACs"},
+        {"macs",
+         "of weights, scope global: effective MACs left at most, below 1 a share of the dense net's; scores are "
+         "divided by the power of a weight's MACs that it takes (lamp-macs without it: 0.4)"},
         {"shrink",
          "true: filter and neuron methods tune the shrunk net, which is cheaper; false: the masked one (true)"},
         {"tune", "the recipe of each round; of dense-longer: of its extra training"},
@@ -234,7 +234,8 @@ static void print_study(FILE *out) {
         {"gamma", "as for sss, one number (1e-3)"},
         {"structure", "the recipe of the training with factors"},
         {"tune", "the recipe of the training within which weights go"},
-        {"rank, scope", "what ranks the weights: lamp, lamp-macs or magnitude (lamp); layer or global (global)"},
+        {"rank, scope",
+         "what ranks the weights: fisher, lamp, lamp-macs or magnitude (lamp); layer or global (global)"},
         {"begin, end, revive, keep, macs", "as above"},
         {NULL, "A recipe (what is left out is as in dense)"},
         {"epochs", "passes over the training images"},

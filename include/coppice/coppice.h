@@ -464,8 +464,9 @@ typedef struct cop_prune_params {
     double sparsity;         /* share of what the criterion ranks (weights, filters, neurons), in [0,1) */
     int64_t keep;            /* units (weights for magnitude) kept in every layer at least; >= 1; binds global too */
     uint64_t seed;           /* of "random" */
-    double macs;             /* "lamp-macs", scope global: the effective MACs left at most, a share of the dense net's where
-                                less than 1; 0: whatever comes of the power 0.4 */
+    double macs;             /* criteria of weights, scope global: the effective MACs left at most, a share of the dense
+                                net's where less than 1: scores are divided by the least power of a weight's MACs that it
+                                takes; 0: no bound ("lamp-macs": the power 0.4) */
     double macs_at;          /* the sparsity at which so many are left, if this is a cut on the way there; else 0 */
     const cop_data *data;    /* for criteria that look at data; NULL otherwise */
     cop_aggregate aggregate; /* of coupled channels (`coppice inspect --groups`): residual sums, grouped convolutions */

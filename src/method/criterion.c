@@ -31,7 +31,7 @@ cop_status copi_criterion_start(copi_run *run, cop_net **full, cop_history *hist
     return s;
 }
 
-cop_status copi_criterion_prune(const copi_run *run, cop_net *net, double share) {
+cop_status copi_criterion_prune(const copi_run *run, cop_net *net, double share, const float *const *gradient) {
     const cop_method_params *p = run->params;
     cop_prune_params cut = cop_prune_params_default();
     cut.criterion = p->method;
@@ -45,7 +45,7 @@ cop_status copi_criterion_prune(const copi_run *run, cop_net *net, double share)
     cut.aggregate = p->aggregate;
     cut.limit = p->limit;
     cut.limits = p->limits;
-    return cop_prune(net, &cut, NULL);
+    return gradient ? copi_prune(net, &cut, gradient, NULL) : cop_prune(net, &cut, NULL);
 }
 
 /* What tuning changed in the shrunk net, put where it came from. An entry that shrink itself had changed (it folds
@@ -74,7 +74,7 @@ static cop_status one_round(copi_run *run, cop_net *full, int round, bool struct
     copi_shrink_map map = {0};
     cop_net *untuned = NULL;
     bool gradual = p->pace == COP_PACE_GRADUAL;
-    cop_status s = gradual ? COP_OK : copi_criterion_prune(run, full, point.level);
+    cop_status s = gradual ? COP_OK : copi_criterion_prune(run, full, point.level, NULL);
     if (!s && tune_small && !(s = copi_shrink_checked(full, small, &map, NULL))) s = cop_net_clone(*small, &untuned);
     cop_net *net = tune_small ? *small : full;
     if (!s && !gradual) s = copi_run_settle(run, net);

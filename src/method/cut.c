@@ -7,14 +7,15 @@ enum { GRADIENT_IMAGES = 2048, CHECK_IMAGES = 8 };
 
 cop_status cop_prune(cop_net *net, const cop_prune_params *params, cop_prune_report *report) {
     const copi_criterion *criterion = params->criterion ? copi_criterion_find(params->criterion) : NULL;
-    if (!criterion || !criterion->uses_gradient) return copi_prune(net, params, NULL, report);
+    if (!criterion || !criterion->needs) return copi_prune(net, params, NULL, report);
     cop_ctx *ctx = net->ctx;
     if (!params->data)
         return copi_fail(ctx, COP_E_ARG, "prune: criterion '%s' ranks by the loss's gradient; give it data",
                          criterion->name);
     float *all = copi_alloc(ctx, net->block_count, sizeof *all);
     const float **each = copi_alloc(ctx, (size_t)net->params, sizeof *each);
-    cop_status s = all && each ? copi_mean_gradient(net, params->data, GRADIENT_IMAGES, all) : COP_E_NOMEM;
+    bool squares = criterion->needs == COPI_NEEDS_SQUARES;
+    cop_status s = all && each ? copi_mean_gradient(net, params->data, GRADIENT_IMAGES, squares, all) : COP_E_NOMEM;
     for (int i = 0; i < net->params && !s; i++) each[i] = all + (net->param[i].data - net->block);
     if (!s) s = copi_prune(net, params, each, report);
     copi_free(ctx, all);

@@ -31,17 +31,41 @@ static bool is_due(const cop_method_params *p, int64_t t, int64_t n) {
 
 typedef struct gradual {
     const copi_run *run;
-    cop_net *net; /* what the plan holds is pruned here */
+    cop_net *net;  /* what the plan holds is pruned here */
+    float *square; /* [net->block_count] */
+    const float *
+        *each; /* [net->params] into square, where Adam's second moments are what the criterion needs; NULL */
 } gradual;
+
+/* Adam's second moments are running means of the squared gradients of the net as it learns. */
+static cop_status take_squares(const gradual *g, copi_plan *plan) {
+    cop_status s = COP_OK;
+    for (int i = 0; i < g->net->params && !s; i++)
+        if (g->net->param[i].kind == COPI_PARAM_WEIGHT)
+            s = copi_plan_state_get(plan, 1, i, g->square + (g->net->param[i].data - g->net->block));
+    return s;
+}
 
 static cop_status cut(void *user, copi_plan *plan, int64_t t, int64_t n) {
     const gradual *g = user;
     if (!is_due(g->run->params, t, n)) return COP_OK;
+    bool moments = g->each && t > 0;
     cop_status s = copi_plan_pull(plan, g->net);
-    if (!s) s = copi_criterion_prune(g->run, g->net, copi_gradual_share(g->run->params, t, n));
+    if (!s && moments) s = take_squares(g, plan);
+    if (!s)
+        s = copi_criterion_prune(g->run, g->net, copi_gradual_share(g->run->params, t, n), moments ? g->each : NULL);
     double exchange = revived_share(g->run->params, t, n);
     if (!s && exchange > 0) s = copi_revive(g->net, exchange, plan);
     return s ? s : copi_plan_push(plan, g->net);
+}
+
+static cop_status find_squares(gradual *g) {
+    cop_ctx *ctx = g->run->ctx;
+    g->square = copi_alloc(ctx, g->net->block_count, sizeof *g->square);
+    g->each = copi_alloc(ctx, (size_t)g->net->params, sizeof *g->each);
+    if (!g->square || !g->each) return COP_E_NOMEM;
+    for (int i = 0; i < g->net->params; i++) g->each[i] = g->square + (g->net->param[i].data - g->net->block);
+    return COP_OK;
 }
 
 cop_status copi_gradual_check(cop_ctx *ctx, const cop_method_params *p) {
@@ -66,10 +90,14 @@ cop_status copi_gradual_train(copi_run *run, cop_net *net, cop_history *history)
     gradual g = {.run = run};
     const copi_fit fit = {.recipe = &p->tune, .phase = "tune", .on_step = cut, .user = &g};
     cop_status s = cop_net_clone(net, &g.net);
+    if (!s && copi_criterion_find(p->method)->needs == COPI_NEEDS_SQUARES && p->tune.optimizer != COP_OPTIMIZER_SGD)
+        s = find_squares(&g);
     if (!s) s = copi_run_train(run, net, &fit, 1, history);
     if (!s)
         s = copi_net_note(net, "gradual: %s, scope %s, to %g along a cubic from %g to %g of the training", p->method,
                           p->scope, p->sparsity, p->begin, p->end);
+    copi_free(run->ctx, g.each);
+    copi_free(run->ctx, g.square);
     cop_net_destroy(g.net);
     return s;
 }

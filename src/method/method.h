@@ -48,8 +48,9 @@ cop_status copi_criterion_run(copi_run *run, cop_net **result);
 cop_status copi_criterion_check(cop_ctx *ctx, const cop_method_params *params);
 /** What a criterion's rounds start from: the dense net, trained by params->sparsify if that has epochs. */
 cop_status copi_criterion_start(copi_run *run, cop_net **full, cop_history *history);
-/** Prune net, by the criterion that is named as the method, to a share. */
-cop_status copi_criterion_prune(const copi_run *run, cop_net *net, double share);
+/** Prune net, by the criterion that is named as the method, to a share. gradient: as copi_prune's; NULL: what the
+ *  criterion needs is taken from the run's data. */
+cop_status copi_criterion_prune(const copi_run *run, cop_net *net, double share, const float *const *gradient);
 cop_status copi_scratch_run(copi_run *run, cop_net **result);
 cop_status copi_scratch_check(cop_ctx *ctx, const cop_method_params *params);
 /** Train net by params->tune while the share at zero rises to params->sparsity (pace gradual). */

@@ -47,7 +47,7 @@ static cop_status structure(const copi_run *run, cop_net **small, double *macs) 
     } else {
         epochs = like.rounds * like.tune.epochs;
         s = copi_criterion_start(&own, &full, &history);
-        if (!s) s = copi_criterion_prune(&own, full, like.sparsity);
+        if (!s) s = copi_criterion_prune(&own, full, like.sparsity, NULL);
         if (!s) s = cop_shrink(full, small, NULL);
     }
     cop_history_clear(&history);

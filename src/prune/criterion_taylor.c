@@ -21,5 +21,5 @@ const copi_criterion copi_criterion_taylor = {.name = "taylor",
                                               .help = "conv filters and dense neurons by the sum of (w dL/dw)^2",
                                               .unit = COPI_UNIT_CHANNEL,
                                               .ops = COPI_OP_BIT(CONV) | COPI_OP_BIT(DENSE),
-                                              .uses_gradient = true,
+                                              .needs = COPI_NEEDS_GRADIENT,
                                               .score = score};

@@ -69,7 +69,7 @@ static bool ranks(const ranking *r, int node) {
 }
 
 static const float *gradient_of(const ranking *r, int node, const float *const *gradient) {
-    return r->criterion->uses_gradient ? gradient[r->net->node[node].param[0]] : NULL;
+    return r->criterion->needs ? gradient[r->net->node[node].param[0]] : NULL;
 }
 
 static cop_status allocate(ranking *r, int64_t units) {
@@ -475,8 +475,9 @@ cop_status copi_limits_check(cop_ctx *ctx, const cop_layer_limit *limit, int lim
 
 cop_status copi_macs_check(cop_ctx *ctx, const copi_criterion *criterion, const char *scope, double macs) {
     if (!(macs >= 0 && macs <= 1e18)) return copi_fail(ctx, COP_E_RANGE, "macs is %g; it must be in [0,1e18]", macs);
-    if (macs > 0 && !(criterion->macs_power > 0 && scope && !strcmp(scope, "global")))
-        return copi_fail(ctx, COP_E_ARG, "macs has no effect on %s, scope %s; lamp-macs, scope global, heeds it",
+    if (macs > 0 && !(criterion->unit == COPI_UNIT_WEIGHT && scope && !strcmp(scope, "global")))
+        return copi_fail(ctx, COP_E_ARG,
+                         "macs has no effect on %s, scope %s; what ranks weights, scope global, heeds it",
                          criterion->name, scope ? scope : "layer");
     return COP_OK;
 }
@@ -577,7 +578,7 @@ static cop_status run(ranking *r, const float *const *gradient) {
     if (!r->layers && r->params->sparsity > 0) return refuse_all(r);
     find_limits(r);
     bool by_layer = strcmp(r->params->scope, "layer") == 0;
-    if (!by_layer && r->criterion->macs_power > 0) status = weigh_by_macs(r);
+    if (!by_layer && (r->criterion->macs_power > 0 || r->params->macs > 0)) status = weigh_by_macs(r);
     if (!status) status = by_layer ? choose_by_layer(r) : choose_globally(r, r->params->sparsity);
     if (status) return status;
     /* first, dry, all that could fail, so that a net is pruned or as it was */
@@ -593,7 +594,7 @@ cop_status copi_prune(cop_net *net, const cop_prune_params *params, const float 
     ranking r = {.ctx = net->ctx, .net = net, .params = params};
     cop_status status = check(net, params, &r.criterion);
     if (status) return status;
-    if (r.criterion->uses_gradient && !gradient)
+    if (r.criterion->needs && !gradient)
         return copi_fail(net->ctx, COP_E_ARG, "%s looks at gradients: it needs data", r.criterion->name);
     status = run(&r, gradient);
     if (!status && report) fill_report(&r, report);

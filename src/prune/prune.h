@@ -7,16 +7,19 @@
 /** What a criterion ranks. */
 typedef enum copi_unit { COPI_UNIT_WEIGHT, COPI_UNIT_FILTER, COPI_UNIT_NEURON, COPI_UNIT_CHANNEL } copi_unit;
 
+/** What a criterion looks at besides the weights: for each parameter the mean over training batches of d loss / d
+ *  parameter, or of its square. */
+typedef enum copi_needs { COPI_NEEDS_NOTHING, COPI_NEEDS_GRADIENT, COPI_NEEDS_SQUARES } copi_needs;
+
 typedef struct copi_criterion {
     const char *name, *help;
     copi_unit unit;
     unsigned ops;       /* the ops whose nodes it scores: COPI_OP_BIT(CONV) | ... */
-    bool uses_gradient; /* cop_prune must bring gradients */
+    copi_needs needs;   /* what cop_prune must bring */
     double macs_power;  /* ranked globally, a score is divided by this power of the MACs that its unit takes part in; of
                            weights only; 0: not */
     /** Score the units of one layer; low scores go first. score [units]: one per weight (logical order), filter, neuron
-     *  or channel. gradient [count of the node's first parameter]: d loss / d parameter for criteria that use it, else
-     *  NULL. Masked weights are 0; whole units that were masked before are never chosen again, whatever their score.
+     *  or channel. gradient [count of the node's first parameter]: what the criterion needs, else NULL. Masked weights are 0; whole units that were masked before are never chosen again, whatever their score.
      *  Errors: NOMEM. */
     cop_status (*score)(const cop_net *net, const copi_node *node, const float *gradient, uint64_t seed,
                         float *score);
@@ -24,15 +27,15 @@ typedef struct copi_criterion {
 #define COPI_OP_BIT(NAME) (1u << COPI_OP_##NAME)
 const copi_criterion *copi_criterion_find(const char *name); /* NULL: unknown */
 
-/** What cop_prune does once the gradient is at hand (prune knows no engine; cop_prune, in method, asks it for one where
- *  the criterion uses it). gradient: [net params] pointers, or NULL. Errors as cop_prune. */
+/** What cop_prune does once what the criterion needs is at hand (prune knows no engine; cop_prune, in method, asks it).
+ *  gradient: [net params] pointers, or NULL. Errors as cop_prune. */
 cop_status copi_prune(cop_net *net, const cop_prune_params *params, const float *const *gradient,
                       cop_prune_report *report);
 
 /** Refuse impossible limits; with a net (may be NULL) also those that fit none of its layers. */
 cop_status copi_limits_check(cop_ctx *ctx, const cop_layer_limit *limit, int limits, const cop_net *net);
 
-/** Refuse a bound on MACs that the criterion, ranked by scope (NULL: layer), does not heed. */
+/** Refuse a bound on MACs where it would have no effect: only weights ranked globally (scope NULL: layer) heed it. */
 cop_status copi_macs_check(cop_ctx *ctx, const copi_criterion *criterion, const char *scope, double macs);
 
 /** Indices of the k lowest of score [n], which holds no NaN, are set to 0 in keep [n] (others 1); ties go to the lower

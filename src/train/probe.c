@@ -7,7 +7,7 @@
 /* The engine moves running statistics this share of the way towards each batch's; from 0, a step leaves this share of
  * the batch's own. A test compares what comes out with means computed directly. */
 static const double ENGINE_SHARE = 0.1;
-enum { BATCH = 128 };
+enum { BATCH = 128, BATCH_SQUARES = 16 }; /* a batch's mean hides what its images disagree on */
 
 static bool is_statistic(const copi_param *p) {
     return p->kind == COPI_PARAM_MEAN || p->kind == COPI_PARAM_VAR;
@@ -77,6 +77,7 @@ static cop_status probe_step(probe *p, bool gradient_only, int64_t t, int64_t st
         &correct);
 }
 
+/* batch: in, the most images of one. */
 static cop_status plan_batches(const cop_net *net, const cop_data *data, int64_t images, int64_t *batch,
                                int64_t *steps) {
     cop_status s = copi_check_fit(net, data);
@@ -84,7 +85,7 @@ static cop_status plan_batches(const cop_net *net, const cop_data *data, int64_t
     int64_t have = data->info.images[COP_SPLIT_TRAIN];
     if (images > have) images = have;
     if (images < 1) return copi_fail(net->ctx, COP_E_NOT_FOUND, "%s has no training images", data->info.path);
-    *batch = images < BATCH ? images : BATCH;
+    if (images < *batch) *batch = images;
     *steps = images / *batch;
     return COP_OK;
 }
@@ -114,7 +115,7 @@ cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images, 
     for (int i = 0; i < net->params; i++)
         if (is_statistic(&net->param[i])) statistics += (size_t)net->param[i].count;
     if (!statistics) return COP_OK;
-    int64_t batch = 1, steps = 1;
+    int64_t batch = BATCH, steps = 1;
     cop_status s = plan_batches(net, data, images, &batch, &steps);
     if (s) return s;
     double *sum = copi_alloc(ctx, statistics, sizeof *sum);
@@ -132,8 +133,9 @@ cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images, 
     return s;
 }
 
-cop_status copi_mean_gradient(const cop_net *net, const cop_data *data, int64_t images, float *gradient) {
-    int64_t batch = 1, steps = 1;
+cop_status copi_mean_gradient(const cop_net *net, const cop_data *data, int64_t images, bool squares,
+                              float *gradient) {
+    int64_t batch = squares ? BATCH_SQUARES : BATCH, steps = 1;
     cop_status s = plan_batches(net, data, images, &batch, &steps);
     if (s) return s;
     probe p = {0};
@@ -145,7 +147,8 @@ cop_status copi_mean_gradient(const cop_net *net, const cop_data *data, int64_t 
         for (int i = 0; i < net->params && !s; i++) {
             ptrdiff_t at = net->param[i].data - net->block;
             s = copi_plan_gradient(p.plan, i, one + at);
-            for (int64_t k = 0; k < net->param[i].count; k++) sum[at + k] += one[at + k];
+            for (int64_t k = at; k < at + net->param[i].count; k++)
+                sum[k] += squares ? (double)one[k] * one[k] : one[k];
         }
     }
     for (size_t i = 0; i < net->block_count && !s; i++) gradient[i] = (float)(sum[i] / (double)steps);

@@ -299,7 +299,7 @@ static void gradual_within_training(void **state) {
     assert_true(b.macs_effective <= 0.06 * (double)b.macs_dense && b.macs_effective < a.macs_effective);
     assert_true(b.zeros >= a.zeros);
     cop_net_destroy(gradual);
-    p.method = "lamp";
+    p.scope = "layer";
     test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "macs has no effect on lamp");
     p.macs = 0;
 
@@ -313,6 +313,51 @@ static void gradual_within_training(void **state) {
     p.pace = COP_PACE_GRADUAL;
     test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG,
                "pace gradual is for weights");
+    teardown(&f);
+}
+
+/* Share of the kernel weights that both nets keep or both let go. */
+static double agreement(const cop_net *a, const cop_net *b) {
+    int64_t same = 0, all = 0;
+    for (int i = 0; i < a->params; i++) {
+        if (a->param[i].kind != COPI_PARAM_WEIGHT) continue;
+        for (int64_t k = 0; k < a->param[i].count; k++) {
+            same += (a->param[i].data[k] != 0) == (b->param[i].data[k] != 0);
+            all++;
+        }
+    }
+    return (double)same / (double)all;
+}
+
+/* Adam's second moments stand for the squares that a look at the data gives; SGD, which has none, looks at the data.
+ * Nothing is learned here, so that both rank the same weights. */
+static void fisher_within_training(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f, 0);
+    cop_method_params p = params("fisher", 0.7, 1);
+    p.scope = "global";
+    p.tune = little_recipe(4);
+    p.tune.rate = 0;
+    p.tune.decay = 0;
+    cop_net *once, *moments, *looked, *by_magnitude;
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, &once));
+    p.pace = COP_PACE_GRADUAL;
+    p.begin = p.end = 0.5;
+    p.tune.optimizer = COP_OPTIMIZER_SGD;
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, &looked));
+    little_same(once, looked);
+    p.tune.optimizer = COP_OPTIMIZER_ADAMW;
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, &moments));
+    p.method = "magnitude";
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, &by_magnitude));
+    assert_true(agreement(once, moments) > 0.9);
+    assert_true(agreement(once, by_magnitude) < 0.85);
+    assert_true(agreement(moments, by_magnitude) < 0.85);
+    cop_net_destroy(once);
+    cop_net_destroy(looked);
+    cop_net_destroy(moments);
+    cop_net_destroy(by_magnitude);
     teardown(&f);
 }
 
@@ -516,6 +561,7 @@ int main(void) {
         cmocka_unit_test(shrunk_learns_what_masked_learns),
         cmocka_unit_test(folded_constants_are_put_back_once),
         cmocka_unit_test(gradual_within_training),
+        cmocka_unit_test(fisher_within_training),
         cmocka_unit_test(dense_longer_is_training),
         cmocka_unit_test(random_by_seed),
         cmocka_unit_test(further_criteria),

@@ -45,6 +45,8 @@ static const row rows[] = {
     /* (3*1)^2 + (-4*.5)^2, (0*9)^2 + (1*-1)^2, (2*2)^2 + (-2*0)^2 */
     {"taylor", "a", 3, {13, 1, 16}, {1, .5f, 9, -1, 2, 0}},
     {"taylor", "b", 2, {9, 5}, {1, -1, 1, 2, 0, 2}},
+    /* the squares times what is given for the mean of (dL/dw)^2 */
+    {"fisher", "a", 6, {9, 8, 0, 1, 8, 2}, {1, .5f, 9, 1, 2, .5f}},
     /* squares 9 16 0 1 4 4; from the largest down: 16/16, 9/25, the later of the equals 4/29, the earlier 4/33, 1/34,
        0 */
     {"lamp", "a", 6, {9 / 25., 1, 0, 1 / 34., 4 / 33., 4 / 29.}},
@@ -60,7 +62,7 @@ static void scores(void **state) {
         const copi_node *node = &net->node[copi_net_find(net, rows[i].node)];
         assert_true(c->ops >> node->op & 1);
         float score[6];
-        test_ok(ctx, c->score(net, node, c->uses_gradient ? rows[i].gradient : NULL, 1, score));
+        test_ok(ctx, c->score(net, node, c->needs ? rows[i].gradient : NULL, 1, score));
         for (int u = 0; u < rows[i].units; u++) test_near(score[u], rows[i].score[u], 1e-6, 0);
     }
     cop_net_destroy(net);
@@ -165,7 +167,7 @@ static void lamp_within_macs(void **state) {
     static const struct {
         const char *criterion;
         double macs;
-    } cases[] = {{"lamp", 0}, {"lamp-macs", 1e6}, {"lamp-macs", 0.25}, {"lamp-macs", 200}};
+    } cases[] = {{"lamp", 0}, {"lamp-macs", 1e6}, {"lamp-macs", 0.25}, {"lamp", 0.25}, {"lamp", 200}};
     cop_net_info all, info[COPI_COUNT(cases)];
     cop_net_get_info(net, &all);
     for (size_t i = 0; i < COPI_COUNT(cases); i++) {
@@ -181,7 +183,8 @@ static void lamp_within_macs(void **state) {
     assert_int_equal(info[1].macs_effective, info[0].macs_effective);
     double quarter = 0.25 * (double)all.macs;
     assert_true((double)info[2].macs_effective <= quarter && (double)info[2].macs_effective > quarter - 64);
-    assert_true(info[3].macs_effective <= 200 && info[3].macs_effective > 200 - 64);
+    assert_int_equal(info[3].macs_effective, info[2].macs_effective);
+    assert_true(info[4].macs_effective <= 200 && info[4].macs_effective > 200 - 64);
 
     /* on the way to .6, fewer weights go, in the order that .6 needs */
     p.macs_at = 0.6, p.sparsity = 0.3;
@@ -189,7 +192,7 @@ static void lamp_within_macs(void **state) {
     p.macs_at = 0, p.sparsity = 0.6;
     test_ok(ctx, copi_prune(net, &p, NULL, NULL));
     cop_net_get_info(net, &all);
-    assert_int_equal(all.macs_effective, info[3].macs_effective);
+    assert_int_equal(all.macs_effective, info[4].macs_effective);
 
     const char *message = NULL;
     p.sparsity = 0.7, p.macs = 20;
@@ -197,9 +200,9 @@ static void lamp_within_macs(void **state) {
     message = cop_error(ctx);
     assert_non_null(strstr(message, "20 are asked for"));
     assert_non_null(strstr(message, "higher sparsity"));
-    p.criterion = "lamp";
+    p.scope = "layer";
     assert_int_equal(copi_prune(net, &p, NULL, NULL), COP_E_ARG);
-    assert_non_null(strstr(cop_error(ctx), "lamp-macs"));
+    assert_non_null(strstr(cop_error(ctx), "macs has no effect on lamp, scope layer"));
     cop_net_destroy(net);
     test_ctx_destroy(ctx);
 }
@@ -226,9 +229,9 @@ static void random_is_seeded(void **state) {
 
 static void the_list(void **state) {
     (void)state;
-    static const char *const names[] = {"magnitude", "l1-filter", "l2-filter",     "l2-neuron",
-                                        "fpgm",      "bn-scale",  "taylor",        "lamp",
-                                        "lamp-macs", "random",    "random-filter", "random-neuron"};
+    static const char *const names[] = {"magnitude", "l1-filter",     "l2-filter",    "l2-neuron", "fpgm",
+                                        "bn-scale",  "taylor",        "fisher",       "lamp",      "lamp-macs",
+                                        "random",    "random-filter", "random-neuron"};
     assert_int_equal(cop_criterion_count(), COPI_COUNT(names));
     for (int i = 0; i < cop_criterion_count(); i++) {
         assert_string_equal(cop_criterion_name(i), names[i]);

@@ -319,8 +319,8 @@ static void test_recipes(void **state) {
            ":4:58: revive has no effect at pace one-shot; add `pace: gradual`");
     refuse(HEAD "trials: [{method: lamp, sparsity: .9, rounds: 3, pace: cubic, end: .5}]\n",
            ":4:68: end has no effect at pace cubic; add `pace: gradual`");
-    refuse(HEAD "trials: [{recipe: fast, sparsity: .9, macs: .1}]\n",
-           ":4:10: trial: macs has no effect on lamp, scope global; lamp-macs, scope global, heeds it");
+    refuse(HEAD "trials: [{method: lamp, sparsity: .9, macs: .1}]\n",
+           ":4:10: trial: macs has no effect on lamp, scope layer; what ranks weights, scope global, heeds it");
     refuse(HEAD "trials: [{recipe: fst, sparsity: .9}]\n",
            ":4:19: recipe \"fst\" is unknown; did you mean \"fast\"?");
     refuse(HEAD "trials: [{sparsity: .9}]\n", ":4:10: trial: \"method\" is missing");
