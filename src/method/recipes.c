@@ -3,19 +3,20 @@
 
 #include <string.h>
 
-static void gradual_lamp(cop_method_params *p, double epochs) {
-    p->method = "lamp";
+static void gradual_fisher(cop_method_params *p, double epochs) {
+    p->method = p->rank = "fisher";
     p->scope = "global";
     p->rounds = 1;
     p->pace = COP_PACE_GRADUAL;
     p->begin = 0;
     p->end = 0.6;
     p->tune.epochs = epochs;
+    p->tune.batch = 64;
     p->tune.optimizer = COP_OPTIMIZER_ADAMW;
     p->tune.schedule = COP_SCHEDULE_ONE_CYCLE;
     p->tune.rate = 4e-3;
     p->tune.distil_share = 0.7;
-    p->tune.distil_temperature = 3;
+    p->tune.distil_temperature = 2;
     p->tune.decay = 1e-2;
     p->tune.erase = 0; /* nothing that keeps a net from fitting too much: so few weights fit too little */
     p->tune.dropout = p->tune.label_smoothing = 0;
