@@ -234,8 +234,8 @@ static void print_study(FILE *out) {
         {"gamma", "as for sss, one number (1e-3)"},
         {"structure", "the recipe of the training with factors"},
         {"tune", "the recipe of the training within which weights go"},
-        {"rank, scope",
-         "what ranks the weights: fisher, lamp, lamp-macs or magnitude (lamp); layer or global (global)"},
+        {"rank, scope", "what ranks the weights: fisher, fisher-root, lamp, lamp-macs or magnitude (lamp); layer or "
+                        "global (global)"},
         {"begin, end, revive, keep, macs", "as above"},
         {NULL, "A recipe (what is left out is as in dense)"},
         {"epochs", "passes over the training images"},

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-static void gradual_fisher(cop_method_params *p, double epochs) {
-    p->method = p->rank = "fisher";
+static void gradual_root(cop_method_params *p, double epochs) {
+    p->method = p->rank = "fisher-root";
     p->scope = "global";
     p->rounds = 1;
     p->pace = COP_PACE_GRADUAL;

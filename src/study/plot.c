@@ -21,6 +21,7 @@ static const struct {
     {"lamp", {"#33609e", "#8fb4e8", 14, "rectRounded", 0, "M0-5.5L5.2-1.7L3.2 4.5H-3.2L-5.2-1.7Z"}},
     {"lamp-macs", {"#5f6b00", "#bcc84a", 12, "rectRot", 0, "M0-6L6 0L0 6L-6 0Z"}},
     {"fisher", {"#b3261e", "#f28b82", 8, "triangle", 0, "M0-5.5L5.5 4.5H-5.5Z"}},
+    {"fisher-root", {"#00695c", "#4db6ac", 14, "rectRounded", 0, "M0-5.5L5.2-1.7L3.2 4.5H-3.2L-5.2-1.7Z"}},
     {"fpgm", {"#8a5a2b", "#d0a374", 12, "rectRot", 0, "M0-6L6 0L0 6L-6 0Z"}},
     {"taylor", {"#5b4fb0", "#a79ff0", 10, "triangle", 180, "M0 5.5L5.5-4.5H-5.5Z"}},
     {"bn-scale", {"#2f7f7f", "#79c7c7", 8, "triangle", 0, "M0-5.5L5.5 4.5H-5.5Z"}},

@@ -22,7 +22,7 @@ NAMES(structure_name, COP_STRUCTURE_LIST(X))
 NAMES(aggregate_name, COP_AGGREGATE_LIST(X))
 #undef X
 #define SCOPES "layer", "global"
-#define RANKS "fisher", "lamp", "lamp-macs", "magnitude"
+#define RANKS "fisher", "fisher-root", "lamp", "lamp-macs", "magnitude"
 #define NETS "best", "all"
 #define AUGMENTS "none", "flip", "shift"
 NAMES(scope_name, SCOPES)

@@ -47,6 +47,7 @@ static const row rows[] = {
     {"taylor", "b", 2, {9, 5}, {1, -1, 1, 2, 0, 2}},
     /* the squares times what is given for the mean of (dL/dw)^2 */
     {"fisher", "a", 6, {9, 8, 0, 1, 8, 2}, {1, .5f, 9, 1, 2, .5f}},
+    {"fisher-root", "a", 6, {9, 8, 0, 2, 8, 2}, {1, .25f, 9, 4, 4, .25f}},
     /* squares 9 16 0 1 4 4; from the largest down: 16/16, 9/25, the later of the equals 4/29, the earlier 4/33, 1/34,
        0 */
     {"lamp", "a", 6, {9 / 25., 1, 0, 1 / 34., 4 / 33., 4 / 29.}},
@@ -229,9 +230,9 @@ static void random_is_seeded(void **state) {
 
 static void the_list(void **state) {
     (void)state;
-    static const char *const names[] = {"magnitude", "l1-filter",     "l2-filter",    "l2-neuron", "fpgm",
-                                        "bn-scale",  "taylor",        "fisher",       "lamp",      "lamp-macs",
-                                        "random",    "random-filter", "random-neuron"};
+    static const char *const names[] = {"magnitude", "l1-filter", "l2-filter",     "l2-neuron",    "fpgm",
+                                        "bn-scale",  "taylor",    "fisher",        "fisher-root",  "lamp",
+                                        "lamp-macs", "random",    "random-filter", "random-neuron"};
     assert_int_equal(cop_criterion_count(), COPI_COUNT(names));
     for (int i = 0; i < cop_criterion_count(); i++) {
         assert_string_equal(cop_criterion_name(i), names[i]);

@@ -289,7 +289,7 @@ static void test_recipes(void **state) {
     static const char text[] = HEAD
         "dense: {epochs: 3, batch: 32, augment: flip, erase: 5, average: .9}\n"
         "trials:\n  - {recipe: fast, sparsity: .9}\n"
-        "  - {method: fisher, scope: global, sparsity: .9, rounds: 1, pace: gradual, begin: 0, end: .6, tune: "
+        "  - {method: fisher-root, scope: global, sparsity: .9, rounds: 1, pace: gradual, begin: 0, end: .6, tune: "
         "{epochs: 30,\n"
         "     batch: 64, rate: 4e-3, optimizer: adamw, schedule: one-cycle, distil_share: .7, distil_temperature: "
         "2, dropout: 0,\n"
@@ -299,7 +299,7 @@ static void test_recipes(void **state) {
     copi_trials trials;
     test_ok(ctx, copi_trials_expand(&s, "d", "", &trials));
     assert_int_equal(trials.n, 3); /* the dense net, fast once, and the third */
-    assert_string_equal(trials.trial[1].label, "fisher 0.9 global gradual, 30 epochs, recipe fast");
+    assert_string_equal(trials.trial[1].label, "fisher-root 0.9 global gradual, 30 epochs, recipe fast");
     copi_trials_clear(&trials);
     const copi_spec_trial *t = s.trials.v;
     cop_method_params p = copi_spec_params(&t[0]), q = copi_spec_params(&t[2]), by_name = cop_method_params_default();
