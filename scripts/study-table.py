@@ -46,17 +46,23 @@ def settings(folder):
 
 
 def every(folder):
-    print("| setting | round | threshold | sparsity | pruned, not tuned yet (validation) | test accuracy | score "
-          "| effective MACs | epochs | seeds |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+    print("| setting | round | threshold | sparsity | pruned, not tuned yet (validation) | test accuracy "
+          "| less the dense net's, seed by seed | score | effective MACs | epochs | seconds | training MACs | seeds |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+    dense = {r["seed"]: float(r["accuracy_test"]) for rows in settings(folder).values() for r in rows
+             if r["method"] == "dense"}
     for (label, turn, threshold), rows in settings(folder).items():
         def mean(key):
             return statistics.mean(float(r[key]) for r in rows)
         accuracy = [float(r["accuracy_test"]) for r in rows]
+        lost = [float(r["accuracy_test"]) - dense[r["seed"]] for r in rows]
         before = f"{mean('accuracy_pruned'):.4f}" if all(r["accuracy_pruned"] for r in rows) else ""
-        spread = f" ± {statistics.stdev(accuracy):.4f}" if len(rows) > 1 else ""
+        def spread(values):
+            return f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
         print(f"| {label} | {turn} | {threshold} | {mean('sparsity'):.4f} | {before} "
-              f"| {mean('accuracy_test'):.4f}{spread} | {mean('score'):.4f} | {macs(mean('macs_effective'))} | {mean('epochs'):g} | {len(rows)} |")
+              f"| {mean('accuracy_test'):.4f}{spread(accuracy)} | {statistics.mean(lost):+.4f}{spread(lost)} "
+              f"| {mean('score'):.4f} | {macs(mean('macs_effective'))} | {mean('epochs'):g} "
+              f"| {mean('seconds'):.0f} | {mean('train_macs') / 1e12:.1f} T | {len(rows)} |")
     print()
 
 
