@@ -45,6 +45,10 @@ def settings(folder):
     return groups
 
 
+def spread(values):
+    return f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+
+
 def every(folder):
     print("| setting | round | threshold | sparsity | pruned, not tuned yet (validation) | test accuracy "
           "| less the dense net's, seed by seed | score | effective MACs | epochs | seconds | training MACs | seeds |")
@@ -57,8 +61,6 @@ def every(folder):
         accuracy = [float(r["accuracy_test"]) for r in rows]
         lost = [float(r["accuracy_test"]) - dense[r["seed"]] for r in rows]
         before = f"{mean('accuracy_pruned'):.4f}" if all(r["accuracy_pruned"] for r in rows) else ""
-        def spread(values):
-            return f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
         print(f"| {label} | {turn} | {threshold} | {mean('sparsity'):.4f} | {before} "
               f"| {mean('accuracy_test'):.4f}{spread(accuracy)} | {statistics.mean(lost):+.4f}{spread(lost)} "
               f"| {mean('score'):.4f} | {macs(mean('macs_effective'))} | {mean('epochs'):g} "
