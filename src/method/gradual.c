@@ -31,10 +31,10 @@ static bool is_due(const cop_method_params *p, int64_t t, int64_t n) {
 
 typedef struct gradual {
     const copi_run *run;
-    cop_net *net;  /* what the plan holds is pruned here */
-    float *square; /* [net->block_count] */
-    const float *
-        *each; /* [net->params] into square, where Adam's second moments are what the criterion needs; NULL */
+    cop_net *net; /* what the plan holds is pruned here */
+    /* where Adam's second moments are what the criterion needs; else NULL: */
+    float *square;      /* [net->block_count] */
+    const float **each; /* [net->params] into square */
 } gradual;
 
 /* Adam's second moments are running means of the squared gradients of the net as it learns. */
