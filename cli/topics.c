@@ -188,7 +188,9 @@ static void print_study(FILE *out) {
          "how rounds approach the sparsity: one-shot, linear, geometric, cubic; or gradual, for weights: a cubic "
          "within the training of one round (one-shot)"},
         {"begin, end", "of pace gradual: shares of the training between which weights go (0.1, 0.7)"},
-        {"revive", "of pace gradual: share of what lives that is exchanged for zeros of the largest gradient (0)"},
+        {"revive",
+         "of pace gradual: share of what lives that is exchanged for zeros of the largest gradient (0). Not for "
+         "fisher and fisher-root, by which what came back, with no gradients on record yet, goes next"},
         {"scope", "layer: the lowest share of every layer; global: of all together (layer)"},
         {"keep", "what every layer keeps at least (1)"},
         {"macs",

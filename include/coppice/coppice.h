@@ -606,7 +606,7 @@ typedef struct cop_method_params {
  *  threshold 0. */
 COP_API cop_method_params cop_method_params_default(void);
 
-/** Named recipes, from src/method/recipes.def: "fast", "best". A recipe sets the method, its scope and pace, and what of
+/** Named recipes, from src/method/recipes.def: "fast", "best". A recipe sets the method, its rank, scope and pace, and what of
  *  tune it has an opinion on; everything else of params stays as it was. It distils where tune.teacher is set.
  *  Errors: ARG, NOT_FOUND (nearest name). */
 COP_API int cop_method_recipe_count(void);

@@ -13,9 +13,9 @@ static cop_status score(const cop_net *net, const copi_node *node, const float *
     return COP_OK;
 }
 
-/* s[i] = w[i]^2 sqrt(E[g[i]^2]): the curvature is what Adam divides its steps by, which is Fisher's diagonal held
- * back. A weight on its way to 0 by Adam's proximal steps gets there in this order (Yun et al. 2021,
- * arXiv:2007.07484). [ours], as a ranking for gradual pruning. */
+/* s[i] = w[i]^2 sqrt(E[g[i]^2]), where Adam divides its steps by that root: putting weight i to 0 moves the net by
+ * s[i] in Adam's measure. The proximal step of an L0 penalty in that measure puts to 0 what is under a threshold of s
+ * (q = 0 of Yun et al. 2021, arXiv:2007.07484). [ours], as a ranking for gradual pruning. */
 static cop_status score_root(const cop_net *net, const copi_node *node, const float *gradient, uint64_t seed,
                              float *score_of) {
     (void)seed;
