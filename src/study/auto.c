@@ -25,7 +25,7 @@ enum {
 };
 
 static const copi_candidate candidates[] = {
-#define X(keys, criterion, scope, structured, fast) {keys, criterion, scope, structured, fast},
+#define X(keys, criterion, scope, structured, fast, macs) {keys, criterion, scope, structured, fast, macs},
 #include "study/auto.def"
 #undef X
 };
@@ -137,7 +137,7 @@ static void put_attempt(const copi_auto *a, copi_buffer *b, const copi_attempt *
         copi_buffer_printf(b, "gamma: %.3g, structure: {epochs: %.6g}, ", fmin(2 / steps, 0.1), structure);
     }
     if (c->structured) tune /= 3; /* rounds */
-    if (a->p->macs > 0 && strcmp(c->criterion, "lamp-macs") == 0)
+    if (a->p->macs > 0 && c->keeps_macs)
         copi_buffer_printf(b, "macs: %" PRId64 ", ", a->p->macs);
     copi_buffer_printf(b, "tune: {epochs: %.6g}}\n", tune);
 }

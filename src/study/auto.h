@@ -8,6 +8,7 @@ typedef struct copi_candidate {
     const char *keys, *criterion, *scope;
     bool structured; /* removes units: its level is a share of them */
     bool fast_only;  /* tried only where MACs or milliseconds are bound */
+    bool keeps_macs; /* a bound on MACs is given to its trials */
 } copi_candidate;
 
 #define COPI_CANDIDATES 8 /* room for those at hand */
