@@ -69,6 +69,9 @@ static int run(settings *s, cop_ctx *ctx) {
         s->prune.limit = s->limit;
         cop_status status = cop_prune(net, &s->prune, &report);
         if (status) code = library_error(ctx, status);
+        if (!status && report.idle)
+            complain("warning: the limit of '%s' does nothing: %s ranks no such layer", report.idle,
+                     s->prune.criterion);
     }
     if (code == EXIT_DONE && data) code = measure(ctx, net, data, COP_SPLIT_VALIDATION, &after);
     if (code == EXIT_DONE) code = save_model(ctx, net, s->output);

@@ -478,6 +478,7 @@ COP_API cop_prune_params cop_prune_params_default(void); /* magnitude, layer, sp
 typedef struct cop_prune_report {
     int64_t ranked, removed;       /* weights, filters or neurons: how many were ranked, how many are now at 0 */
     double asked, obtained;        /* share asked; whole-net sparsity obtained */
+    const char *idle;              /* the layer of a limit, of params, that fits none of the ranked layers; NULL */
 } cop_prune_report;
 
 /** Set masks (and zeros) by a criterion; what was masked before stays masked and counts towards the share. A pruned

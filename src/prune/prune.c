@@ -522,12 +522,20 @@ static cop_status note(const ranking *r) {
                          r->params->scope, r->params->sparsity, (long long)removed, (long long)ranked, unit_word(r));
 }
 
-static void fill_report(const ranking *r, cop_prune_report *report) {
+static bool idle(ranking *r, const cop_layer_limit *limit) {
+    for (int i = 0; i < r->layers; i++)
+        if (limits_layer(r, limit, r->layer[i].node)) return false;
+    return true;
+}
+
+static void fill_report(ranking *r, cop_prune_report *report) {
     count(r, &report->ranked, &report->removed);
     cop_net_info info;
     cop_net_get_info(r->net, &info);
     report->asked = r->params->sparsity;
     report->obtained = info.sparsity;
+    for (int k = 0; !report->idle && k < r->params->limits; k++)
+        if (idle(r, &r->params->limit[k])) report->idle = r->params->limit[k].layer;
 }
 
 /* The layer that keeps all units of this one: the output, or what is tied to the input; -1: none does. */
