@@ -524,8 +524,8 @@ COP_API cop_status cop_shrink_rounded(const cop_net *net, int64_t multiple, cop_
 
 /* ------------------------------------------------------------------------------------------------ method -- */
 
-/** The methods, from src/method/methods.def: "magnitude", "l1-filter", "l2-filter", "l2-neuron", "sss", "compound" (the
- *  structures of sss, then weights by pace GRADUAL), further criteria, and the controls "random", "dense-longer" and
+/** The methods, from src/method/methods.def: "magnitude", "l1-filter", "l2-filter", "l2-neuron", "sss", "compound"
+ *  (structures, then weights by pace GRADUAL), further criteria, and the controls "random", "dense-longer" and
  *  "scratch". */
 COP_API int cop_method_count(void);
 COP_API const char *cop_method_name(int method);
@@ -568,6 +568,9 @@ typedef struct cop_method_params {
                                  CUBIC s (1-(1-r/n)^3); GRADUAL: one round, for criteria of weights: at step
                                  t the cubic's share, (t - t0) / (t1 - t0) in place of r/n */
     const char *rank;         /* compound: the criterion that ranks the weights; "lamp" */
+    const char *first;        /* compound: what removes structures: "sss" (default), or a criterion of filters or neurons,
+                                 after whose cut the small net is trained by `search` */
+    double share;             /* compound, of such a criterion: the share of each layer's that goes */
     double begin, end;        /* GRADUAL: the shares of the training between which weights are pruned */
     double revive;            /* GRADUAL: share of each kernel's living weights that is exchanged, at each cut, for zeros
                                  of the largest gradient; falls to 0 at `end` as a cosine. RigL, arXiv:1911.11134 */

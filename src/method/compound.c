@@ -1,9 +1,10 @@
-/* Structures first, then weights: sparse structure selection, removal, then gradual pruning of the weights of the
- * small net, to a share at zero that is counted over the dense net. What the reference study found to be the best
- * order. */
+/* Structures first, then weights: sparse structure selection or a criterion of filters or neurons, removal, then
+ * gradual pruning of the weights of the small net, to a share at zero that is counted over the dense net. What the
+ * reference study found to be the best order. */
 #include "method/method.h"
 
 #include <math.h>
+#include <string.h>
 
 /* What prunes the weights of the small net: the criterion of weights within one training. */
 static cop_method_params weights_of(const cop_method_params *p, double share) {
@@ -15,10 +16,46 @@ static cop_method_params weights_of(const cop_method_params *p, double share) {
     return weights;
 }
 
+/* What cuts the structures, where no factors are learned. */
+static cop_method_params structures_of(const cop_method_params *p) {
+    cop_method_params structures = *p;
+    structures.method = p->first;
+    structures.scope = "layer";
+    structures.rounds = 1;
+    structures.pace = COP_PACE_ONE_SHOT;
+    structures.sparsity = p->share;
+    structures.macs = 0;
+    structures.tune = p->search;
+    return structures;
+}
+
+static bool by_factors(const cop_method_params *p) {
+    return strcmp(p->first, "sss") == 0;
+}
+
 cop_status copi_compound_check(cop_ctx *ctx, const cop_method_params *p) {
-    cop_method_params weights = weights_of(p, p->sparsity);
-    cop_status s = copi_sss_check(ctx, p);
+    if (!p->first) return copi_fail(ctx, COP_E_ARG, "first names nothing; \"sss\", or a criterion");
+    const cop_method_params weights = weights_of(p, p->sparsity), structures = structures_of(p);
+    cop_status s = by_factors(p) ? copi_sss_check(ctx, p) : copi_criterion_check(ctx, &structures);
+    if (!s && !by_factors(p) && copi_criterion_find(p->first)->unit == COPI_UNIT_WEIGHT)
+        s = copi_fail(ctx, COP_E_ARG, "first is %s, which ranks weights; sss, or a criterion of filters or neurons",
+                      p->first);
     return s ? s : copi_criterion_check(ctx, &weights);
+}
+
+/* The small net that a criterion leaves, trained. */
+static cop_status cut_structures(copi_run *run, cop_net **small, cop_history *history) {
+    const cop_method_params structures = structures_of(run->params);
+    const copi_fit fit = {.recipe = &structures.tune, .phase = "structure"};
+    copi_run cut = *run;
+    cut.params = &structures;
+    cop_net *full;
+    cop_status s = cop_net_clone(run->dense, &full);
+    if (!s) s = copi_criterion_prune(&cut, full, structures.sparsity, NULL);
+    if (!s) s = cop_shrink(full, small, NULL);
+    if (!s && fit.recipe->epochs > 0) s = copi_run_train(run, *small, &fit, 1, history);
+    cop_net_destroy(full);
+    return s;
 }
 
 /* The share of the small net's kernel weights that has to go so that the dense net's share is at zero. */
@@ -42,7 +79,8 @@ cop_status copi_compound_run(copi_run *run, cop_net **result) {
     cop_history history = {.ctx = run->ctx}, more = {.ctx = run->ctx};
     cop_net *small = NULL;
     double gamma;
-    cop_status s = copi_sss_search(run, &small, &history, &gamma);
+    cop_status s = by_factors(run->params) ? copi_sss_search(run, &small, &history, &gamma)
+                                           : cut_structures(run, &small, &history);
     if (!s) s = copi_run_settle(run, small);
     if (!s) s = copi_run_validate(run, small, &point.accuracy_pruned);
     if (!s) {

@@ -67,6 +67,7 @@ cop_method_params cop_method_params_default(void) {
                            .keep = 1,
                            .pace = COP_PACE_ONE_SHOT,
                            .rank = "lamp",
+                           .first = "sss",
                            .begin = 0.1,
                            .end = 0.7,
                            .tune = cop_recipe_default(),

@@ -49,6 +49,14 @@ static const char *method_name(int i) {
     return i < cop_method_count() ? cop_method_name(i) : NULL;
 }
 
+/* What compound may begin with: sss, and the criteria of structures. */
+static const char *first_name(int i) {
+    for (int c = 0; i > 0 && c < cop_criterion_count(); c++)
+        if (copi_criterion_find(cop_criterion_name(c))->unit != COPI_UNIT_WEIGHT && --i == 0)
+            return cop_criterion_name(c);
+    return i ? NULL : "sss";
+}
+
 /* ------------------------------------------------------------------------------------------------- recipes -- */
 
 /* One table of recipe keys: base is the recipe's place in the struct, who the family that may use it. A time limit
@@ -216,6 +224,17 @@ static cop_status find_target(copi_yaml *y, int node, copi_spec_trial *t) {
     return COP_OK;
 }
 
+static cop_status check_compound(copi_yaml *y, int node, copi_spec_trial *t) {
+    bool factors = strcmp(t->p.first, "sss") == 0;
+    const char *idle = factors ? "share" : "gamma";
+    if (copi_yaml_has(y, node, idle))
+        return copi_yaml_fail(y, node, idle, "%s has no effect on compound, first %s", idle, t->p.first);
+    if (!factors && !copi_yaml_has(y, node, "share"))
+        return copi_yaml_fail(y, node, "first", "first %s needs a share: how much of each layer goes", t->p.first);
+    if (!copi_yaml_has(y, node, "scope")) t->p.scope = "global";
+    return COP_OK;
+}
+
 static cop_status check_trial(copi_yaml *y, int node, void *element) {
     copi_spec_trial *t = element;
     unsigned family = trial_family(t);
@@ -233,8 +252,8 @@ static cop_status check_trial(copi_yaml *y, int node, void *element) {
                                   cop_pace_name(t->p.pace));
     if (copi_yaml_has(y, node, "sparsify") && !(t->sparsify.r.epochs > 0))
         return copi_yaml_fail(y, node, "sparsify", "sparsify has no effect without epochs");
-    if (family == FAMILY_COMPOUND && !copi_yaml_has(y, node, "scope")) t->p.scope = "global";
-    cop_status status = family & FAMILY_SSS ? apply_recipe(y, node, &t->search) : COP_OK;
+    cop_status status = family == FAMILY_COMPOUND ? check_compound(y, node, t) : COP_OK;
+    if (!status && (family & FAMILY_SSS)) status = apply_recipe(y, node, &t->search);
     if (!status && (family & FAMILY_SSS)) status = find_target(y, node, t);
     if (status) return status;
     cop_method_params p = copi_spec_params(t);
@@ -283,6 +302,8 @@ static const copi_key trial_keys[] = {
      .idle = never_sparsifies},
     {"tune", COPI_KEY_MAP, TRIAL(tune), .map = &recipe_schema,
      .family = FAMILY_CRITERION | FAMILY_LONGER | FAMILY_COMPOUND},
+    {"first", COPI_KEY_NAME, TRIAL(p.first), .names = first_name, .family = FAMILY_COMPOUND, .late = true},
+    {"share", COPI_KEY_NUMBER, TRIAL(p.share), "(0,1)", .family = FAMILY_COMPOUND, .late = true},
     {"structure", COPI_KEY_MAP, TRIAL(search), .map = &recipe_schema, .family = FAMILY_COMPOUND},
     {"scope", COPI_KEY_WORDS, TRIAL(p.structures), .names = structure_name, .family = FAMILY_SSS, .late = true},
     {"gamma", COPI_KEY_NUMBERS, TRIAL(gamma), "[0,1e3]", .family = FAMILY_SSS, .each = true},

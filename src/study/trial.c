@@ -57,6 +57,7 @@ static void label_trial(copi_trial *t) {
     } else {
         label(t, " %g", t->asked);
         if (p->scope && strcmp(p->scope, "layer") != 0) label(t, " %s", p->scope);
+        if (p->share > 0) label(t, " after %s %g", p->first, p->share);
         if (p->macs > 0) label(t, ", macs %g", p->macs);
         if (p->rounds && !gradual) label(t, ", %d round%s", p->rounds, p->rounds > 1 ? "s" : "");
         if (gradual || (p->rounds > 1 && p->pace != COP_PACE_ONE_SHOT)) label(t, " %s", cop_pace_name(p->pace));

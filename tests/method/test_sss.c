@@ -542,9 +542,58 @@ static void structures_then_weights(void **state) {
     forget(&s);
     p.rank = "l1-filter";
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "pace gradual is for weights");
+    p.first = NULL;
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "first names nothing");
+    p.first = "sss";
     p.rank = "lamb";
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_NOT_FOUND, "'lamb'");
     cop_net_destroy(kept);
+    cop_net_destroy(dense);
+    teardown(&f);
+}
+
+/* compound that begins with a criterion: its cut, the small net's training, then weights. */
+static void filters_then_weights(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f);
+    cop_net *dense = trained(&f, LITTLE_NORM), *result, *cut;
+    cop_method_params p = params(0);
+    p.method = "compound";
+    p.first = "l2-filter";
+    p.share = 0.5;
+    p.scope = "global";
+    p.search = little_recipe(2);
+    p.tune = little_recipe(4);
+    p.sparsity = 0.9;
+    seen s = {0};
+    test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, &result));
+    assert_int_equal(s.points, 1);
+    assert_true(s.point[0].epochs == 6 && s.epochs[0] == 6);
+    cop_net_info info, cut_info;
+    cop_net_get_info(result, &info);
+    cop_prune_params by_half = cop_prune_params_default();
+    by_half.criterion = "l2-filter";
+    by_half.sparsity = 0.5;
+    test_ok(f.ctx, cop_net_clone(dense, &cut));
+    test_ok(f.ctx, cop_prune(cut, &by_half, NULL));
+    cop_net *small;
+    test_ok(f.ctx, cop_shrink(cut, &small, NULL));
+    cop_net_get_info(small, &cut_info);
+    assert_true(info.parameters <= cut_info.parameters); /* fewer where a filter lost its last weight */
+    assert_true(cut_info.sparsity < 0.9 && fabs(info.sparsity - 0.9) < 0.001);
+    assert_true(s.point[0].accuracy_val > 0.5);
+    cop_net_destroy(small);
+    cop_net_destroy(cut);
+    cop_net_destroy(result);
+    forget(&s);
+    p.first = "lamp";
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "which ranks weights");
+    p.first = "l2-filtre";
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_NOT_FOUND, "'l2-filtre'");
+    p.first = "l2-filter";
+    p.share = 1;
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "sparsity is 1");
     cop_net_destroy(dense);
     teardown(&f);
 }
@@ -716,6 +765,7 @@ int main(void) {
         cmocka_unit_test(apg_against_subgradient),
         cmocka_unit_test(masked_instead_of_shrunk),
         cmocka_unit_test(structures_then_weights),
+        cmocka_unit_test(filters_then_weights),
         cmocka_unit_test(same_seed_same_bytes_and_cancel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

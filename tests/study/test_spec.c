@@ -277,6 +277,16 @@ static void test_compound(void **state) {
     copi_spec_clear(&s);
     test_ctx_destroy(ctx);
     refuse(HEAD "trials: [{method: compound, gamma: 1}]\n", ":4:10: trial: \"sparsity\" is missing");
+    refuse(HEAD "trials: [{method: compound, sparsity: .9, share: .5}]\n",
+           ":4:50: share has no effect on compound, first sss");
+    refuse(HEAD "trials: [{method: compound, sparsity: .9, first: l2-filter}]\n",
+           ":4:50: first l2-filter needs a share: how much of each layer goes");
+    refuse(HEAD "trials: [{method: compound, sparsity: .9, first: l2-filter, share: .5, gamma: 1}]\n",
+           ":4:79: gamma has no effect on compound, first l2-filter");
+    refuse(
+        HEAD "trials: [{method: compound, sparsity: .9, first: lamp, share: .5}]\n",
+        ":4:50: first \"lamp\" is unknown; choose from sss, l1-filter, l2-filter, l2-neuron, fpgm, bn-scale, taylor, "
+        "random-filter, random-neuron");
     refuse(HEAD "trials: [{method: lamp, sparsity: .9, pace: gradual}]\n",
            ":4:10: trial: rounds is 0; pace gradual prunes within one training: rounds 1");
 }
