@@ -207,12 +207,11 @@ static void print_study(FILE *out) {
          "the recipe of a training before the first cut, asked for by its epochs; for bn-scale usually with "
          "l1_scale (Network Slimming)"},
         {NULL, "A trial of scratch, the control of new weights"},
-        {"like",
-         "the method whose shrunk net is trained from new weights: sss or one that removes filters or neurons; "
-         "its keys stand here too"},
-        {"scratch",
-         "the recipe; its epochs are those the dense net had. The small net gets as many as make up the same "
-         "training MACs, those of the dense net and of tuning together"},
+        {"like", "the method whose net is trained from new weights: sss or one that ranks by a criterion, whose "
+                 "shrunk net or, "
+                 "of weights, masks it takes; its keys stand here too"},
+        {"scratch", "the recipe; its epochs are those the dense net had. The net gets as many as make up the same "
+                    "training MACs, those of the dense net and of tuning together"},
         {NULL, "A trial of sss"},
         {"scope", "what gets factors, one or several of neuron (conv channels, dense units), group (of grouped "
                   "convolutions), block (residual branches, whose shortcut stays) (neuron)"},

@@ -93,6 +93,7 @@ cop_status copi_gradual_train(copi_run *run, cop_net *net, cop_history *history)
     if (!s && copi_criterion_find(p->method)->needs == COPI_NEEDS_SQUARES && p->tune.optimizer != COP_OPTIMIZER_SGD)
         s = find_squares(&g);
     if (!s) s = copi_run_train(run, net, &fit, 1, history);
+    if (!s) s = copi_net_copy_masks(net, g.net); /* the zeros are there to stay */
     if (!s)
         s = copi_net_note(net, "gradual: %s, scope %s, to %g along a cubic from %g to %g of the training", p->method,
                           p->scope, p->sparsity, p->begin, p->end);

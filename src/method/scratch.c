@@ -1,6 +1,6 @@
-/* The control that a pruned net's weights must beat: its structure alone, trained from new weights with the training
- * MACs that the pruned net took, those of the dense net included. Source: Liu et al. 2019, arXiv:1810.05270
- * (Scratch-B). */
+/* The control that a pruned net's weights must beat: its structure alone (its masks, where weights went), trained
+ * from new weights with the training MACs that the pruned net took, those of the dense net included. Source: Liu et
+ * al. 2019, arXiv:1810.05270 (Scratch-B). */
 #include "method/method.h"
 
 #include <math.h>
@@ -20,9 +20,8 @@ static cop_method_params likeness(const cop_method_params *p) {
 
 cop_status copi_scratch_check(cop_ctx *ctx, const cop_method_params *p) {
     const copi_criterion *criterion = p->like ? copi_criterion_find(p->like) : NULL;
-    if (!p->like || !copi_method_find(p->like) || !((criterion && criterion->unit != COPI_UNIT_WEIGHT) || is_sss(p)))
-        return copi_fail(ctx, COP_E_ARG,
-                         "like is '%s'; it must be sss or a method that removes filters, neurons or channels",
+    if (!p->like || !copi_method_find(p->like) || !(criterion || is_sss(p)))
+        return copi_fail(ctx, COP_E_ARG, "like is '%s'; it must be sss or a method that ranks by a criterion",
                          p->like ? p->like : "");
     if (!(p->scratch.epochs > 0))
         return copi_fail(ctx, COP_E_RANGE,
@@ -45,10 +44,16 @@ static cop_status structure(const copi_run *run, cop_net **small, double *macs) 
         epochs = like.retrain.epochs;
         s = copi_sss_search(&own, small, &history, &gamma);
     } else {
-        epochs = like.rounds * like.tune.epochs;
+        bool gradual = like.pace == COP_PACE_GRADUAL;
+        epochs = gradual ? 0 : like.rounds * like.tune.epochs; /* gradual pruning is training, and books its own */
         s = copi_criterion_start(&own, &full, &history);
-        if (!s) s = copi_criterion_prune(&own, full, like.sparsity, NULL);
-        if (!s) s = cop_shrink(full, small, NULL);
+        if (!s)
+            s = gradual ? copi_gradual_train(&own, full, &history)
+                        : copi_criterion_prune(&own, full, like.sparsity, NULL);
+        if (!s && copi_criterion_find(like.method)->unit == COPI_UNIT_WEIGHT)
+            *small = full, full = NULL;
+        else if (!s)
+            s = cop_shrink(full, small, NULL);
     }
     cop_history_clear(&history);
     cop_net_destroy(full);
@@ -57,6 +62,26 @@ static cop_status structure(const copi_run *run, cop_net **small, double *macs) 
     cop_net_get_info(*small, &info);
     *macs = own.macs + 3 * (double)info.macs * epochs * (double)run->data->info.images[COP_SPLIT_TRAIN];
     return COP_OK;
+}
+
+/* New weights where there were weights. He's variance is of the inputs that are left: a kernel's mean over its units.
+ */
+static cop_status renew(cop_net *net, uint64_t seed) {
+    cop_net *masked;
+    cop_status s = cop_net_clone(net, &masked);
+    if (!s) s = cop_net_init(net, seed);
+    if (!s) s = copi_net_copy_masks(net, masked);
+    for (int i = 0; !s && i < net->params; i++) {
+        copi_param *p = &net->param[i];
+        int64_t alive = 0;
+        for (int64_t k = 0; p->mask && k < p->count; k++) alive += p->mask[k];
+        if (p->kind != COPI_PARAM_WEIGHT || !alive) continue;
+        float scale = (float)sqrt((double)p->count / (double)alive);
+        for (int64_t k = 0; k < p->count; k++) p->data[k] *= scale;
+    }
+    if (!s) copi_net_apply_masks(net);
+    cop_net_destroy(masked);
+    return s;
 }
 
 cop_status copi_scratch_run(copi_run *run, cop_net **result) {
@@ -71,7 +96,7 @@ cop_status copi_scratch_run(copi_run *run, cop_net **result) {
                        .accuracy_pruned = NAN};
     double macs = 0;
     cop_status s = structure(run, result, &macs);
-    if (!s) s = cop_net_init(*result, p->seed);
+    if (!s) s = renew(*result, p->seed);
     if (!s) {
         cop_net_info dense, small;
         cop_net_get_info(run->dense, &dense);

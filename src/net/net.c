@@ -47,6 +47,20 @@ uint8_t *copi_param_mask(cop_net *net, copi_param *param) {
     return param->mask;
 }
 
+cop_status copi_net_copy_masks(cop_net *net, const cop_net *from) {
+    for (int p = 0; p < net->params; p++) {
+        copi_param *param = &net->param[p];
+        const uint8_t *source = from->param[p].mask;
+        if (!source && !param->mask) continue;
+        if (!copi_param_mask(net, param)) return COP_E_NOMEM;
+        if (source)
+            memcpy(param->mask, source, (size_t)param->count);
+        else
+            memset(param->mask, 1, (size_t)param->count);
+    }
+    return COP_OK;
+}
+
 void copi_net_apply_masks(cop_net *net) {
     for (int p = 0; p < net->params; p++) {
         const copi_param *param = &net->param[p];

@@ -118,6 +118,8 @@ int copi_net_find_param(const cop_net *net, const char *param_name); /* -1: none
 copi_param *copi_node_slot(const cop_net *net, const copi_node *node, int slot); /* NULL: none */
 /** The parameter's mask, made (all 1) if there is none. NULL: no memory. */
 uint8_t *copi_param_mask(cop_net *net, copi_param *param);
+/** Take the masks of a net of the same topology. */
+cop_status copi_net_copy_masks(cop_net *net, const cop_net *from);
 /** Set data to 0 where the mask is 0. */
 void copi_net_apply_masks(cop_net *net);
 bool copi_param_counts(copi_param_kind kind);  /* weight, bias, scale, shift: those that sparsity counts */

@@ -197,15 +197,8 @@ static cop_status take_net(const copi_checkpoint *c, const cop_net *saved, cop_n
         const copi_param *q = &saved->param[i];
         if (p->count != q->count || strcmp(p->name, q->name)) return malformed(c, net->ctx, p->name);
         memcpy(p->data, q->data, (size_t)p->count * sizeof *p->data);
-        if (!q->mask && !p->mask) continue;
-        uint8_t *mask = copi_param_mask(net, p);
-        if (!mask) return COP_E_NOMEM;
-        if (q->mask)
-            memcpy(mask, q->mask, (size_t)p->count);
-        else
-            memset(mask, 1, (size_t)p->count);
     }
-    return COP_OK;
+    return copi_net_copy_masks(net, saved);
 }
 
 cop_status copi_checkpoint_load(const copi_checkpoint *c, cop_net *net, copi_plan *plan, copi_progress_state *state,

@@ -290,6 +290,13 @@ static void gradual_within_training(void **state) {
     assert_null(strstr(gradual->provenance, "prune:"));
     forget(&s);
     cop_net_destroy(gradual);
+
+    p.tune.average = 0.9; /* averages reach back to when more lived */
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, &gradual));
+    cop_net_get_info(gradual, &b);
+    assert_true(b.zeros >= a.zeros);
+    p.tune.average = 0;
+    cop_net_destroy(gradual);
     cop_net_destroy(once);
 
     p.method = "lamp-macs"; /* whatever the weights have become, the last cut leaves no more MACs than asked */
@@ -525,15 +532,25 @@ static void scales_are_made_sparse(void **state) {
 /* The same structure, other weights, as many training MACs as the dense net and the tuning took. */
 static void scratch_spends_as_much(void **state) {
     (void)state;
+    static const struct {
+        const char *method;
+        cop_pace pace;
+        bool weights;
+    } rows[] = {{"l2-filter", COP_PACE_ONE_SHOT, false},
+                {"sss", COP_PACE_ONE_SHOT, false},
+                {"magnitude", COP_PACE_ONE_SHOT, true},
+                {"fisher-root", COP_PACE_GRADUAL, true}};
     fixture f;
     setup(&f, LITTLE_NORM);
     cop_net_info dense;
     cop_net_get_info(f.dense, &dense);
-    for (int k = 0; k < 2; k++) {
+    for (size_t k = 0; k < COPI_COUNT(rows); k++) {
         seen s = {0}, like = {0};
-        cop_method_params p = params(k ? "sss" : "l2-filter", 0.5, 1);
+        cop_method_params p = params(rows[k].method, 0.5, 1);
+        bool sss = strcmp(p.method, "sss") == 0;
+        p.pace = rows[k].pace;
         p.gamma = 0.02;
-        p.search = p.retrain = little_recipe(4);
+        p.tune = p.search = p.retrain = little_recipe(4);
         test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &like, NULL));
         p.like = p.method;
         p.method = "scratch";
@@ -543,16 +560,25 @@ static void scratch_spends_as_much(void **state) {
         const cop_point *a = &like.point[0], *b = &s.point[0];
         assert_int_equal(a->parameters, b->parameters);
         assert_int_equal(a->macs, b->macs);
+        assert_int_equal(a->macs_effective, b->macs_effective);
         assert_int_equal(b->parameters, s.net[0]->dense_parameters - (dense.parameters - a->parameters));
-        for (int i = 0; i < s.net[0]->params; i++) /* all entries are new, but for zeros and ones that begin anew */
-            if (s.net[0]->param[i].kind == COPI_PARAM_WEIGHT)
-                assert_memory_not_equal(s.net[0]->param[i].data, like.net[0]->param[i].data, 16);
+        for (int i = 0; i < s.net[0]->params; i++) {
+            const copi_param *new = &s.net[0]->param[i], *old = &like.net[0]->param[i];
+            assert_true(!new->mask == !old->mask &&
+                        (new->kind != COPI_PARAM_WEIGHT || rows[k].weights == !!new->mask));
+            if (new->mask) assert_memory_equal(new->mask, old->mask, (size_t) new->count);
+            /* all entries are new, but for zeros and ones that begin anew */
+            for (int64_t e = 0; new->kind == COPI_PARAM_WEIGHT &&e < new->count; e++)
+                assert_true(new->mask && !new->mask[e] ? new->data[e] == 0 : new->data[e] != old->data[e]);
+        }
         /* to a step of the small net */
         double spent = a->train_macs + 3.0 * (double)dense.macs * 320 * 4;
         test_near(b->train_macs, spent, 0, 3.0 * (double)b->macs * 32);
         assert_true(b->epochs > 5 && b->accuracy_val > 0.5);
-        assert_true(k ? isnan(b->asked) && b->level == 0.02 : b->asked == 0.5 && b->level == 0.5);
-        assert_non_null(strstr(s.net[0]->provenance, k ? "the structure of sss, new weights" : "of l2-filter, new"));
+        assert_true(sss ? isnan(b->asked) && b->level == 0.02 : b->asked == 0.5 && b->level == 0.5);
+        char note[64];
+        snprintf(note, sizeof note, "the structure of %s, new weights", p.like);
+        assert_non_null(strstr(s.net[0]->provenance, note));
         forget(&s);
         forget(&like);
     }

@@ -101,8 +101,8 @@ static void refusals_come_first(void **state) {
     REFUSED("l1-filter", (p.limit = &unknown, p.limits = 1), COP_E_NOT_FOUND,
             "limit of 'conv9': the net has no such layer; did you mean 'conv1'?");
     REFUSED("l1-filter", (p.limit = &wild, p.limits = 1), COP_E_RANGE, "limit of 'conv1': most is 1.5");
-    REFUSED("scratch", p.like = "magnitude", COP_E_ARG,
-            "scratch: like is 'magnitude'; it must be sss or a method that");
+    REFUSED("scratch", p.like = "compound", COP_E_ARG,
+            "scratch: like is 'compound'; it must be sss or a method that ranks by a criterion");
     REFUSED("scratch", p.like = NULL, COP_E_ARG, "like is ''");
     REFUSED("scratch", p.scratch.epochs = 0, COP_E_RANGE, "scratch: epochs is 0");
     REFUSED("scratch", p.sparsity = 2, COP_E_RANGE, "sparsity is 2");

@@ -170,8 +170,8 @@ static void test_structures_and_limits(void **state) {
     refuse(HEAD "trials: [{method: bn-scale, sparsity: .5, sparsify: {l1_scale: 1e-4}}]\n",
            ":4:53: sparsify has no effect without epochs");
     refuse(HEAD "trials: [{method: scratch, sparsity: .5}]\n", ":4:10: trial: \"like\" is missing");
-    refuse(HEAD "trials: [{method: scratch, like: magnitude, sparsity: .5}]\n",
-           ":4:10: trial: like is 'magnitude'; it must be sss or a method that removes filters, neurons or channels");
+    refuse(HEAD "trials: [{method: scratch, like: compound, sparsity: .5}]\n",
+           ":4:10: trial: like is 'compound'; it must be sss or a method that ranks by a criterion");
     refuse(HEAD "trials: [{method: l1-filter, like: sss, sparsity: .5}]\n",
            ":4:30: trial: \"like\" belongs to scratch");
     test_ctx_destroy(ctx);
@@ -221,6 +221,8 @@ static void test_late_keys_count(void **state) {
         {"method: sss, retrain: {epochs: 2%s}", ", dropout: 0"},
         {"method: sss, sparsity: .5%s", ", tries: 3"},
         {"method: compound, sparsity: .5%s", ", revive: .1"},
+        {"method: compound, sparsity: .5%s", ", first: l2-filter, share: .5"},
+        {"method: compound, first: l2-filter, sparsity: .5, share: .5%s", "1"},
     };
     for (size_t i = 0; i < COPI_COUNT(rows); i++) {
         char name[2][20];

@@ -137,6 +137,11 @@ static inline cop_recipe little_recipe(double epochs) {
 static inline void little_same(const cop_net *a, const cop_net *b) {
     assert_int_equal(a->block_count, b->block_count);
     assert_memory_equal(a->block, b->block, a->block_count * sizeof *a->block);
+    for (int i = 0; i < a->params; i++) {
+        const uint8_t *of_a = a->param[i].mask, *of_b = b->param[i].mask;
+        assert_true(!of_a == !of_b);
+        if (of_a) assert_memory_equal(of_a, of_b, (size_t)a->param[i].count);
+    }
 }
 
 static inline cop_net *little_clone(const cop_net *net) {
