@@ -605,6 +605,9 @@ typedef struct cop_method_params {
     cop_recipe scratch;       /* how; its epochs are those that the dense net was trained for, which count as spent: the
                                  small net gets as many as make up the same training MACs */
     uint64_t seed;
+    const char *state;        /* NULL, or how the names of files begin that keep the state of each training, as a recipe's
+                                 checkpoint does: after E_CANCELLED, or a crash, the same run goes on from there and comes
+                                 to the same nets. They are removed when the run is over. Not where revive is above 0 */
 } cop_method_params;
 /** magnitude, layer-wise, 0 rounds; SSS: neurons, gamma 1e-3, no target, 8 tries, apg, eta 0.1, mu 0.9, factor
  *  threshold 0. */

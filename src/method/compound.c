@@ -91,6 +91,7 @@ cop_status copi_compound_run(copi_run *run, cop_net **result) {
         run->epochs = second.epochs;
         run->seconds = second.seconds;
         run->macs = second.macs;
+        run->trainings = second.trainings;
     }
     if (!s) s = copi_history_append(&history, &more);
     if (!s) s = cop_shrink(small, result, NULL); /* filters whose last weight went */

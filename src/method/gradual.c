@@ -31,7 +31,8 @@ static bool is_due(const cop_method_params *p, int64_t t, int64_t n) {
 
 typedef struct gradual {
     const copi_run *run;
-    cop_net *net; /* what the plan holds is pruned here */
+    cop_net *trained; /* carries the masks, checkpoints included */
+    cop_net *net;     /* what the plan holds is pruned here */
     /* where Adam's second moments are what the criterion needs; else NULL: */
     float *square;      /* [net->block_count] */
     const float **each; /* [net->params] into square */
@@ -50,12 +51,14 @@ static cop_status cut(void *user, copi_plan *plan, int64_t t, int64_t n) {
     const gradual *g = user;
     if (!is_due(g->run->params, t, n)) return COP_OK;
     bool moments = g->each && t > 0;
-    cop_status s = copi_plan_pull(plan, g->net);
+    cop_status s = copi_net_copy_masks(g->net, g->trained);
+    if (!s) s = copi_plan_pull(plan, g->net);
     if (!s && moments) s = take_squares(g, plan);
     if (!s)
         s = copi_criterion_prune(g->run, g->net, copi_gradual_share(g->run->params, t, n), moments ? g->each : NULL);
     double exchange = revived_share(g->run->params, t, n);
     if (!s && exchange > 0) s = copi_revive(g->net, exchange, plan);
+    if (!s) s = copi_net_copy_masks(g->trained, g->net);
     return s ? s : copi_plan_push(plan, g->net);
 }
 
@@ -87,13 +90,12 @@ cop_status copi_gradual_check(cop_ctx *ctx, const cop_method_params *p) {
 
 cop_status copi_gradual_train(copi_run *run, cop_net *net, cop_history *history) {
     const cop_method_params *p = run->params;
-    gradual g = {.run = run};
+    gradual g = {.run = run, .trained = net};
     const copi_fit fit = {.recipe = &p->tune, .phase = "tune", .on_step = cut, .user = &g};
     cop_status s = cop_net_clone(net, &g.net);
     if (!s && copi_criterion_find(p->method)->needs == COPI_NEEDS_SQUARES && p->tune.optimizer != COP_OPTIMIZER_SGD)
         s = find_squares(&g);
     if (!s) s = copi_run_train(run, net, &fit, 1, history);
-    if (!s) s = copi_net_copy_masks(net, g.net); /* the zeros are there to stay */
     if (!s)
         s = copi_net_note(net, "gradual: %s, scope %s, to %g along a cubic from %g to %g of the training", p->method,
                           p->scope, p->sparsity, p->begin, p->end);

@@ -14,6 +14,7 @@ typedef struct copi_run {          /* what a method's function works with */
     void *user;
     bool stopped;                  /* on_point asked to stop */
     double epochs, seconds, macs;  /* spent so far */
+    int trainings;                 /* so far: the number of a training's file of state */
 } copi_run;
 typedef struct copi_method {
     const char *name, *help;
@@ -27,7 +28,9 @@ const copi_method *copi_method_find(const char *name);
 cop_status copi_run_point(copi_run *run, const cop_net *net, cop_point *point, cop_history *history);
 
 /** Train net by a recipe as the round-th training of the run, book what it cost, and settle the net. The order of
- *  images differs from round to round and is the same for all methods. */
+ *  images differs from round to round and is the same for all methods. Where params->state is set, a training that an
+ *  earlier run ended, or was at, is taken up from its file: so methods need not know, and only do all in the same
+ *  order again. */
 cop_status copi_run_train(copi_run *run, cop_net *net, const copi_fit *fit, int round, cop_history *history);
 /** Make batch-norm's statistics those of the net as it is: before any figure is quoted. */
 cop_status copi_run_settle(const copi_run *run, cop_net *net);

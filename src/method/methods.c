@@ -3,6 +3,9 @@
 
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
+
+#define KEEP_EVERY 10 /* seconds of training that a crash may cost */
 
 static const copi_method methods[] = {
 #define X(name, help, family) {name, help, family##_run, family##_check},
@@ -103,12 +106,53 @@ cop_status copi_run_settle(const copi_run *run, cop_net *net) {
     return copi_recalibrate(net, run->data, COPI_SETTLE_IMAGES, true);
 }
 
+static char *state_file(const copi_run *run, int training) {
+    return copi_format(run->ctx, "%s.%d", run->params->state, training);
+}
+
+/* Train, going on from the state of this training that an earlier run may have left. One that does not fit, of
+ * another version perhaps, is no reason to fail. */
+static cop_status resume(copi_run *run, cop_net *net, const copi_fit *fit, cop_recipe *recipe, cop_history *history) {
+    if (!run->params->state || run->params->revive > 0) /* revival looks at gradients, which no checkpoint holds */
+        return copi_fit_run(net, run->data, fit, history);
+    char *path = state_file(run, ++run->trainings);
+    cop_net *kept = NULL;
+    cop_status s = path ? COP_OK : COP_E_NOMEM;
+    recipe->checkpoint = path;
+    recipe->resume = !s && access(path, F_OK) == 0;
+    if (!s && recipe->resume) s = cop_net_clone(net, &kept);
+    if (!s) s = copi_fit_run(net, run->data, fit, history);
+    if (kept && (s == COP_E_FORMAT || s == COP_E_VERSION || s == COP_E_REFUSED)) {
+        copi_log(run->ctx, COP_LOG_WARNING, "%s; this training begins afresh", cop_error(run->ctx));
+        cop_history_clear(history);
+        unlink(path);
+        recipe->resume = 0;
+        s = copi_net_copy_params(net, kept);
+        if (!s) s = copi_net_copy_masks(net, kept);
+        if (!s) s = copi_fit_run(net, run->data, fit, history);
+    }
+    cop_net_destroy(kept);
+    copi_free(run->ctx, path);
+    return s;
+}
+
+/* When the run is over, or can never be. */
+static void forget_state(const copi_run *run, cop_status status) {
+    if (status == COP_E_CANCELLED || status == COP_E_NOMEM || status == COP_E_IO) return;
+    for (int i = 1; i <= run->trainings; i++) {
+        char *path = state_file(run, i);
+        if (path) unlink(path);
+        copi_free(run->ctx, path);
+    }
+}
+
 cop_status copi_run_train(copi_run *run, cop_net *net, const copi_fit *fit, int round, cop_history *history) {
     cop_recipe recipe = *fit->recipe;
     recipe.seed += (uint64_t)(round > 1 ? round - 1 : 0);
     copi_fit own = *fit;
     own.recipe = &recipe;
-    cop_status s = copi_fit_run(net, run->data, &own, history);
+    own.keep_every = KEEP_EVERY;
+    cop_status s = resume(run, net, &own, &recipe, history);
     int64_t images = run->data->info.images[COP_SPLIT_TRAIN];
     int64_t per_epoch = images / recipe.batch;
     if (per_epoch > 0) run->epochs += (double)history->steps / (double)per_epoch;
@@ -186,6 +230,7 @@ cop_status cop_method_run(const cop_net *dense, const cop_data *data, const cop_
     copi_run run = {.ctx = ctx, .dense = dense, .data = data, .params = params, .on_point = on_point, .user = user};
     cop_net *net = NULL;
     s = method->run(&run, &net);
+    forget_state(&run, s);
     if (!s && result) {
         *result = net;
         return COP_OK;

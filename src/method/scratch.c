@@ -33,7 +33,7 @@ cop_status copi_scratch_check(cop_ctx *ctx, const cop_method_params *p) {
 }
 
 /* The structure, and the training MACs that its own method spends besides those of the dense net. */
-static cop_status structure(const copi_run *run, cop_net **small, double *macs) {
+static cop_status structure(copi_run *run, cop_net **small, double *macs) {
     const cop_method_params like = likeness(run->params);
     copi_run own = {.ctx = run->ctx, .dense = run->dense, .data = run->data, .params = &like};
     cop_history history = {.ctx = run->ctx};
@@ -55,6 +55,7 @@ static cop_status structure(const copi_run *run, cop_net **small, double *macs) 
         else if (!s)
             s = cop_shrink(full, small, NULL);
     }
+    run->trainings = own.trainings;
     cop_history_clear(&history);
     cop_net_destroy(full);
     if (s) return s;

@@ -1,5 +1,5 @@
 /* cop_study_run: dense nets first, one a seed, then every trial from its seed's dense net; each is committed when it
- * is over, so whatever ends the program takes at most the trial at work. */
+ * is over, and the one at work keeps its state, so whatever ends the program takes seconds. */
 #include "study/study.h"
 
 #include <inttypes.h>
@@ -362,9 +362,13 @@ cop_status copi_study_dense(copi_study *run) {
 
 static cop_status run_method(copi_study *run, const copi_trial *trial, collector *c) {
     cop_method_params params = copi_trial_params(trial, run->dense);
+    char *state = copi_format(run->ctx, "%s/trial-%s.state", run->dir, trial->name);
+    if (!state) return COP_E_NOMEM;
+    params.state = state;
     double start = copi_now();
     cop_status status = cop_method_run(run->dense, run->data, &params, on_point, c, NULL);
     c->t.seconds = copi_now() - start;
+    copi_free(run->ctx, state);
     return c->status ? c->status : status;
 }
 

@@ -16,6 +16,7 @@ typedef struct fit_run {
     copi_meter *meter;                 /* made when the first validation figure is due */
     float *teacher_y, *teacher_logits; /* [batch,classes] */
     copi_checkpoint checkpoint;
+    double kept; /* copi_now() of the last one */
     copi_buffer identity;
     copi_progress_state state;
     int64_t per_epoch, steps;
@@ -238,6 +239,7 @@ static cop_status validate(fit_run *f, cop_epoch *e) {
 
 static cop_status keep(fit_run *f) { /* the checkpoint, if there is to be one */
     if (!f->recipe->checkpoint) return COP_OK;
+    f->kept = copi_now();
     return copi_checkpoint_save(&f->checkpoint, f->net, f->plan, &f->state, f->history);
 }
 
@@ -278,7 +280,7 @@ static cop_status end_epoch(fit_run *f, double rate) {
     f->state.correct = f->state.images = 0;
     bool due = last || (f->recipe->evaluate_every > 0 && h->count % f->recipe->evaluate_every == 0);
     if (due) s = validate(f, e);
-    if (!s) s = keep(f);
+    if (!s && (last || copi_now() - f->kept >= f->fit->keep_every)) s = keep(f);
     f->mark = copi_now();
     return s;
 }
@@ -388,7 +390,7 @@ cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit,
     cop_status s = prepare(&f);
     if (!s) s = adopt(&f);
     if (!s) {
-        f.mark = copi_now();
+        f.mark = f.kept = copi_now();
         s = run_steps(&f);
         count(&f);
         if (s == COP_E_CANCELLED || s == COP_E_DIVERGED) { /* the text of what ended the run outlives the saving */

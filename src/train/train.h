@@ -15,6 +15,7 @@ typedef struct copi_fit {
     /** Called before step t of n with the plan; may change masks by pull/push (gradual pruning). */
     cop_status (*on_step)(void *user, copi_plan *plan, int64_t t, int64_t n);
     void *user;
+    double keep_every; /* seconds between checkpoints at the ends of epochs, the last one's apart; 0: at each */
 } copi_fit;
 cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit, cop_history *history);
 /** Refuse a recipe with impossible values: names the field and the value. */

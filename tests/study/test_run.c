@@ -229,6 +229,8 @@ static void test_interrupt(void **state) {
                "interrupted: 3 of 7 trials");
     assert_true(sum.done == 3 && sum.points == 3);
     cop_ctx_destroy(ctx);
+    assert_int_equal(glob(in("broken", "trial-*.state.1"), 0, NULL, &found), 0); /* and of the trial at work */
+    globfree(&found);
 
     sum = run(HEAD TRIALS, "broken");
     assert_true(sum.skipped == 3 && sum.done == 4);
@@ -236,6 +238,7 @@ static void test_interrupt(void **state) {
     assert_string_equal(got, wanted);
     check_best("broken");
     assert_int_equal(glob(in("broken", "dense-1-*.checkpoint"), 0, NULL, &found), GLOB_NOMATCH);
+    assert_int_equal(glob(in("broken", "trial-*"), 0, NULL, &found), GLOB_NOMATCH);
     free(got);
     free(wanted);
 }
