@@ -1,6 +1,5 @@
 /* Criterion methods and controls against the same done by hand: pruned, trained and measured step by step. */
-#include "../train/little.h"
-#include "method/method.h"
+#include "seen.h"
 
 typedef struct fixture {
     little_hooks hooks;
@@ -25,26 +24,6 @@ static void teardown(fixture *f) {
     cop_net_destroy(f->dense);
     cop_data_destroy(f->data);
     cop_ctx_destroy(f->ctx);
-}
-
-/* What a method reported, with copies of the nets. */
-typedef struct seen {
-    cop_point point[16];
-    cop_net *net[16];
-    int epochs[16]; /* entries of the point's history */
-    int points, stop_after;
-} seen;
-static int see(void *user, const cop_point *point, const cop_net *net) {
-    seen *s = user;
-    assert_true(s->points < 16);
-    s->point[s->points] = *point;
-    s->epochs[s->points] = point->history.count;
-    s->net[s->points++] = little_clone(net);
-    return s->points == s->stop_after;
-}
-static void forget(seen *s) {
-    for (int i = 0; i < s->points; i++) cop_net_destroy(s->net[i]);
-    *s = (seen){0};
 }
 
 static double accuracy(const fixture *f, const cop_net *net, cop_split split) {

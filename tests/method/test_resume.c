@@ -1,6 +1,5 @@
 /* A run that was interrupted, again and again, comes to the nets of one that was not, and does not do all anew. */
-#include "../train/little.h"
-#include "method/method.h"
+#include "seen.h"
 
 #include <glob.h>
 
@@ -35,23 +34,6 @@ static int files(const fixture *f) {
     int n = glob(pattern, 0, NULL, &found) ? 0 : (int)found.gl_pathc;
     globfree(&found);
     return n;
-}
-
-typedef struct seen { /* the points of one run; one that is taken up again reports them again */
-    cop_net *net[8];
-    cop_point point[8];
-    int points;
-} seen;
-static int see(void *user, const cop_point *point, const cop_net *net) {
-    seen *s = user;
-    assert_true(s->points < 8);
-    s->point[s->points] = *point;
-    s->net[s->points++] = little_clone(net);
-    return 0;
-}
-static void forget(seen *s) {
-    for (int i = 0; i < s->points; i++) cop_net_destroy(s->net[i]);
-    s->points = 0;
 }
 
 static cop_method_params params(const char *method) {

@@ -1,7 +1,6 @@
 /* Sparse structure selection: its three forms agree, factors fall as the theory says, folding and removal are exact.
  */
-#include "../train/little.h"
-#include "method/method.h"
+#include "seen.h"
 #include "nets.h"
 
 #include <stdlib.h>
@@ -332,23 +331,6 @@ static void whole_structures_go(void **state) {
 }
 
 /* -- the method -- */
-
-typedef struct seen {
-    cop_point point[8];
-    cop_net *net[8];
-    int epochs[8], points;
-} seen;
-static int see(void *user, const cop_point *point, const cop_net *net) {
-    seen *s = user;
-    s->point[s->points] = *point;
-    s->epochs[s->points] = point->history.count;
-    s->net[s->points++] = little_clone(net);
-    return 0;
-}
-static void forget(seen *s) {
-    for (int i = 0; i < s->points; i++) cop_net_destroy(s->net[i]);
-    *s = (seen){0};
-}
 
 static cop_method_params params(double gamma) {
     cop_method_params p = cop_method_params_default();
