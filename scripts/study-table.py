@@ -29,9 +29,14 @@ HEAD = """| setting | sparsity | of conv | of dense | test accuracy | score | no
 |---|---:|---:|---:|---:|---:|---:|---:|---:|"""
 
 
+def share(x):
+    """A layer kind's sparsity; nothing where the net has no such layer."""
+    return "" if x["mean"] is None else f"{x['mean']:.3f}"
+
+
 def row(p):
-    return (f"| {p['label']} | {figure(p['sparsity'])} | {p['sparsity_conv']['mean']:.3f} "
-            f"| {p['sparsity_dense']['mean']:.3f} | {figure(p['accuracy_test'])} | {figure(p['score'])} "
+    return (f"| {p['label']} | {figure(p['sparsity'])} | {share(p['sparsity_conv'])} "
+            f"| {share(p['sparsity_dense'])} | {figure(p['accuracy_test'])} | {figure(p['score'])} "
             f"| {p['nonzero']:,.0f} | {macs(p['macs_effective'])} | {p['epochs']['mean']:g} |")
 
 
