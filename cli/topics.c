@@ -207,9 +207,9 @@ static void print_study(FILE *out) {
          "the recipe of a training before the first cut, asked for by its epochs; for bn-scale usually with "
          "l1_scale (Network Slimming)"},
         {NULL, "A trial of scratch, the control of new weights"},
-        {"like", "the method whose net is trained from new weights: sss or one that ranks by a criterion, whose "
-                 "shrunk net or, "
-                 "of weights, masks it takes; its keys stand here too"},
+        {"like",
+         "the method whose structure is trained from new weights: sss, or one that ranks by a criterion. It is the "
+         "shrunk net, or the masks of a method that prunes weights; the method's keys stand here too"},
         {"scratch", "the recipe; its epochs are those the dense net had. The net gets as many as make up the same "
                     "training MACs, those of the dense net and of tuning together"},
         {NULL, "A trial of sss"},

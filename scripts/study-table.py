@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The tables of docs/results.md, from a study's directory.
 
-    scripts/study-table.py DIR [--every]
+    scripts/study-table.py DIR [--every] [--last]
 
 Reads summary.json and trials.csv as `coppice study run` or `study report` wrote them and prints Markdown: what ran, the
-dense net, the best point of each method (chosen on validation), the frontier, the claims. --every: all settings as well.
+dense net, the best point of each method (chosen on validation), the frontier, the claims. --every: all settings as well; --last: of
+those with several rounds only the last.
 Figures are means over seeds, with the standard deviation where there are several.
 """
 import argparse
@@ -22,7 +23,7 @@ def figure(x, digits=4):
 
 
 def macs(n):
-    return f"{n / 1e6:.2f} M"
+    return f"{n / 1e6:.2f} M" if n >= 1e5 else f"{n / 1e3:.1f} k"
 
 
 HEAD = """| setting | sparsity | of conv | of dense | test accuracy | score | nonzero | effective MACs | epochs |
@@ -40,13 +41,17 @@ def row(p):
             f"| {p['nonzero']:,.0f} | {macs(p['macs_effective'])} | {p['epochs']['mean']:g} |")
 
 
-def settings(folder):
-    """All settings, in the order of the study: lists of their rows, one a seed."""
+def settings(folder, last=False):
+    """All settings, in the order of the study: lists of their rows, one a seed. last: only the last round of each."""
     with open(os.path.join(folder, "trials.csv"), encoding="utf-8", newline="") as f:
         rows = [r for r in csv.DictReader(f) if r["accuracy_test"]]
     groups = collections.OrderedDict()
     for r in rows:
         groups.setdefault((r["label"], r["round"], r["threshold"]), []).append(r)
+    if last:
+        final = {(label, threshold): turn for label, turn, threshold in groups}
+        groups = {(label, turn, threshold): g for (label, turn, threshold), g in groups.items()
+                  if final[label, threshold] == turn}
     return groups
 
 
@@ -54,13 +59,13 @@ def spread(values):
     return f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
 
 
-def every(folder):
+def every(folder, last):
     print("| setting | round | threshold | sparsity | pruned, not tuned yet (validation) | test accuracy "
           "| less the dense net's, seed by seed | score | effective MACs | epochs | seconds | training MACs | seeds |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     dense = {r["seed"]: float(r["accuracy_test"]) for rows in settings(folder).values() for r in rows
              if r["method"] == "dense"}
-    for (label, turn, threshold), rows in settings(folder).items():
+    for (label, turn, threshold), rows in settings(folder, last).items():
         def mean(key):
             return statistics.mean(float(r[key]) for r in rows)
         accuracy = [float(r["accuracy_test"]) for r in rows]
@@ -77,6 +82,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", metavar="DIR")
     parser.add_argument("--every", action="store_true", help="all settings as well")
+    parser.add_argument("--last", action="store_true", help="of settings with several rounds only the last")
     a = parser.parse_args()
     with open(os.path.join(a.folder, "summary.json"), encoding="utf-8") as f:
         s = json.load(f)
@@ -102,7 +108,7 @@ def main():
         print(f"| {c['claim']}. {c['text']} | {verdict} | {c['figures']} |")
     print()
     if a.every:
-        every(a.folder)
+        every(a.folder, a.last)
 
 
 if __name__ == "__main__":

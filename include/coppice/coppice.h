@@ -601,15 +601,16 @@ typedef struct cop_method_params {
     const double *threshold;  /* [thresholds] final weight thresholds: |w| <= t becomes 0; each gives a point */
     int thresholds;           /* 0: one point, threshold 0 */
     /* scratch */
-    const char *like;         /* the method whose shrunk net is trained from new weights */
+    const char *like;         /* the method whose structure is trained from new weights: its shrunk net, or its masks if it
+                                 prunes weights */
     cop_recipe scratch;       /* how; its epochs are those that the dense net was trained for, which count as spent: the
-                                 small net gets as many as make up the same training MACs */
+                                 net gets as many as make up the same training MACs */
     uint64_t seed;
     const char *state;        /* NULL, or how the names of files begin that keep the state of each training, as a recipe's
                                  checkpoint does: after E_CANCELLED, or a crash, the same run goes on from there and comes
                                  to the same nets. They are removed when the run is over. Not where revive is above 0 */
 } cop_method_params;
-/** magnitude, layer-wise, 0 rounds; SSS: neurons, gamma 1e-3, no target, 8 tries, apg, eta 0.1, mu 0.9, factor
+/** magnitude, layer-wise, 0 rounds; compound: sss first, lamp; SSS: neurons, gamma 1e-3, no target, 8 tries, apg, eta 0.1, mu 0.9, factor
  *  threshold 0. */
 COP_API cop_method_params cop_method_params_default(void);
 

@@ -35,6 +35,8 @@ static bool by_factors(const cop_method_params *p) {
 
 cop_status copi_compound_check(cop_ctx *ctx, const cop_method_params *p) {
     if (!p->first) return copi_fail(ctx, COP_E_ARG, "first names nothing; \"sss\", or a criterion");
+    if (!by_factors(p) && !(p->share > 0 && p->share < 1))
+        return copi_fail(ctx, COP_E_RANGE, "share is %g; it must be in (0,1)", p->share);
     const cop_method_params weights = weights_of(p, p->sparsity), structures = structures_of(p);
     cop_status s = by_factors(p) ? copi_sss_check(ctx, p) : copi_criterion_check(ctx, &structures);
     if (!s && !by_factors(p) && copi_criterion_find(p->first)->unit == COPI_UNIT_WEIGHT)

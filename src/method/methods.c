@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KEEP_EVERY 10 /* seconds of training that a crash may cost */
+#define KEEP_EVERY 10 /* seconds between the states that are kept, at ends of epochs, for a crash */
 
 static const copi_method methods[] = {
 #define X(name, help, family) {name, help, family##_run, family##_check},

@@ -1,5 +1,5 @@
 /* cop_study_run: dense nets first, one a seed, then every trial from its seed's dense net; each is committed when it
- * is over, and the one at work keeps its state, so whatever ends the program takes seconds. */
+ * is over, and the one at work keeps its state: Ctrl-C costs nothing, a crash an epoch or some seconds. */
 #include "study/study.h"
 
 #include <inttypes.h>

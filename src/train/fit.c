@@ -16,7 +16,7 @@ typedef struct fit_run {
     copi_meter *meter;                 /* made when the first validation figure is due */
     float *teacher_y, *teacher_logits; /* [batch,classes] */
     copi_checkpoint checkpoint;
-    double kept; /* copi_now() of the last one */
+    double kept; /* copi_now() of the last checkpoint */
     copi_buffer identity;
     copi_progress_state state;
     int64_t per_epoch, steps;

@@ -529,7 +529,8 @@ static void scratch_spends_as_much(void **state) {
         bool sss = strcmp(p.method, "sss") == 0;
         p.pace = rows[k].pace;
         p.gamma = 0.02;
-        p.tune = p.search = p.retrain = little_recipe(4);
+        p.tune = p.retrain = little_recipe(4);
+        p.search = little_recipe(12); /* long enough for factors to reach 0 */
         test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &like, NULL));
         p.like = p.method;
         p.method = "scratch";
@@ -539,16 +540,17 @@ static void scratch_spends_as_much(void **state) {
         const cop_point *a = &like.point[0], *b = &s.point[0];
         assert_int_equal(a->parameters, b->parameters);
         assert_int_equal(a->macs, b->macs);
+        assert_true(a->macs_effective < dense.macs);
         assert_int_equal(a->macs_effective, b->macs_effective);
         assert_int_equal(b->parameters, s.net[0]->dense_parameters - (dense.parameters - a->parameters));
         for (int i = 0; i < s.net[0]->params; i++) {
-            const copi_param *new = &s.net[0]->param[i], *old = &like.net[0]->param[i];
-            assert_true(!new->mask == !old->mask &&
-                        (new->kind != COPI_PARAM_WEIGHT || rows[k].weights == !!new->mask));
-            if (new->mask) assert_memory_equal(new->mask, old->mask, (size_t) new->count);
+            const copi_param *fresh = &s.net[0]->param[i], *old = &like.net[0]->param[i];
+            assert_true(!fresh->mask == !old->mask &&
+                        (fresh->kind != COPI_PARAM_WEIGHT || rows[k].weights == !!fresh->mask));
+            if (fresh->mask) assert_memory_equal(fresh->mask, old->mask, (size_t)fresh->count);
             /* all entries are new, but for zeros and ones that begin anew */
-            for (int64_t e = 0; new->kind == COPI_PARAM_WEIGHT &&e < new->count; e++)
-                assert_true(new->mask && !new->mask[e] ? new->data[e] == 0 : new->data[e] != old->data[e]);
+            for (int64_t e = 0; fresh->kind == COPI_PARAM_WEIGHT && e < fresh->count; e++)
+                assert_true(fresh->mask && !fresh->mask[e] ? fresh->data[e] == 0 : fresh->data[e] != old->data[e]);
         }
         /* to a step of the small net */
         double spent = a->train_macs + 3.0 * (double)dense.macs * 320 * 4;

@@ -8,7 +8,7 @@ typedef struct fixture {
     cop_ctx *ctx;
     cop_data *data;
     cop_net *dense;
-    char dir[64], state[96];
+    char dir[256], state[300];
 } fixture;
 
 static void setup(fixture *f) {
@@ -28,7 +28,7 @@ static void teardown(fixture *f) {
 }
 
 static int files(const fixture *f) {
-    char pattern[128];
+    char pattern[300];
     glob_t found;
     snprintf(pattern, sizeof pattern, "%s/*", f->dir);
     int n = glob(pattern, 0, NULL, &found) ? 0 : (int)found.gl_pathc;
@@ -102,7 +102,11 @@ static void every_kind_of_method(void **state) {
     p.like = "fisher-root";
     p.method = "scratch";
     interrupted(&f, p);
-    interrupted(&f, params("compound"));
+    p = params("compound");
+    interrupted(&f, p);
+    p.first = "l2-filter";
+    p.share = 0.5;
+    interrupted(&f, p);
     interrupted(&f, params("sss"));
     p = params("sss");
     p.target = COP_TARGET_SPARSITY;
@@ -122,7 +126,7 @@ static void state_that_does_not_fit(void **state) {
     p.pace = COP_PACE_GRADUAL;
     test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &whole, NULL));
     p.state = f.state;
-    char path[128];
+    char path[320];
     snprintf(path, sizeof path, "%s.1", f.state);
     for (int kind = 0; kind < 2; kind++) { /* no checkpoint at all; one of another recipe */
         if (kind) {

@@ -575,7 +575,8 @@ static void filters_then_weights(void **state) {
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_NOT_FOUND, "'l2-filtre'");
     p.first = "l2-filter";
     p.share = 1;
-    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "sparsity is 1");
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE,
+               "share is 1; it must be in (0,1)");
     cop_net_destroy(dense);
     teardown(&f);
 }
