@@ -40,6 +40,11 @@ typedef struct copi_typed_kernels {
     void (*dropout)(void *y, const void *x, int64_t n, float scale, uint32_t threshold, uint64_t key, int64_t first);
     /** y = f(a + b); y may be a */
     void (*add)(void *y, const void *a, const void *b, int64_t n, copi_act act);
+    /* Max-pooling of 2 x 2 pixels, a row of `pixels` results of c channels, channels last: x are two rows of the
+     * image, `row` elements apart. which [pixels][c], a number of the element's size each, tells which of the four
+     * was the largest, the first where several are: what the backward passes dy on to. */
+    void (*max_pool)(void *y, void *which, const void *x, int64_t pixels, int64_t c, int64_t row);
+    void (*max_pool_back)(void *dx, const void *dy, const void *which, int64_t pixels, int64_t c, int64_t row);
     /* Batch-norm of pixels x channels, walked in strips of v->l elements. */
     /** sum += x - mean, other += (x - mean)^2, both [l] */
     void (*norm_sums)(const void *x, int64_t n, const copi_norm *v, float *sum, float *other);

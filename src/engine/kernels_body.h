@@ -54,6 +54,13 @@ static void keep_block(uint64_t key, uint64_t block, uint32_t threshold, float s
 /* A vector loop without a check whether the arrays overlap: they are apart, or the same from their start on. */
 #define EACH _Pragma("omp simd") for (int64_t i = 0; i < n; i++)
 
+/* Floats and bf16 as whole numbers in the same order (of the zeros, -0 is the smaller), and back: its own inverse. */
+#define BITS_f32 int32_t
+#define BITS_bf16 int16_t
+#define ORDERED(T, b) ((BITS_##T)((b) ^ ((b) < 0 ? (BITS_##T)~SIGN_##T : 0)))
+#define SIGN_f32 INT32_MIN
+#define SIGN_bf16 INT16_MIN
+
 /* Element j of the strip that begins at i. */
 #define STRIPS                                                                                                       \
     for (int64_t i = 0, l = v->l; i < n; i += l)                                                                     \
@@ -94,6 +101,40 @@ static void keep_block(uint64_t key, uint64_t block, uint32_t threshold, float s
             float v = GET_##T(a, i) + GET_##T(b, i);                                                                 \
             float r = v > 0 ? v : act.slope * v;                                                                     \
             PUT_##T(y, i, r > act.high ? act.high : r);                                                              \
+        }                                                                                                            \
+    }                                                                                                                \
+    static void max_pool_##T(void *restrict out, void *restrict which, const void *restrict in, int64_t pixels,      \
+                             int64_t c, int64_t row) {                                                               \
+        for (int64_t o = 0; o < pixels; o++) {                                                                       \
+            const BITS_##T *x = (const BITS_##T *)in + 2 * o * c;                                                    \
+            BITS_##T *y = (BITS_##T *)out + o * c, *w = (BITS_##T *)which + o * c;                                   \
+            _Pragma("omp simd") for (int64_t i = 0; i < c; i++) {                                                    \
+                BITS_##T best = ORDERED(T, x[i]), at = 0, v = ORDERED(T, x[c + i]);                                  \
+                at = v > best ? 1 : at;                                                                              \
+                best = v > best ? v : best;                                                                          \
+                v = ORDERED(T, x[row + i]);                                                                          \
+                at = v > best ? 2 : at;                                                                              \
+                best = v > best ? v : best;                                                                          \
+                v = ORDERED(T, x[row + c + i]);                                                                      \
+                at = v > best ? 3 : at;                                                                              \
+                best = v > best ? v : best;                                                                          \
+                y[i] = ORDERED(T, best);                                                                             \
+                w[i] = at;                                                                                           \
+            }                                                                                                        \
+        }                                                                                                            \
+    }                                                                                                                \
+    static void max_pool_back_##T(void *restrict out, const void *restrict in, const void *restrict which,           \
+                                  int64_t pixels, int64_t c, int64_t row) {                                          \
+        for (int64_t o = 0; o < pixels; o++) {                                                                       \
+            const BITS_##T *d = (const BITS_##T *)in + o * c, *w = (const BITS_##T *)which + o * c;                  \
+            BITS_##T *dx = (BITS_##T *)out + 2 * o * c;                                                              \
+            _Pragma("omp simd") for (int64_t i = 0; i < c; i++) {                                                    \
+                BITS_##T v = d[i], at = w[i];                                                                        \
+                dx[i] = at == 0 ? v : 0;                                                                             \
+                dx[c + i] = at == 1 ? v : 0;                                                                         \
+                dx[row + i] = at == 2 ? v : 0;                                                                       \
+                dx[row + c + i] = at == 3 ? v : 0;                                                                   \
+            }                                                                                                        \
         }                                                                                                            \
     }                                                                                                                \
     static void norm_sums_##T(const void *x, int64_t n, const copi_norm *v, float *sum, float *other) {              \
@@ -180,7 +221,7 @@ static void gate_apply(float *restrict e, const float *restrict w, const float *
 
 #define TABLE(T)                                                                                                     \
     {                                                                                                                \
-        act_forward_##T, act_backward_##T, mask_backward_##T, dropout_##T, add_##T, norm_sums_##T, norm_apply_##T,   \
-            norm_back_sums_##T, norm_back_##T                                                                        \
+        act_forward_##T, act_backward_##T, mask_backward_##T, dropout_##T, add_##T, max_pool_##T,                    \
+            max_pool_back_##T, norm_sums_##T, norm_apply_##T, norm_back_sums_##T, norm_back_##T                      \
     }
 const copi_kernels KERNELS = {ISA, TABLE(f32), TABLE(bf16), sgd, adam, average, gate_apply};

@@ -1,4 +1,4 @@
-/* Max, average and global pooling. */
+/* Max, average and global pooling: by oneDNN, or by pool.c where that is faster. */
 #include "engine/plan.h"
 
 static dn_window window_of(const copi_plan *p, int node, dnnl_alg_kind_t *alg) {
@@ -24,6 +24,15 @@ static dn_window window_of(const copi_plan *p, int node, dnnl_alg_kind_t *alg) {
 void lower_pool(copi_plan *p, int node) {
     plan_node *l = &p->node[node];
     const plan_value *src = plan_value_of(p, p->net->node[node].src[0]);
+    const dn_md *own = plan_pools(p, node);
+    if (own) {
+        plan_value *v = plan_new_value(p, node, own, src->needs_grad);
+        if (!v) return;
+        v->kept = l->mask_here;
+        l->workspace = plan_new_mem(p, own);
+        if (!p->status) plan_pool_forward(p, node, v->mem, src->mem);
+        return;
+    }
     dnnl_prop_kind_t prop = p->options.training ? dnnl_forward_training : dnnl_forward_inference;
     dnnl_alg_kind_t alg;
     dn_window w = window_of(p, node, &alg);
@@ -44,6 +53,13 @@ void back_pool(copi_plan *p, int node) {
     const plan_node *l = &p->node[node];
     plan_value *v = plan_value_of(p, node), *src = plan_value_of(p, p->net->node[node].src[0]);
     if (l->mask_here) plan_mask_back(p, node, v->diff, v->diff, v->mem, 1.0f);
+    if (!l->forward) {
+        int target = plan_contribution(p, src, src->diff_md);
+        if (p->status) return;
+        plan_pool_backward(p, node, target, v->diff);
+        plan_contributed(p, node, src, target);
+        return;
+    }
     dnnl_alg_kind_t alg;
     dn_window w = window_of(p, node, &alg);
     dnnl_primitive_desc_t pd = NULL;

@@ -62,6 +62,7 @@ struct plan_action {
     float scale;
     uint32_t threshold;   /* dropout's */
     int64_t offset;       /* concat: elements before this part */
+    int64_t together;     /* pooling: channels of a pixel that lie together */
     int weight[2];
 };
 typedef struct plan_actions { plan_action *item; int count, cap; } plan_actions;
@@ -215,6 +216,12 @@ bool plan_norms(copi_plan *p, int node); /* is node's input one that norm.c is t
 void plan_norm_forward(copi_plan *p, int node, int y, int x);
 void plan_norm_backward(copi_plan *p, int node, int dx, int x, int dy);
 cop_status plan_norm_finish(copi_plan *p);
+
+/* pool.c: max-pooling of 2 x 2 pixels */
+/** The layout of node's output, if it is a pooling that pool.c does in the layout its input has; else NULL. */
+const dn_md *plan_pools(copi_plan *p, int node);
+void plan_pool_forward(copi_plan *p, int node, int y, int x);
+void plan_pool_backward(copi_plan *p, int node, int dx, int dy);
 
 /* lower_linear.c, lower_norm.c, lower_pool.c, lower_shape.c */
 void lower_linear(copi_plan *p, int node);

@@ -59,6 +59,9 @@ static void run_typed(const copi_typed_kernels *k, arrays *x, int64_t n, bool in
     k->norm_back(out, x->a, x->b, n, &norm);
     memcpy(x->d, vectors[5], 35 * sizeof(float));
     memcpy(x->d + 35, vectors[6], 35 * sizeof(float));
+    const int64_t row = LONGEST / 2, c = n % 60 + 1;
+    k->max_pool(x->c, x->d, x->b, row / (2 * c), c, row);
+    k->max_pool_back(x->a, x->c, x->d, row / (2 * c), c, row);
 }
 
 static void run_all(const copi_kernels *k, int64_t n, bool in_place, bool bf16, arrays *x) {
@@ -134,6 +137,33 @@ static void plain_formulas(void **state) {
     for (int i = 0; i < LONGEST; i++) assert_true(x.d[i] == (x.a[i] > 0 ? 1.5f * x.b[i] : 0));
 }
 
+/* The largest of each 2 x 2 pixels, and its gradient to the first of them that has it, to nothing else. Both signs,
+ * and many that are equal: small whole numbers. */
+static void pooling(void **state) {
+    (void)state;
+    enum { C = 7, PIXELS = 12, ROW = (2 * PIXELS + 1) * C };
+    static float x[2 * ROW], y[PIXELS * C], dy[PIXELS * C], dx[2 * ROW], which[PIXELS * C];
+    static copi_bf16 hx[2 * ROW], hy[PIXELS * C], hdy[PIXELS * C], hdx[2 * ROW], hwhich[PIXELS * C];
+    test_fill_normal(21, x, 2 * ROW);
+    test_fill_normal(22, dy, PIXELS * C);
+    for (int i = 0; i < 2 * ROW; i++) hx[i] = copi_f32_to_bf16(x[i] = roundf(2 * x[i]) + 0.0f);
+    for (int i = 0; i < PIXELS * C; i++) dy[i] = copi_bf16_to_f32(hdy[i] = copi_f32_to_bf16(dy[i]));
+    copi_kernels_base.f32.max_pool(y, which, x, PIXELS, C, ROW);
+    copi_kernels_base.f32.max_pool_back(dx, dy, which, PIXELS, C, ROW);
+    copi_kernels_base.bf16.max_pool(hy, hwhich, hx, PIXELS, C, ROW);
+    copi_kernels_base.bf16.max_pool_back(hdx, hdy, hwhich, PIXELS, C, ROW);
+    for (int i = 0; i < PIXELS * C; i++) {
+        const int first = i / C * 2 * C + i % C, at[4] = {first, first + C, first + ROW, first + ROW + C};
+        int best = 0;
+        for (int k = 1; k < 4; k++) best = x[at[k]] > x[at[best]] ? k : best;
+        assert_true(y[i] == x[at[best]] && copi_bf16_to_f32(hy[i]) == y[i]);
+        for (int k = 0; k < 4; k++) {
+            assert_true(dx[at[k]] == (k == best ? dy[i] : 0));
+            assert_true(copi_bf16_to_f32(hdx[at[k]]) == dx[at[k]]);
+        }
+    }
+}
+
 static void bf16_rounding(void **state) {
     (void)state;
     const struct {
@@ -179,6 +209,7 @@ static void dropout_numbers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(instruction_sets), cmocka_unit_test(plain_formulas),
-                                       cmocka_unit_test(bf16_rounding), cmocka_unit_test(dropout_numbers)};
+                                       cmocka_unit_test(pooling), cmocka_unit_test(bf16_rounding),
+                                       cmocka_unit_test(dropout_numbers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
