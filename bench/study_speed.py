@@ -2,12 +2,13 @@
 """The five-method study beside the same trials in PyTorch: whole trials, from the dense net to both accuracies.
 
     bench/study_speed.py [--coppice build/release/coppice] [--data build/data/seedtask.npz] [--epochs 1] [--rounds 3]
-                         [--threads 2] [--jobs 1] [--blas DIR]
+                         [--threads 2] [--jobs 1] [--torch-jobs 1] [--blas DIR]
 
 A sample of studies/seedtask.yaml with --epochs epochs for each training, in both programs in turn; figures are medians over
 the rounds. torch runs as in bench/speed.py. The last row is the study: each kind of trial by how often, and how many epochs,
 the study file has it. What a trial costs besides epochs is taken from the one without training. With --jobs N Coppice runs N seeds of the
-sample side by side (study run --jobs); a trial then counts the N-th part of its seconds. Prints a Markdown table.
+sample side by side (study run --jobs), with --torch-jobs N so many processes of torch, which share the threads; a trial then
+counts the N-th part of its seconds. Prints a Markdown table.
 """
 import argparse
 import json
@@ -60,10 +61,17 @@ def torch(a):
     env = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
     if a.blas:
         env["LD_LIBRARY_PATH"] = a.blas
-    out = subprocess.run(["/usr/bin/python3", os.path.join(HERE, "torch_trials.py"), a.data, "--epochs", str(a.epochs),
-                          "--threads", str(a.threads)], env=env, stdout=subprocess.PIPE, check=True, text=True).stdout
-    lines = [json.loads(line) for line in out.splitlines()]
-    return {line["trial"]: line["seconds"] for line in lines}
+    command = ["/usr/bin/python3", os.path.join(HERE, "torch_trials.py"), a.data, "--epochs", str(a.epochs),
+               "--threads", str(max(1, a.threads // a.torch_jobs))]
+    runs = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(a.torch_jobs)]
+    outputs = [r.communicate()[0] for r in runs]
+    if any(r.returncode for r in runs):
+        raise SystemExit("study_speed: torch_trials.py failed")
+    seconds = {}
+    for line in "".join(outputs).splitlines():
+        trial = json.loads(line)
+        seconds.setdefault(trial["trial"], []).append(trial["seconds"])
+    return {trial: statistics.mean(each) / a.torch_jobs for trial, each in seconds.items()}
 
 
 def study(seconds, epochs):
@@ -80,10 +88,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--torch-jobs", type=int, default=1)
     parser.add_argument("--blas")
     a = parser.parse_args()
     rounds = [(coppice(a), torch(a)) for _ in range(a.rounds)]
-    print(f"{a.epochs} epoch(s) a training, {a.threads} threads, {a.jobs} trial(s) at a time, median of {a.rounds} rounds; "
+    print(f"{a.epochs} epoch(s) a training, {a.threads} threads, {a.jobs} trial(s) at a time, of torch {a.torch_jobs}, median of {a.rounds} rounds; "
           f"load now {os.getloadavg()[0]:.1f}\n")
     print("| trial | Coppice, s | torch, s | ratio |\n|---|---:|---:|---:|")
     for kind in WEIGHTS:
