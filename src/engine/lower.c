@@ -66,21 +66,29 @@ void plan_contributed(copi_plan *p, int node, plan_value *v, int target) {
 
 /* ------------------------------------------------------------------------------------------- op by op -- */
 
-/* The caller's memory is read where it is; with bf16, convolutions and dense layers convert it on their own way into
- * the layout they want, others find it converted. */
+/* Do only convolutions and dense layers read this, maybe through a flatten that is nothing to do? */
+static bool linear_readers(const copi_plan *p, int node) {
+    int to[8], n = copi_net_consumers(p->net, node, to, (int)COPI_COUNT(to));
+    for (int i = 0; i < n && i < (int)COPI_COUNT(to); i++) {
+        copi_op op = p->net->node[to[i]].op;
+        bool passes = op == COPI_OP_FLATTEN && p->node[to[i]].fused;
+        if (!is_linear(op) && !(passes && linear_readers(p, to[i]))) return false;
+    }
+    return n <= (int)COPI_COUNT(to);
+}
+
+/* The caller's memory is read where it is by convolutions and dense layers, which convert it on their own way into
+ * the layout and type they want. Others find a copy: our own kernels know no memory but the arena. */
 static void lower_input(copi_plan *p, int node) {
     plan_value *v = plan_new_value(p, node, plan_plain_md(p, node, dnnl_f32, false), false);
     if (!v) return;
     v->kept = true;
     p->input_mem = v->mem;
     p->slots[p->mems[v->mem].slot].bytes = 0;
-    int to[8], n = copi_net_consumers(p->net, node, to, (int)COPI_COUNT(to));
-    bool convert = n > (int)COPI_COUNT(to);
-    for (int i = 0; i < n && !convert; i++) convert = !is_linear(p->net->node[to[i]].op);
-    if (!p->bf16 || !convert) return;
-    const dn_md *half = plan_plain_md(p, node, dnnl_bf16, false);
-    v->mem = plan_adapt(p, node, node, half);
-    v->md = v->diff_md = half;
+    if (linear_readers(p, node)) return;
+    v->md = v->diff_md = plan_plain_md(p, node, plan_type(p), false);
+    v->mem = plan_new_mem(p, v->md);
+    plan_reorder(p, "copy images", node, p->input_mem, v->mem);
 }
 
 static void lower_softmax(copi_plan *p, int node) {

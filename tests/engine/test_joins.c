@@ -94,16 +94,33 @@ static int dropout_of_zero(builder *b) { /* share 0 is nothing at all, also betw
     return cop_graph_leaky_relu(b->g, "l", x, 0.1);
 }
 
-static int (*const shapes[])(builder *) = {
-    act_chain,           chain_behind_pool, twice_the_same,    twice_the_same_activated, two_kept,
-    two_shared,          residual_chain,    sum_with_images,   relu_then_dropout_chain,  pool_then_dropout,
-    shared_then_dropout, dropout_of_zero,   activation_in_sum, dropout_in_sum,           pool_in_sum,
+/* The images themselves under every op, of three channels and of one: their memory is the caller's. */
+static int on_images(builder *b) {
+    int x = cop_graph_leaky_relu(b->g, "a", b->input, 0.2), y = cop_graph_batchnorm(b->g, "n", b->input, 1e-3);
+    const int all[] = {x, y, b->input, cop_graph_relu(b->g, "r", cop_graph_add(b->g, "s", b->input, y))};
+    x = conv(b, "c", cop_graph_concat(b->g, "all", all, 4), 4);
+    const int pooled[] = {pool(b, "p", b->input), pool(b, "q", x)};
+    return cop_graph_concat(b->g, "both", pooled, 2);
+}
+static int dropped_images(builder *b) {
+    return conv(b, "c", cop_graph_relu(b->g, "a", cop_graph_dropout(b->g, "drop", b->input, 0.25)), 4);
+}
+
+static const struct {
+    int (*make)(builder *);
+    int64_t channels; /* of the images */
+} shapes[] = {
+    {act_chain, 3},         {chain_behind_pool, 3},   {twice_the_same, 3},  {twice_the_same_activated, 3},
+    {two_kept, 3},          {two_shared, 3},          {residual_chain, 3},  {sum_with_images, 3},
+    {pool_then_dropout, 3}, {shared_then_dropout, 3}, {dropout_of_zero, 3}, {relu_then_dropout_chain, 3},
+    {activation_in_sum, 3}, {dropout_in_sum, 3},      {pool_in_sum, 3},     {on_images, 3},
+    {on_images, 1},         {dropped_images, 3},      {dropped_images, 1},
 };
 
-static cop_net *build(cop_ctx *ctx, int (*shape)(builder *)) {
+static cop_net *build(cop_ctx *ctx, int (*shape)(builder *), int64_t channels) {
     builder b;
     test_ok(ctx, cop_graph_create(ctx, &b.g));
-    b.input = cop_graph_input(b.g, "input", 3, 6, 6);
+    b.input = cop_graph_input(b.g, "input", channels, 6, 6);
     int x = cop_graph_flatten(b.g, "flatten", shape(&b));
     cop_graph_softmax(b.g, "softmax", cop_graph_dense(b.g, "dense", x, 4, 1));
     cop_net *net;
@@ -174,7 +191,7 @@ static void check_dropout(const subject *s, verdict *v) {
 static void check(cop_precision precision, bool training_dropout) {
     cop_ctx *ctx = ctx_of_threads(1);
     for (size_t i = 0; i < COPI_COUNT(shapes); i++) {
-        cop_net *net = build(ctx, shapes[i]);
+        cop_net *net = build(ctx, shapes[i].make, shapes[i].channels);
         bool drops = false, tried = false;
         for (int k = 0; k < net->nodes; k++)
             drops |= net->node[k].op == COPI_OP_DROPOUT && net->node[k].u.dropout.share > 0;
