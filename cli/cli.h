@@ -188,6 +188,7 @@ typedef struct option {
          .at = offsetof(settings, recipe.step_epochs),                                                               \
          .help = "schedule step: the rate falls after these epochs, four at most"},                                  \
         NUMBER("step-factor", "F", recipe.step_factor, "(0,1]", "schedule step: what the rate is multiplied by"),    \
+        SMALL("restarts", recipe.restarts, "[0,1000]", "cosine and one-cycle begin anew so many times"),             \
         NUMBER("momentum", "M", recipe.momentum, "[0,1)", "of sgd (Nesterov)"),                                      \
         NUMBER("decay", "D", recipe.decay, "[0,1]", "weight decay of kernels"),                                      \
         NUMBER("l1", "W", recipe.l1, "[0,1]", "weight of sum |w| in the loss, over kernels"),                        \

@@ -249,6 +249,7 @@ static void print_study(FILE *out) {
         {"warmup", "share of the steps in which one-cycle and cosine rise"},
         {"step_epochs", "of step: the rate falls after these epochs"},
         {"step_factor", "of step: what the rate is multiplied by"},
+        {"restarts", "cosine and one-cycle begin anew so many times; each round, tune and retrain begins anew anyway"},
         {"momentum", "of sgd (Nesterov)"},
         {"beta1, beta2", "of adam and adamw"},
         {"epsilon", "of adam and adamw"},

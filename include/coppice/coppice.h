@@ -363,6 +363,8 @@ typedef struct cop_recipe {
     double warmup;              /* share of the steps; one-cycle and cosine rise linearly over it */
     double step_epochs[4];      /* STEP: the rate is multiplied by step_factor at each; 0 ends the list */
     double step_factor;
+    int restarts;               /* COSINE, ONE_CYCLE: the schedule begins anew so many times, in parts of equal length:
+                                 * Loshchilov & Hutter 2017, arXiv:1608.03983 */
     int flip;                   /* 1: mirror half the images left to right */
     int shift;                  /* shift by up to so many pixels in both directions */
     int erase;                  /* erase a square of so many pixels a side, wherever its middle falls: DeVries & Taylor 2017,

@@ -74,7 +74,7 @@ static int fused_into(const copi_plan *p, int node) {
 /* A relu's backward moves behind, where there are fewer elements or a pass is made anyway: y > 0 tells it there too.
  */
 static void move_relu_backward(copi_plan *p, int relu) {
-    if (is(p, fused_into(p, relu), COPI_OP_BATCHNORM)) return; /* oneDNN's batch-norm does it */
+    if (is(p, fused_into(p, relu), COPI_OP_BATCHNORM)) return; /* which does it along */
     int next = sole_consumer(p, relu), last = next;
     if (is(p, next, COPI_OP_MAX_POOL)) {
         int after = sole_consumer(p, next);

@@ -85,6 +85,8 @@ static const char *first_name(int i) {
     {"warmup", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.warmup), "[0,1)", .family = who},                \
     {"step_epochs", COPI_KEY_STEPS, base + offsetof(copi_spec_recipe, r.step_epochs), "(0,1e6]", .family = who},     \
     {"step_factor", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.step_factor), "(0,1]", .family = who},      \
+    {"restarts", COPI_KEY_SMALL, base + offsetof(copi_spec_recipe, r.restarts), "[0,1000]", .family = who,           \
+     .late = true},                                                                                                  \
     {"flip", COPI_KEY_FLAG, base + offsetof(copi_spec_recipe, r.flip), .family = who},                               \
     {"shift", COPI_KEY_SMALL, base + offsetof(copi_spec_recipe, r.shift), "[0,64]", .family = who},                  \
     {"erase", COPI_KEY_SMALL, base + offsetof(copi_spec_recipe, r.erase), "[0,64]", .family = who, .late = true},    \

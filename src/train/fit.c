@@ -89,6 +89,7 @@ static cop_status describe(fit_run *f) {
         {"step_epochs[2]", r->step_epochs[2]},
         {"step_epochs[3]", r->step_epochs[3]},
         {"step_factor", r->step_factor},
+        {"restarts", r->restarts},
         {"dropout", r->dropout},
         {"average", r->average},
         {"label_smoothing", r->label_smoothing},

@@ -50,7 +50,9 @@ const char *cop_prox_name(cop_prox prox) { /* here, since checkpoints name it */
  *    constant   rate
  *    step       rate factor^k, k = how many of step_epochs are <= t / steps_per_epoch
  *    cosine     rate r, then rate (1 + cos(pi f)) / 2
- *    one-cycle  the same between rate/25 and rate, then between rate and rate/250000 */
+ *    one-cycle  the same between rate/25 and rate, then between rate and rate/250000
+ * With restarts R, cosine and one-cycle have t and n of the part k that t lies in: it begins at floor(n k / (R+1)).
+ */
 double cop_schedule_rate(const cop_recipe *recipe, int64_t t, int64_t n, int64_t steps_per_epoch) {
     double peak = recipe->rate;
     if (recipe->schedule == COP_SCHEDULE_CONSTANT) return peak;
@@ -60,6 +62,9 @@ double cop_schedule_rate(const cop_recipe *recipe, int64_t t, int64_t n, int64_t
             if (recipe->step_epochs[i] <= epoch) peak *= recipe->step_factor;
         return peak;
     }
+    const int64_t parts = recipe->restarts + 1, part = n > 0 ? ((t + 1) * parts - 1) / n : 0;
+    t -= n * part / parts;
+    n = n * (part + 1) / parts - n * part / parts;
     bool cycle = recipe->schedule == COP_SCHEDULE_ONE_CYCLE;
     double warm = recipe->warmup * (double)n;
     if ((double)t < warm) {
@@ -95,6 +100,7 @@ cop_status copi_recipe_check(cop_ctx *ctx, const cop_recipe *r) {
         {"step_epochs[2]", r->step_epochs[2], 0, 1e6, "in [0,1e6]"},
         {"step_epochs[3]", r->step_epochs[3], 0, 1e6, "in [0,1e6]"},
         {"step_factor", r->step_factor, 0, 1e3, "in [0,1000]"},
+        {"restarts", r->restarts, 0, 1000, "in [0,1000]"},
         {"flip", r->flip, 0, 1, "0 or 1"},
         {"shift", r->shift, 0, 1024, "in [0,1024]"},
         {"erase", r->erase, 0, 1024, "in [0,1024]"},

@@ -125,7 +125,7 @@ def check_recipe():
     """Every option of a recipe makes another net."""
     values = {
         "epochs": ["3"], "batch": ["50"], "optimizer": ["sgd"], "rate": ["1e-3"], "schedule": ["constant"],
-        "warmup": [".5"], "step-epochs": ["1.5", "--schedule=step", "--step-epochs=1"], "step-factor": [".3", "--schedule=step", "--step-epochs=1"],
+        "warmup": [".5"], "step-epochs": ["1.5", "--schedule=step", "--step-epochs=1"], "restarts": ["1"], "step-factor": [".3", "--schedule=step", "--step-epochs=1"],
         "momentum": [".5", "--optimizer=sgd"], "decay": [".3"], "l1": [".01"], "l2": [".01"], "l2-conv": [".01"],
         "flip": [None], "shift": ["3"], "erase": ["5"], "average": [".9"], "label-smoothing": [".2"], "precision": ["bf16"],
         "teacher": ["base.safetensors"], "distil-share": [".9", "--teacher=base.safetensors"],

@@ -156,6 +156,7 @@ static void refuses_what_is_not_its_own(void **state) {
     REFUSED(other.epochs = 4, "it says 'epochs 3', this run 'epochs 4'");
     REFUSED(other.optimizer = COP_OPTIMIZER_SGD, "optimizer");
     REFUSED(other.seed = 2, "seed");
+    REFUSED(other.restarts = 1, "restarts");
     REFUSED(other.flip = 0, "flip");
     REFUSED(other.label_smoothing = 0.1, "label_smoothing");
     REFUSED(other.erase = 0, "erase");

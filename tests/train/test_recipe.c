@@ -71,6 +71,25 @@ static void one_cycle_has_three_levels(void **state) {
     test_near(cop_schedule_rate(&r, 0, 0, 0), end, 1e-9, 1e-9);
 }
 
+/* Each part is the whole schedule over its own steps, 33, 33 and 34 of 100. */
+static void restarts_begin_anew(void **state) {
+    (void)state;
+    const cop_schedule both[] = {COP_SCHEDULE_COSINE, COP_SCHEDULE_ONE_CYCLE};
+    for (int i = 0; i < 2; i++) {
+        cop_recipe r = cop_recipe_default(), once = r;
+        r.schedule = once.schedule = both[i];
+        r.restarts = 2;
+        const int64_t begin[] = {0, 33, 66, 100};
+        for (int k = 0; k < 3; k++)
+            for (int64_t t = begin[k]; t < begin[k + 1]; t++)
+                test_near(rate(&r, t), cop_schedule_rate(&once, t - begin[k], begin[k + 1] - begin[k], 10), 1e-15, 0);
+        assert_true(rate(&r, 40) > 10 * rate(&r, 32)); /* begins high again */
+    }
+    cop_recipe many = cop_recipe_default(); /* more parts than steps */
+    many.restarts = 1000;
+    for (int64_t t = 0; t < 100; t++) assert_true(isfinite(rate(&many, t)) && rate(&many, t) > 0);
+}
+
 static void names_of_choices(void **state) {
     (void)state;
     assert_string_equal(cop_optimizer_name(COP_OPTIMIZER_ADAMW), "adamw");
@@ -92,6 +111,7 @@ static void impossible_values_are_named(void **state) {
     REFUSED(epochs, NAN, "epochs is nan");
     REFUSED(batch, 0, "batch is 0");
     REFUSED(rate, INFINITY, "rate is inf");
+    REFUSED(restarts, -1, "restarts is -1");
     REFUSED(momentum, 1, "momentum is 1");
     REFUSED(beta2, 1, "beta2 is 1");
     REFUSED(epsilon, 0, "epsilon is 0");
@@ -117,9 +137,13 @@ static void impossible_values_are_named(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(constant_stays),         cmocka_unit_test(step_multiplies_at_each_epoch),
-        cmocka_unit_test(cosine_rises_and_falls), cmocka_unit_test(one_cycle_has_three_levels),
-        cmocka_unit_test(names_of_choices),       cmocka_unit_test(impossible_values_are_named),
+        cmocka_unit_test(constant_stays),
+        cmocka_unit_test(step_multiplies_at_each_epoch),
+        cmocka_unit_test(cosine_rises_and_falls),
+        cmocka_unit_test(one_cycle_has_three_levels),
+        cmocka_unit_test(restarts_begin_anew),
+        cmocka_unit_test(names_of_choices),
+        cmocka_unit_test(impossible_values_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
