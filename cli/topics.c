@@ -138,6 +138,21 @@ static void print_recipes(FILE *out) {
         "how the net is trained meanwhile; any key that the trial gives besides wins over it.");
     putc('\n', out);
     print_list(out, cop_method_recipe_count(), cop_method_recipe_name, cop_method_recipe_help);
+    for (int i = 0; i < cop_method_recipe_count(); i++) {
+        cop_method_params p = cop_method_params_default();
+        if (cop_method_recipe_apply(NULL, cop_method_recipe_name(i), &p)) continue; /* can't be: it is on the list */
+        const cop_recipe *t = &p.tune;
+        fprintf(out,
+                "\n%s as keys of a trial; what is not here is as in the study's dense:\n"
+                "  {method: %s, scope: %s, rounds: %d, pace: %s, begin: %g, end: %g,\n"
+                "   tune: {epochs: %g, batch: %lld, optimizer: %s, rate: %g, schedule: %s, decay: %g,\n"
+                "          distil_share: %g, distil_temperature: %g, label_smoothing: %g, erase: %d, dropout: %g, "
+                "average: %g}}\n",
+                cop_method_recipe_name(i), p.method, p.scope, p.rounds, cop_pace_name(p.pace), p.begin, p.end,
+                t->epochs, (long long)t->batch, cop_optimizer_name(t->optimizer), t->rate,
+                cop_schedule_name(t->schedule), t->decay, t->distil_share, t->distil_temperature, t->label_smoothing,
+                t->erase, t->dropout, t->average);
+    }
 }
 
 /* -- study -- */

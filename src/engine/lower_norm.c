@@ -1,5 +1,5 @@
 /* Batch normalization, with the gate folded into scale and shift and the relu behind it done along: by oneDNN, or by
- * norm.c where oneDNN would be slow. */
+ * norm.c where that is faster. */
 #include "engine/plan.h"
 
 static unsigned flags_of(const copi_plan *p, int node) {

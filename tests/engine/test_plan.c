@@ -2,6 +2,7 @@
  * no allocation in a step, batch-norm's running statistics, part batches, threads, clear errors, memory that runs
  * out. */
 #include "compare.h"
+#include "engine/plan.h"
 
 static cop_net *mixed_net(cop_ctx *ctx) { /* conv, batch-norm, pool, dropout, add, dense */
     cop_graph *g;
@@ -74,7 +75,8 @@ static void same_seed_same_bytes(void **state) {
     if (!no_bf16()) same_seed(COP_PRECISION_BF16, 2);
 }
 
-/* One thread and two sum in another order, so the bytes differ, the numbers hardly. */
+/* One thread and two sum in another order, so the bytes differ, the numbers hardly. A batch large enough that our own
+ * kernels share their work, that of the pool's results too. */
 static void threads_agree(void **state) {
     (void)state;
     cop_net *out[2];
@@ -82,7 +84,11 @@ static void threads_agree(void **state) {
     for (int k = 0; k < 2; k++) {
         ctx[k] = ctx_of_threads(k + 1);
         out[k] = mixed_net(ctx[k]);
-        subject s = subject_make(ctx[k], out[k], 16, COP_PRECISION_F32, 2);
+        const int64_t batch = 272;
+        assert_true(batch * out[k]->node[3].shape[0] * out[k]->node[3].shape[1] * out[k]->node[3].shape[2] >
+                    PLAN_SMALL);
+        assert_int_equal(out[k]->node[3].op, COPI_OP_MAX_POOL);
+        subject s = subject_make(ctx[k], out[k], batch, COP_PRECISION_F32, 2);
         copi_plan *plan = training_plan(&s, 7);
         run_steps(&s, plan, 3);
         test_ok(ctx[k], copi_plan_pull(plan, out[k]));
