@@ -93,19 +93,44 @@ static void frontier_block(copi_buffer *b, const copi_figures *f, const int *ord
 
 /* Words on the floor stand at the left, where little lies that low; those on the dense net's line at the right. */
 static void level_line(copi_buffer *b, double accuracy, const char *words, int decimals, int dash, bool left) {
+    copi_buffer_printf(
+        b,
+        "set arrow from graph 0, first %.6f to graph 1, first %.6f nohead dt %d lc rgb '#999999'\n"
+        "set label '%s %.*f' at graph %s, first %.6f offset 0, 0.6 %s textcolor rgb '#777777' font ',11'\n",
+        accuracy, accuracy, dash, words, decimals, accuracy, left ? "0.01" : "0.995", accuracy,
+        left ? "left" : "right");
+}
+
+/* Where most points lie beyond .85 the axis is logarithmic in what is left, so that .9 to .99 get as much room as 0
+ * to .9; `gnuplot -e 'left=0' frontier.gp` draws the other. */
+static void across(copi_buffer *b, const copi_figures *f) {
+    double least = 0.1;
+    int beyond = 0, all = 0;
+    for (int i = 0; i < f->settings; i++) {
+        const copi_setting *s = &f->setting[i];
+        if (is_dense(f, s->method_index) || isnan(s->sparsity.mean)) continue;
+        all++;
+        beyond += s->sparsity.mean > 0.85;
+        if (s->sparsity.mean < 1) least = fmin(least, 1 - s->sparsity.mean);
+    }
     copi_buffer_printf(b,
-                       "set arrow from 0, %.6f to 1, %.6f nohead dt %d lc rgb '#999999'\n"
-                       "set label '%s %.*f' at %s, %.6f offset 0, 0.6 %s textcolor rgb '#777777' font ',11'\n",
-                       accuracy, accuracy, dash, words, decimals, accuracy, left ? "0.01" : "0.995", accuracy,
-                       left ? "left" : "right");
+                       "if (!exists('left')) left = %d\nacross(s) = left ? 1 - s : s\n"
+                       "words = 'sparsity: share of all parameters that are zero'\n"
+                       "if (left) {\n    set logscale x\n    set xrange [1:%.3g]\n    set xtics ('0' 1",
+                       2 * beyond > all, 0.8 * fmax(least, 1e-6));
+    static const char *const tic[] = {"0.5",  "0.8",   "0.9",   "0.95",  "0.98",
+                                      "0.99", "0.995", "0.998", "0.999", "0.9999"};
+    for (size_t i = 0; i < COPI_COUNT(tic); i++) copi_buffer_printf(b, ", '%s' 1 - %s", tic[i], tic[i]);
+    copi_buffer_text(b, ")\n    words = words.'; logarithmic in what is left'\n} else {\n"
+                        "    set xrange [0:1]\n    set xtics 0.1\n    set format x '%.1f'\n}\n"
+                        "set xlabel words textcolor rgb '#555555'\n");
 }
 
 static void axes(copi_buffer *b, const copi_results *r, const copi_figures *f) {
     copi_range y = copi_accuracy_range(f, r->floor);
+    across(b, f);
     copi_buffer_printf(b,
-                       "set xrange [0:1]\nset yrange [%.4f:%.4f]\nset xtics 0.1\nset ytics %.3g\n"
-                       "set format y '%%.2f'\nset format x '%%.1f'\n"
-                       "set xlabel 'sparsity: share of all parameters that are zero' textcolor rgb '#555555'\n"
+                       "set yrange [%.4f:%.4f]\nset ytics %.3g\nset format y '%%.2f'\n"
                        "set ylabel 'test accuracy' textcolor rgb '#555555'\n"
                        "set grid lc rgb '#e6e6e6' lt 1 lw 0.7\nset border 3 lc rgb '#aaaaaa'\n"
                        "set tics nomirror textcolor rgb '#555555'\n"
@@ -123,15 +148,17 @@ static void axes(copi_buffer *b, const copi_results *r, const copi_figures *f) {
 
 static void plot_method(copi_buffer *b, const copi_figures *f, int m, bool hollow, bool tuned, bool bars) {
     const copi_style *style = copi_style_of(f->method[m].name);
-    copi_buffer_printf(b, ", \\\n     $m%dline using 1:2 with lines lw 1 lc rgb '%s' notitle", m, style->light);
+    copi_buffer_printf(b, ", \\\n     $m%dline using (across($1)):2 with lines lw 1 lc rgb '%s' notitle", m,
+                       style->light);
     const char *const kinds[] = {"hollow", "tuned"};
     for (int k = 0; k < 2; k++) {
         if (k ? !tuned : !hollow) continue;
         if (bars)
-            copi_buffer_printf(b, ", \\\n     $m%d%s using 1:2:3 with yerrorbars pt -1 lc rgb '%s' notitle", m,
-                               kinds[k], style->light);
-        copi_buffer_printf(b, ", \\\n     $m%d%s using 1:2 with points pt %d ps 1.5 lw 1.6 lc rgb '%s'", m, kinds[k],
-                           style->gnuplot_point + k, style->light);
+            copi_buffer_printf(b,
+                               ", \\\n     $m%d%s using (across($1)):2:3 with yerrorbars pt -1 lc rgb '%s' notitle",
+                               m, kinds[k], style->light);
+        copi_buffer_printf(b, ", \\\n     $m%d%s using (across($1)):2 with points pt %d ps 1.5 lw 1.6 lc rgb '%s'", m,
+                           kinds[k], style->gnuplot_point + k, style->light);
         if (k == 0 && tuned) {
             copi_buffer_text(b, " notitle"); /* one entry a method */
         } else {
@@ -147,7 +174,7 @@ static void drawing(copi_buffer *b, const copi_results *r, const copi_figures *f
     bool bars = false;
     for (int i = 0; i < f->settings; i++) bars |= f->setting[i].test.std > 0;
     frontier_block(b, f, order);
-    copi_buffer_text(&plot, "plot $frontier using 1:2 with lines lw 6 lc rgb '#dcdcdc' notitle");
+    copi_buffer_text(&plot, "plot $frontier using (across($1)):2 with lines lw 6 lc rgb '#dcdcdc' notitle");
     for (int m = 0; m < f->methods; m++) {
         if (is_dense(f, m)) continue;
         int hollow = block(b, f, order, m, "hollow", pick_hollow),

@@ -383,6 +383,31 @@ static bool starts_with(cop_ctx *ctx, const char *folder, const char *name, cons
     return same;
 }
 
+/* Sparsity on the axis, or, where most points lie beyond .85, the logarithm of what is left. */
+static void test_axis(void **state) {
+    (void)state;
+    static const made_trial sparse[] = {
+        {"dense", 0, 1, "done", NULL, {{0, .91, .90, 6, 0}}, 1},
+        {"magnitude", .5, 1, "done", NULL, {{.5, .89, .88, 0, 0}}, 1},
+        {"magnitude", .9, 1, "done", NULL, {{.9, .85, .84, 2, 1}}, 1},
+        {"sss", 1e-5, 1, "done", NULL, {{.98, .8, .79, 4, 1}}, 1},
+    };
+    cop_ctx *ctx = test_ctx();
+    for (int most = 0; most < 2; most++) {
+        const char *folder = most ? "sparse" : "mixed";
+        copi_store *store;
+        test_ok(ctx, copi_store_open(ctx, in(folder, "."), COPI_STORE_WRITE, &store));
+        test_ok(ctx, made_fill(ctx, store, most ? sparse : made, most ? (int)COPI_COUNT(sparse) : MADE, 0.6, "t"));
+        copi_store_close(store);
+        test_ok(ctx, cop_study_report(ctx, in(folder, "."), NULL));
+        char *script = read_text(ctx, folder, "frontier.gp");
+        assert_non_null(strstr(script, most ? "left = 1\n" : "left = 0\n"));
+        if (most) assert_non_null(strstr(script, "set xrange [1:0.016]\n")); /* .8 (1 - .98) */
+        copi_free(ctx, script);
+    }
+    cop_ctx_destroy(ctx);
+}
+
 /* With gnuplot both pictures are there; without it one warning says how to get them, and all else is written. */
 static void test_plot(void **state) {
     (void)state;
@@ -518,13 +543,11 @@ static void test_styles(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_styles),      cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_one_process), cmocka_unit_test(test_bad_directories),
-        cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_locale),      cmocka_unit_test(test_json),
-        cmocka_unit_test(test_page),        cmocka_unit_test(test_page_data),
-        cmocka_unit_test(test_plot),        cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_list),        cmocka_unit_test(test_unwritable),
+        cmocka_unit_test(test_styles),          cmocka_unit_test(test_round_trip), cmocka_unit_test(test_one_process),
+        cmocka_unit_test(test_bad_directories), cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_locale),          cmocka_unit_test(test_json),       cmocka_unit_test(test_page),
+        cmocka_unit_test(test_page_data),       cmocka_unit_test(test_axis),       cmocka_unit_test(test_plot),
+        cmocka_unit_test(test_empty),           cmocka_unit_test(test_list),       cmocka_unit_test(test_unwritable),
         cmocka_unit_test(test_full_disk),
     };
     test_dir_make(dir);
