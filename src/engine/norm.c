@@ -1,7 +1,7 @@
 /* Batch-norm of channels-last images. Where channels fill no whole blocks, as in shrunk nets, oneDNN has only its
  * reference loops in bf16, and slow ones in f32: they took several times as long as the convolutions around them;
- * where they do, ours are still somewhat faster (docs/benchmarks.md). Memory is what limits: two passes over x forward,
- * two over x and dy backward. The relu behind is done along. Its mask is told from x.
+ * where they do, ours are still somewhat faster (docs/benchmarks.md). Memory is what limits: two passes over x
+ * forward, two over x and dy backward. The relu behind is done along. Its mask is told from x.
  *
  * Source: Ioffe & Szegedy 2015, arXiv:1502.03167. */
 #include "engine/plan.h"

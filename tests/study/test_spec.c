@@ -484,7 +484,8 @@ static void test_structure(void **state) {
     refuse(HEAD "trials: [&t {method: magnitude, sparsity: .5, rounds: 1, tune: *t}]\n",
            ":4:14: recipe: unknown key \"method\"; choose from augment, epochs, batch, optimizer, rate, momentum, "
            "beta1, "
-           "beta2, epsilon, decay, l1, l1_scale, l2, l2_conv, schedule, warmup, step_epochs, step_factor, restarts, flip, "
+           "beta2, epsilon, decay, l1, l1_scale, l2, l2_conv, schedule, warmup, step_epochs, step_factor, restarts, "
+           "flip, "
            "shift, erase, dropout, average, "
            "label_smoothing, distil_share, distil_temperature, precision, evaluate_every");
 }
