@@ -97,7 +97,8 @@ def main():
     print("The best point of each method by score, chosen on validation:\n")
     print(HEAD)
     for m in s["methods"]:
-        print(row(m["best"]))
+        if m["best"]:  # no trial of the method may be done yet, or none above the floor
+            print(row(m["best"]))
     print("\nThe frontier, chosen on validation:\n")
     print(HEAD)
     for p in sorted(s["frontier"], key=lambda p: p["sparsity"]["mean"]):
