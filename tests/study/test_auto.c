@@ -219,20 +219,22 @@ static cop_auto_params asked_within(double budget) {
     return p;
 }
 
-/* A budget of so many times what one trial needs at the least, as a budget far too short is told: enough on any
- * machine. */
-static cop_auto_params asked(double times) {
-    static double need;
-    cop_auto_params p = asked_within(0.001);
-    if (!need) {
+/* Seconds that one trial needs at the least on this machine, as a budget far too short is told. */
+static double need(void) {
+    static double seconds;
+    if (!seconds) {
+        cop_auto_params p = asked_within(0.001);
         cop_ctx *ctx = one_thread(NULL, NULL);
         test_fails(ctx, cop_auto_run(ctx, &p, in("short", ""), NULL), COP_E_REFUSED, "take about");
-        assert_int_equal(sscanf(strstr(cop_error(ctx), "take about"), "take about %lf s", &need), 1);
+        assert_int_equal(sscanf(strstr(cop_error(ctx), "take about"), "take about %lf s", &seconds), 1);
         cop_ctx_destroy(ctx);
-        need = fmax(need, 0.8);
     }
-    p.budget = times * need;
-    return p;
+    return seconds;
+}
+
+/* A budget of so many times that: enough on any machine. */
+static cop_auto_params asked(double times) {
+    return asked_within(times * fmax(need(), 0.8));
 }
 
 static void same_file(const char *folder, const char *a, const char *b) {
@@ -330,7 +332,7 @@ static void test_erase(void **state) {
         char path[600];
         snprintf(path, sizeof path, "%s", in(rows[i].folder, "auto.yaml"));
         cop_ctx *ctx = one_thread(once_planned, path);
-        cop_auto_params p = asked(rows[i].times);
+        cop_auto_params p = asked_within(rows[i].times * need());
         p.erase = rows[i].erase;
         test_fails(ctx, cop_auto_run(ctx, &p, in(rows[i].folder, ""), NULL), COP_E_CANCELLED, "interrupted");
         char *text = read_text(rows[i].folder, "auto.yaml"), *first = strstr(text, "erase: ");
