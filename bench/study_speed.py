@@ -92,8 +92,8 @@ def main():
     parser.add_argument("--blas")
     a = parser.parse_args()
     rounds = [(coppice(a), torch(a)) for _ in range(a.rounds)]
-    print(f"{a.epochs} epoch(s) a training, {a.threads} threads, {a.jobs} trial(s) at a time, of torch {a.torch_jobs}, median of {a.rounds} rounds; "
-          f"load now {os.getloadavg()[0]:.1f}\n")
+    print(f"{a.epochs} epoch(s) a training, {a.threads} threads, {a.jobs} trial(s) at a time, of torch {a.torch_jobs}, "
+          f"median of {a.rounds} rounds; load now {os.getloadavg()[0]:.1f}\n")
     print("| trial | Coppice, s | torch, s | ratio |\n|---|---:|---:|---:|")
     for kind in WEIGHTS:
         own, theirs = (statistics.median(r[i][kind] for r in rounds) for i in (0, 1))

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """The tables of docs/results.md, from a study's directory.
 
-    scripts/study-table.py DIR [--every] [--last]
+    scripts/study-table.py DIR [--every] [--last] [--against LABEL]
 
 Reads summary.json and trials.csv as `coppice study run` or `study report` wrote them and prints Markdown: what ran, the
 dense net, the best point of each method (chosen on validation), the frontier, the claims. --every: all settings as well; --last: of
-those with several rounds only the last.
+those with several rounds only the last. --against: differences seed by seed not from the dense net but from the setting of that label.
 Figures are means over seeds, with the standard deviation where there are several.
 """
 import argparse
@@ -59,20 +59,26 @@ def spread(values):
     return f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
 
 
-def every(folder, last):
+def difference(lost):
+    return f"{statistics.mean(lost):+.4f}{spread(lost)}" if lost else ""
+
+
+def every(folder, last, against):
+    base = {r["seed"]: float(r["accuracy_test"]) for rows in settings(folder, last).values() for r in rows
+            if (r["label"] == against if against else r["method"] == "dense")}
+    if not base:
+        raise SystemExit(f"study-table: {folder} has no setting '{against or 'dense net'}' with a test accuracy")
     print("| setting | round | threshold | sparsity | pruned, not tuned yet (validation) | test accuracy "
-          "| less the dense net's, seed by seed | score | effective MACs | epochs | seconds | training MACs | seeds |")
+          f"| less {against or 'the dense net'}'s, seed by seed | score | effective MACs | epochs | seconds | training MACs | seeds |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
-    dense = {r["seed"]: float(r["accuracy_test"]) for rows in settings(folder).values() for r in rows
-             if r["method"] == "dense"}
     for (label, turn, threshold), rows in settings(folder, last).items():
         def mean(key):
             return statistics.mean(float(r[key]) for r in rows)
         accuracy = [float(r["accuracy_test"]) for r in rows]
-        lost = [float(r["accuracy_test"]) - dense[r["seed"]] for r in rows]
+        lost = [float(r["accuracy_test"]) - base[r["seed"]] for r in rows if r["seed"] in base]
         before = f"{mean('accuracy_pruned'):.4f}" if all(r["accuracy_pruned"] for r in rows) else ""
         print(f"| {label} | {turn} | {threshold} | {mean('sparsity'):.4f} | {before} "
-              f"| {mean('accuracy_test'):.4f}{spread(accuracy)} | {statistics.mean(lost):+.4f}{spread(lost)} "
+              f"| {mean('accuracy_test'):.4f}{spread(accuracy)} | {difference(lost)} "
               f"| {mean('score'):.4f} | {macs(mean('macs_effective'))} | {mean('epochs'):g} "
               f"| {mean('seconds'):.0f} | {mean('train_macs') / 1e12:.1f} T | {len(rows)} |")
     print()
@@ -83,6 +89,7 @@ def main():
     parser.add_argument("folder", metavar="DIR")
     parser.add_argument("--every", action="store_true", help="all settings as well")
     parser.add_argument("--last", action="store_true", help="of settings with several rounds only the last")
+    parser.add_argument("--against", metavar="LABEL", help="with --every: what differences are taken from")
     a = parser.parse_args()
     with open(os.path.join(a.folder, "summary.json"), encoding="utf-8") as f:
         s = json.load(f)
@@ -109,7 +116,7 @@ def main():
         print(f"| {c['claim']}. {c['text']} | {verdict} | {c['figures']} |")
     print()
     if a.every:
-        every(a.folder, a.last)
+        every(a.folder, a.last, a.against)
 
 
 if __name__ == "__main__":

@@ -55,9 +55,9 @@ static void keep_block(uint64_t key, uint64_t block, uint32_t threshold, float s
 #define EACH _Pragma("omp simd") for (int64_t i = 0; i < n; i++)
 
 /* Floats and bf16 as whole numbers in the same order (of the zeros, -0 is the smaller), and back: its own inverse. */
-#define BITS_f32 int32_t
-#define BITS_bf16 int16_t
-#define ORDERED(T, b) ((BITS_##T)((b) ^ ((b) < 0 ? (BITS_##T)~SIGN_##T : 0)))
+typedef int32_t bits_f32 __attribute__((may_alias));
+typedef int16_t bits_bf16 __attribute__((may_alias));
+#define ORDERED(T, b) ((bits_##T)((b) ^ ((b) < 0 ? (bits_##T)~SIGN_##T : 0)))
 #define SIGN_f32 INT32_MIN
 #define SIGN_bf16 INT16_MIN
 
@@ -106,10 +106,10 @@ static void keep_block(uint64_t key, uint64_t block, uint32_t threshold, float s
     static void max_pool_##T(void *restrict out, void *restrict which, const void *restrict in, int64_t pixels,      \
                              int64_t c, int64_t row) {                                                               \
         for (int64_t o = 0; o < pixels; o++) {                                                                       \
-            const BITS_##T *x = (const BITS_##T *)in + 2 * o * c;                                                    \
-            BITS_##T *y = (BITS_##T *)out + o * c, *w = (BITS_##T *)which + o * c;                                   \
+            const bits_##T *x = (const bits_##T *)in + 2 * o * c;                                                    \
+            bits_##T *y = (bits_##T *)out + o * c, *w = (bits_##T *)which + o * c;                                   \
             _Pragma("omp simd") for (int64_t i = 0; i < c; i++) {                                                    \
-                BITS_##T best = ORDERED(T, x[i]), at = 0, v = ORDERED(T, x[c + i]);                                  \
+                bits_##T best = ORDERED(T, x[i]), at = 0, v = ORDERED(T, x[c + i]);                                  \
                 at = v > best ? 1 : at;                                                                              \
                 best = v > best ? v : best;                                                                          \
                 v = ORDERED(T, x[row + i]);                                                                          \
@@ -126,10 +126,10 @@ static void keep_block(uint64_t key, uint64_t block, uint32_t threshold, float s
     static void max_pool_back_##T(void *restrict out, const void *restrict in, const void *restrict which,           \
                                   int64_t pixels, int64_t c, int64_t row) {                                          \
         for (int64_t o = 0; o < pixels; o++) {                                                                       \
-            const BITS_##T *d = (const BITS_##T *)in + o * c, *w = (const BITS_##T *)which + o * c;                  \
-            BITS_##T *dx = (BITS_##T *)out + 2 * o * c;                                                              \
+            const bits_##T *d = (const bits_##T *)in + o * c, *w = (const bits_##T *)which + o * c;                  \
+            bits_##T *dx = (bits_##T *)out + 2 * o * c;                                                              \
             _Pragma("omp simd") for (int64_t i = 0; i < c; i++) {                                                    \
-                BITS_##T v = d[i], at = w[i];                                                                        \
+                bits_##T v = d[i], at = w[i];                                                                        \
                 dx[i] = at == 0 ? v : 0;                                                                             \
                 dx[c + i] = at == 1 ? v : 0;                                                                         \
                 dx[row + i] = at == 2 ? v : 0;                                                                       \

@@ -34,13 +34,16 @@ static char *read_text(cop_ctx *ctx, const char *folder, const char *name) {
     return (char *)bytes;
 }
 
-static void fill(cop_ctx *ctx, const char *folder, const char *name) {
+static void fill_with(cop_ctx *ctx, const char *folder, const made_trial *trials, int n, const char *name) {
     char path[300];
     snprintf(path, sizeof path, "%s/%s", dir, folder);
     copi_store *store;
     test_ok(ctx, copi_store_open(ctx, path, COPI_STORE_WRITE, &store));
-    test_ok(ctx, made_fill(ctx, store, made, MADE, 0.6, name));
+    test_ok(ctx, made_fill(ctx, store, trials, n, 0.6, name));
     copi_store_close(store);
+}
+static void fill(cop_ctx *ctx, const char *folder, const char *name) {
+    fill_with(ctx, folder, made, MADE, name);
 }
 
 /* -- store -- */
@@ -395,10 +398,7 @@ static void test_axis(void **state) {
     cop_ctx *ctx = test_ctx();
     for (int most = 0; most < 2; most++) {
         const char *folder = most ? "sparse" : "mixed";
-        copi_store *store;
-        test_ok(ctx, copi_store_open(ctx, in(folder, "."), COPI_STORE_WRITE, &store));
-        test_ok(ctx, made_fill(ctx, store, most ? sparse : made, most ? (int)COPI_COUNT(sparse) : MADE, 0.6, "t"));
-        copi_store_close(store);
+        fill_with(ctx, folder, most ? sparse : made, most ? (int)COPI_COUNT(sparse) : MADE, "t");
         test_ok(ctx, cop_study_report(ctx, in(folder, "."), NULL));
         char *script = read_text(ctx, folder, "frontier.gp");
         assert_non_null(strstr(script, most ? "left = 1\n" : "left = 0\n"));
