@@ -1,4 +1,5 @@
 /* The program: find the command, read its options, make a context, run. */
+#define _XOPEN_SOURCE 700 /* sigaltstack */
 #include "cli.h"
 
 #include <errno.h>
@@ -102,8 +103,14 @@ static int is_interrupted(void *user) {
     return interrupted;
 }
 
+/* The handler needs a stack of its own: kernels that oneDNN generates use the stack pointer as one more register, so
+ * that it may point into the heap when a signal comes. Large enough for the registers of a processor with matrix
+ * units. */
 static void catch_signals(void) {
+    static char handler_stack[1 << 16];
     struct sigaction action = {.sa_handler = on_signal};
+    stack_t stack = {.ss_sp = handler_stack, .ss_size = sizeof handler_stack};
+    if (!sigaltstack(&stack, NULL)) action.sa_flags = SA_ONSTACK;
     struct sigaction was;
     sigemptyset(&action.sa_mask);
     const int number[] = {SIGINT, SIGTERM};

@@ -109,7 +109,9 @@ typedef struct cop_ctx_options {
                                 by one thread at a time; 0: 1 */
     void (*log)(void *user, cop_log_level level, const char *text);      /* NULL: silent */
     void (*progress)(void *user, const cop_progress *progress);          /* NULL: none */
-    int (*cancel)(void *user); /* polled once a step; nonzero ends the work with COP_E_CANCELLED; NULL: never */
+    int (*cancel)(void *user); /* polled once a step; nonzero ends the work with COP_E_CANCELLED; NULL: never.
+                                * Handlers of signals that the program installs need SA_ONSTACK (sigaltstack): generated
+                                * code uses the stack pointer as a register */
     void *user;                /* handed to log, progress and cancel */
 } cop_ctx_options;
 
