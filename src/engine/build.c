@@ -117,9 +117,7 @@ plan_action *plan_own(copi_plan *p, const char *what, int node, void (*run)(copi
 void plan_primitive(copi_plan *p, const char *what, int node, dnnl_primitive_desc_t pd, int pairs,
                     const int (*pair)[2]) {
     dnnl_primitive_t primitive = plan_create(p, pd, what, node);
-    const char *implementation = NULL;
-    if (!p->status && dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &implementation) == dnnl_success)
-        p->reference |= implementation && !strncmp(implementation, "ref", 3);
+    if (!p->status) p->reference |= dn_reference(pd);
     const dn_md *scratch = plan_chosen(p, pd, dnnl_query_scratchpad_md);
     int pad = -1;
     if (!p->status && dn_md_bytes(scratch)) {

@@ -35,12 +35,15 @@ const dn_md *plan_plain_md(copi_plan *p, int node, dnnl_data_type_t type, bool f
     return plan_node_md(p, node, type, flat, flat ? dnnl_ab : dnnl_abcd);
 }
 
-int plan_adapt(copi_plan *p, int node, int src, const dn_md *want) {
-    const plan_value *v = plan_value_of(p, src);
-    if (p->status || dn_md_equal(v->md, want)) return v->mem;
+int plan_in_layout(copi_plan *p, int node, int mem, const dn_md *want) {
+    if (p->status || dn_md_equal(p->mems[mem].md, want)) return mem;
     int to = plan_new_mem(p, want);
-    plan_reorder(p, "reorder", node, v->mem, to);
+    plan_reorder(p, "reorder", node, mem, to);
     return to;
+}
+
+int plan_adapt(copi_plan *p, int node, int src, const dn_md *want) {
+    return plan_in_layout(p, node, plan_value_of(p, src)->mem, want);
 }
 
 /* -------------------------------------------------------------------------------------------- gradients -- */

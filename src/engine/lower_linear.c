@@ -137,12 +137,16 @@ static dnnl_status_t create(const request *r, dnnl_alg_kind_t alg, dnnl_primitiv
     }
 }
 
-static dnnl_primitive_desc_t make(const request *r, int node) {
+static dnnl_status_t make(const request *r, dnnl_primitive_desc_t *pd) {
+    dnnl_status_t s = dnnl_unimplemented;
+    if (r->x->winograd) s = create(r, dnnl_convolution_winograd, pd);
+    return s == dnnl_unimplemented ? create(r, dnnl_convolution_direct, pd) : s;
+}
+
+static dnnl_primitive_desc_t keep(const request *r, int node) {
     if (r->p->status) return NULL;
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t s = dnnl_unimplemented;
-    if (r->x->winograd) s = create(r, dnnl_convolution_winograd, &pd);
-    if (s == dnnl_unimplemented) s = create(r, dnnl_convolution_direct, &pd);
+    dnnl_status_t s = make(r, &pd);
     return plan_pd(r->p, s, pd, name_of(r->x), node);
 }
 
@@ -154,14 +158,26 @@ static dnnl_primitive_desc_t forward_pd(copi_plan *p, int node, const linear *x,
                  .dst = dst,
                  .prop = p->options.training ? dnnl_forward_training : dnnl_forward_inference,
                  .attr = fused_attr(p, p->node[node].act)};
-    dnnl_primitive_desc_t pd = make(&r, node);
+    dnnl_primitive_desc_t pd = keep(&r, node);
     if (r.attr) dnnl_primitive_attr_destroy(r.attr);
     return pd;
 }
 
-/* Its gradient's layout is the master's: what the optimizer walks is what backward writes. */
+/* Has oneDNN but its reference loops for this? */
+static bool reference_only(const request *r) {
+    dnnl_primitive_desc_t pd = NULL;
+    if (r->p->status || make(r, &pd) != dnnl_success) return false;
+    bool reference = dn_reference(pd);
+    dnnl_primitive_desc_destroy(pd);
+    return reference;
+}
+
+/* Its gradient's layout is the master's: what the optimizer walks is what backward writes. Without AVX-512 oneDNN has
+ * but reference loops for images of one or two channels in the layouts that forward likes best; then it chooses the
+ * images' layout here, or both, and back_linear makes copies. */
 static dnnl_primitive_desc_t weights_pd(copi_plan *p, int node, const linear *x, const dn_md *src,
                                         const dn_md *diff_dst) {
+    int from = plan_value_of(p, p->net->node[node].src[0])->node;
     request r = {.p = p,
                  .x = x,
                  .src = src,
@@ -170,7 +186,10 @@ static dnnl_primitive_desc_t weights_pd(copi_plan *p, int node, const linear *x,
                  .prop = dnnl_backward_weights,
                  .hint = p->node[node].forward,
                  .attr = p->attr};
-    return make(&r, node);
+    bool free = x->conv && !p->bf16; /* in bf16 the net says that it has such loops, and `auto` takes f32 */
+    if (free && reference_only(&r)) r.src = plan_node_md(p, from, plan_type(p), false, dnnl_format_tag_any);
+    if (free && reference_only(&r)) r.dst = plan_node_md(p, node, plan_type(p), false, dnnl_format_tag_any);
+    return keep(&r, node);
 }
 
 static dnnl_primitive_desc_t data_pd(copi_plan *p, int node, const linear *x, const dn_md *diff_dst) {
@@ -182,7 +201,7 @@ static dnnl_primitive_desc_t data_pd(copi_plan *p, int node, const linear *x, co
                  .prop = dnnl_backward_data,
                  .hint = p->node[node].forward,
                  .attr = p->attr};
-    return make(&r, node);
+    return keep(&r, node);
 }
 
 /* Training: master weights, their gradient, and the copies that forward reads. */
@@ -239,10 +258,12 @@ void back_linear(copi_plan *p, int node) {
     linear x = describe(p, node);
     plan_value *v = plan_value_of(p, node), *src = plan_value_of(p, p->net->node[node].src[0]);
     if (l->act >= 0 && !p->node[l->act].mask_later) plan_act_back(p, l->act, v);
+    int from = plan_in_layout(p, node, l->src_mem, plan_chosen(p, l->backward_weights, dnnl_query_src_md));
+    int dy = plan_in_layout(p, node, v->diff, plan_chosen(p, l->backward_weights, dnnl_query_diff_dst_md));
     const plan_weight *w = &p->weights[l->weight[COPI_WEIGHT]];
     int db = l->weight[COPI_BIAS] >= 0 ? p->weights[l->weight[COPI_BIAS]].mem_g : -1;
     plan_primitive(p, x.conv ? "conv backward weights" : "dense backward weights", node, l->backward_weights,
-                   PAIRS({DNNL_ARG_SRC, l->src_mem}, {DNNL_ARG_DIFF_DST, v->diff}, {DNNL_ARG_DIFF_WEIGHTS, w->mem_g},
+                   PAIRS({DNNL_ARG_SRC, from}, {DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_DIFF_WEIGHTS, w->mem_g},
                          {DNNL_ARG_DIFF_BIAS, db}));
     if (!src->needs_grad) return;
     dnnl_primitive_desc_t pd = data_pd(p, node, &x, v->diff_md);

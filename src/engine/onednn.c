@@ -57,6 +57,12 @@ dnnl_status_t dn_chosen(dn_md *md, const_dnnl_primitive_desc_t pd, dnnl_query_t 
     return dn_md_copy(md, dnnl_primitive_desc_query_md(pd, what, 0));
 }
 
+bool dn_reference(const_dnnl_primitive_desc_t pd) {
+    const char *name = NULL;
+    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success && name &&
+           !strncmp(name, "ref", 3);
+}
+
 dnnl_status_t dn_reorder(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *src, const dn_md *dst,
                          dnnl_primitive_attr_t attr) {
     return dnnl_reorder_primitive_desc_create(pd, dn_view(src), e, dn_view(dst), e, attr);

@@ -60,5 +60,6 @@ dnnl_status_t dn_reorder(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md
 dnnl_status_t dn_post_activation(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float alpha, float beta);
 /** The descriptor that a primitive chose, copied into md. */
 dnnl_status_t dn_chosen(dn_md *md, const_dnnl_primitive_desc_t pd, dnnl_query_t what);
+bool dn_reference(const_dnnl_primitive_desc_t pd); /* done by the reference loops, far slower than all else? */
 
 #endif

@@ -192,6 +192,7 @@ void plan_adopt(copi_plan *p, int from, int node);      /* node shares the value
 /** The layout of a node's output: [N,C,H,W], or flat [N,C*H*W]; plain gives the row-major one. */
 const dn_md *plan_node_md(copi_plan *p, int node, dnnl_data_type_t type, bool flat, dnnl_format_tag_t tag);
 const dn_md *plan_plain_md(copi_plan *p, int node, dnnl_data_type_t type, bool flat);
+int plan_in_layout(copi_plan *p, int node, int mem, const dn_md *want); /* mem itself, or a copy */
 int plan_adapt(copi_plan *p, int node, int src, const dn_md *want); /* src's value in that layout */
 /** Where a consumer writes its gradient for value v in layout md: v's own place when it comes first and the layout is
  *  v's, else a temporary that plan_contributed adds. */

@@ -1,9 +1,23 @@
-/* Max-pooling of 2 x 2 pixels in training, with channels last or in blocks of 16: oneDNN's took a fifth of a step of
- * seed-cnn where matrix units do the convolutions (docs/benchmarks.md). A block of channels is an image of its own
- * here. Windows do not overlap, so the backward writes every gradient once. */
+/* Max-pooling of 2 x 2 pixels in training, with channels last or in blocks of 16 or 8: oneDNN's took a fifth of a
+ * step of seed-cnn where matrix units do the convolutions (docs/benchmarks.md). A block of channels is an image of
+ * its own here. Windows do not overlap, so the backward writes every gradient once. */
 #include "engine/plan.h"
 
 #include <string.h>
+
+/* How values may lie: channels in blocks of so many, or all of a pixel together (0). */
+typedef struct layout {
+    dnnl_format_tag_t tag;
+    int64_t block;
+} layout;
+static const layout layouts[] = {{dnnl_acdb, 0}, {dnnl_aBcd16b, 16}, {dnnl_aBcd8b, 8}};
+
+/* NULL: the node's values lie otherwise. */
+static const layout *layout_of(copi_plan *p, int node, const dn_md *md) {
+    for (size_t i = 0; i < COPI_COUNT(layouts); i++)
+        if (dn_md_equal(md, plan_node_md(p, node, plan_type(p), false, layouts[i].tag))) return &layouts[i];
+    return NULL;
+}
 
 const dn_md *plan_pools(copi_plan *p, int node) {
     const copi_node *n = &p->net->node[node];
@@ -14,11 +28,8 @@ const dn_md *plan_pools(copi_plan *p, int node) {
     }
     const plan_value *src = plan_value_of(p, n->src[0]);
     if (!dn_md_equal(src->md, src->diff_md)) return NULL;
-    const dnnl_format_tag_t tag[] = {dnnl_acdb, dnnl_aBcd16b};
-    for (size_t i = 0; i < COPI_COUNT(tag); i++)
-        if (dn_md_equal(src->md, plan_node_md(p, n->src[0], plan_type(p), false, tag[i])))
-            return plan_node_md(p, node, plan_type(p), false, tag[i]);
-    return NULL;
+    const layout *l = layout_of(p, n->src[0], src->md);
+    return l ? plan_node_md(p, node, plan_type(p), false, l->tag) : NULL;
 }
 
 /* Images of c channels, their rows and those of the results. */
@@ -69,11 +80,11 @@ static void run_backward(copi_plan *p, const plan_action *a) {
 static void pool(copi_plan *p, const char *what, int node, void (*run)(copi_plan *, const plan_action *), int to,
                  int from) {
     const dn_md *result = p->mems[p->node[node].workspace].md;
-    const dn_md *last = plan_node_md(p, node, plan_type(p), false, dnnl_acdb);
+    const layout *l = layout_of(p, node, result);
     plan_action *a = plan_elementwise(p, what, node, run, to, from, p->node[node].workspace);
-    if (!a) return;
+    if (!a || !l) return;
     a->n = (int64_t)(dn_md_bytes(result) / (p->bf16 ? 2 : 4));
-    a->together = dn_md_equal(result, last) ? p->net->node[node].shape[0] : PLAN_BLOCK;
+    a->together = l->block ? l->block : p->net->node[node].shape[0];
 }
 
 void plan_pool_forward(copi_plan *p, int node, int y, int x) {

@@ -21,7 +21,8 @@ enum {
     ERASE_LEAST = 30,
     BATCH = 128,
     PROBE_FEW = 4,
-    PROBE_MANY = 24
+    PROBE_MORE = 20, /* steps more, if they take but so many seconds: */
+    PROBE_SECONDS = 2
 };
 
 static const copi_candidate candidates[] = {
@@ -137,8 +138,7 @@ static void put_attempt(const copi_auto *a, copi_buffer *b, const copi_attempt *
         copi_buffer_printf(b, "gamma: %.3g, structure: {epochs: %.6g}, ", fmin(2 / steps, 0.1), structure);
     }
     if (c->structured) tune /= 3; /* rounds */
-    if (a->p->macs > 0 && c->keeps_macs)
-        copi_buffer_printf(b, "macs: %" PRId64 ", ", a->p->macs);
+    if (a->p->macs > 0 && c->keeps_macs) copi_buffer_printf(b, "macs: %" PRId64 ", ", a->p->macs);
     copi_buffer_printf(b, "tune: {epochs: %.6g}}\n", tune);
 }
 
@@ -217,14 +217,14 @@ static cop_status plan(copi_auto *a, bool store) {
 /* Seconds an epoch takes, from some steps of a net that is thrown away. */
 static cop_status probe(copi_auto *a, const cop_net *net, const cop_net *teacher, double *seconds) {
     double images = (double)cop_data_get_info(a->study.data)->images[COP_SPLIT_TRAIN];
-    double per_epoch = fmax(1, floor(images / BATCH)), took[2] = {0};
-    const int steps[2] = {PROBE_FEW, PROBE_MANY};
+    double per_epoch = fmax(1, floor(images / BATCH)), took[2] = {0}, more = 0;
     cop_status status = COP_OK;
     for (int i = 0; !status && i < 2; i++) {
+        if (i) more = floor(fmin(fmax(PROBE_SECONDS / took[0], 1) * PROBE_FEW, PROBE_MORE));
         cop_recipe r = a->spec.dense.r;
         cop_net *copy = NULL;
         cop_history history = {0};
-        r.epochs = steps[i] / per_epoch;
+        r.epochs = (PROBE_FEW + more) / per_epoch;
         r.evaluate_every = 0;
         r.seed = a->p->seed;
         r.teacher = teacher;
@@ -236,8 +236,8 @@ static cop_status probe(copi_auto *a, const cop_net *net, const cop_net *teacher
         cop_net_destroy(copy);
     }
     /* the first steps bring memory in, and are not what an epoch is made of */
-    double step = (took[1] - took[0]) / (PROBE_MANY - PROBE_FEW);
-    *seconds = per_epoch * (step > 0 ? step : took[1] / PROBE_MANY);
+    double step = (took[1] - took[0]) / more;
+    *seconds = per_epoch * (step > 0 ? step : took[1] / (PROBE_FEW + more));
     return status;
 }
 

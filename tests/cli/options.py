@@ -125,7 +125,8 @@ def check_recipe():
     """Every option of a recipe makes another net."""
     values = {
         "epochs": ["3"], "batch": ["50"], "optimizer": ["sgd"], "rate": ["1e-3"], "schedule": ["constant"],
-        "warmup": [".5"], "step-epochs": ["1.5", "--schedule=step", "--step-epochs=1"], "restarts": ["1"], "step-factor": [".3", "--schedule=step", "--step-epochs=1"],
+        "warmup": [".5"], "step-epochs": ["1.5", "--schedule=step", "--step-epochs=1"], "restarts": ["1"],
+        "step-factor": [".3", "--schedule=step", "--step-epochs=1"],
         "momentum": [".5", "--optimizer=sgd"], "decay": [".3"], "l1": [".01"], "l2": [".01"], "l2-conv": [".01"],
         "flip": [None], "shift": ["3"], "erase": ["5"], "average": [".9"], "label-smoothing": [".2"], "precision": ["bf16"],
         "teacher": ["base.safetensors"], "distil-share": [".9", "--teacher=base.safetensors"],
@@ -150,6 +151,11 @@ def check_recipe():
             return data[start:]  # the weights: what is said about the run in the file differs anyway
 
         base = {(): train("base.safetensors")}
+        if not re.search("bf16|amx", coppice("--version")[1]):
+            del values["precision"]
+            code, _, error = coppice("train", "--model=lenet-5", "--data=idx", "--precision=bf16", "-o", "other.safetensors",
+                                     cwd=work)
+            check(code == 3 and "no bf16 instructions" in error, f"--precision=bf16 without them: {code}, {error}")
         for option, (value, *needs) in values.items():
             needs = tuple(needs)
             if needs not in base:
