@@ -138,7 +138,7 @@ static cop_status resume(copi_run *run, cop_net *net, const copi_fit *fit, cop_r
 
 /* When the run is over, or can never be. */
 static void forget_state(const copi_run *run, cop_status status) {
-    if (status == COP_E_CANCELLED || status == COP_E_NOMEM || status == COP_E_IO) return;
+    if (run->stopped || status == COP_E_CANCELLED || status == COP_E_NOMEM || status == COP_E_IO) return;
     for (int i = 1; i <= run->trainings; i++) {
         char *path = state_file(run, i);
         if (path) unlink(path);

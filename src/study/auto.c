@@ -11,9 +11,10 @@
 
 #define KEY_ASKED "auto_asked" /* in the store: what was asked for */
 #define KEY_SPEED "auto_speed" /* seconds an epoch, seconds it took to measure */
-#define KEY_LOST "auto_lost"   /* seconds of trials that were interrupted, each after the number of trials done */
-#define FLOOR_SCORE 0.6        /* METHODS section 1 */
-#define DENSE_SHARE (1.0 / 3)  /* of the budget */
+#define KEY_LOST "auto_lost"  /* seconds of trials that were interrupted, each after the number of trials decided on \
+                               */
+#define FLOOR_SCORE 0.6       /* METHODS section 1 */
+#define DENSE_SHARE (1.0 / 3) /* of the budget */
 enum {
     DENSE_LEAST = 3,
     DENSE_MOST = 100,
@@ -314,25 +315,26 @@ static cop_status remember(copi_auto *a) {
     return status;
 }
 
-/* Seconds of interrupted trials, of those that began with at most so many done: what the decision at hand may know,
- * so that decisions before it come out as they did. */
-static cop_status lost_until(copi_auto *a, int done, double *seconds) {
+/* Seconds of interrupted trials while at most so many were decided on: what the decision at hand may know, so that
+ * decisions before it come out as they did. */
+static cop_status lost_until(copi_auto *a, int decided, double *seconds) {
     char *text;
     *seconds = 0;
     cop_status status = copi_store_get(a->study.store, KEY_LOST, &text);
     int count, used;
     double lost;
     for (const char *at = text; at && sscanf(at, "%d %lf %n", &count, &lost, &used) == 2; at += used)
-        if (count <= done) *seconds += lost;
+        if (count <= decided) *seconds += lost;
     copi_free(a->ctx, text);
     return status;
 }
 
-static cop_status lose(copi_auto *a, int done) {
+static cop_status lose(copi_auto *a) {
     char *text;
     cop_status status = copi_store_get(a->study.store, KEY_LOST, &text);
-    char *more =
-        status ? NULL : copi_format(a->ctx, "%s%d %.3f\n", text ? text : "", done, copi_now() - a->last_commit);
+    char *more = status
+                     ? NULL
+                     : copi_format(a->ctx, "%s%d %.3f\n", text ? text : "", a->attempts, copi_now() - a->last_commit);
     if (!status) status = more ? copi_store_set(a->study.store, KEY_LOST, more) : COP_E_NOMEM;
     copi_free(a->ctx, text);
     copi_free(a->ctx, more);
@@ -392,13 +394,15 @@ static cop_status read_results(copi_auto *a, double *spent) {
     copi_results r;
     cop_status status = copi_store_load(a->study.store, &r);
     if (status) return status;
-    *spent = a->probing;
+    *spent = a->probing + a->foretelling;
     for (int i = 0; !status && i < r.trials; i++) {
         const copi_stored_trial *t = &r.trial[i];
-        if (strcmp(t->status, COPI_PENDING) == 0) continue;
+        if (strcmp(t->status, COPI_PENDING) == 0 || i > a->attempts) continue; /* beyond: what put_study adds */
         *spent += t->seconds;
-        if (i == 0) a->dense_val = t->points ? t->point[0].p.accuracy_val : NAN;
-        if (i == 0 || i > a->attempts) continue;
+        if (i == 0) {
+            a->dense_val = t->points ? t->point[0].p.accuracy_val : NAN;
+            continue;
+        }
         copi_attempt *to = &a->attempt[i - 1];
         to->seconds = t->seconds;
         to->done = t->points > 0 && strcmp(t->status, COPI_DONE) == 0;
@@ -466,10 +470,11 @@ static cop_status search(copi_auto *a) {
         if (!status) status = plan(a, true);
         a->last_commit = copi_now();
         if (!status && more) status = copi_study_go(&a->study);
+        a->study.failed_is_over = true; /* until the next start */
     }
     if (status == COP_E_CANCELLED && a->study.store) {
         int done = count_done(a);
-        cop_status written = lose(a, done);
+        cop_status written = lose(a);
         if (written) return written;
         copi_fail(a->ctx, status, "interrupted: %d trial%s done and kept; the same command goes on from here", done,
                   done == 1 ? " is" : "s are");
@@ -574,7 +579,7 @@ static cop_status summarize(copi_auto *a, const copi_results *r, found *list, in
     for (int i = 0; i < r->trials; i++) s->seconds += r->trial[i].seconds;
     double lost;
     cop_status status = lost_until(a, a->attempts, &lost);
-    s->seconds += a->probing + lost;
+    s->seconds += a->probing + a->foretelling + lost;
     s->net = copi_alloc(a->ctx, (size_t)n + 1, sizeof *s->net);
     if (!s->net) return COP_E_NOMEM;
     for (int i = 0; i < n; i++) {
@@ -622,7 +627,8 @@ cop_status cop_auto_run(cop_ctx *ctx, const cop_auto_params *params, const char 
     cop_status status = check(ctx, params, dir);
     if (status) return status;
     copi_locale numbers = copi_locale_plain();
-    copi_auto a = {.ctx = ctx, .p = params, .dir = dir, .floor = FLOOR_SCORE, .dense_epochs = 1};
+    copi_auto a = {
+        .ctx = ctx, .p = params, .dir = dir, .floor = FLOOR_SCORE, .dense_epochs = 1, .last_commit = copi_now()};
     char *command = copi_format(ctx, "coppice auto %s --data %s --budget %gs -o %s", params->model, params->data,
                                 params->budget, dir);
     a.asked = asked_text(ctx, params);

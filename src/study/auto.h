@@ -36,6 +36,7 @@ typedef struct copi_auto {
     double dense_epochs;                              /* 0: a model file */
     double plain, taught;                             /* seconds an epoch: measured, without and with a teacher */
     double probing;                                   /* seconds that measuring took */
+    double foretelling;                               /* seconds that copi_auto_level took */
     double dense_val;                                 /* its validation accuracy */
     double floor;                                     /* accuracy that must hold, or under which nothing scores */
     const copi_candidate *candidate[COPI_CANDIDATES]; /* [candidates] at hand */
@@ -72,7 +73,8 @@ void copi_auto_tell_miss(const copi_auto *a, const copi_measures *m, copi_bound 
 bool copi_auto_bound(const copi_auto *a); /* anything but accuracy */
 bool copi_auto_accuracy_bound(const copi_auto *a);
 /** The least level at which a candidate's net would meet the bounds but accuracy's: foretold by pruning the dense net
- *  without training, and mended by what its attempts showed. */
+ *  without training, and mended by what its attempts showed. Kept in the store: milliseconds measured again would give
+ *  another one. */
 cop_status copi_auto_level(copi_auto *a, const cop_net *dense, int candidate, double *level);
 /** A level with three digits of 1 - level, as it stands in the study file. */
 double copi_auto_round(double level);

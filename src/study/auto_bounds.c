@@ -170,7 +170,7 @@ static cop_status learn(copi_auto *a, const cop_net *dense, int candidate, doubl
     return status;
 }
 
-cop_status copi_auto_level(copi_auto *a, const cop_net *dense, int candidate, double *level) {
+static cop_status find_level(copi_auto *a, const cop_net *dense, int candidate, double *level) {
     double factor[COPI_BOUNDS];
     double meets = log(1 - LEVEL_MOST), misses = 0; /* logarithms of 1 - level */
     cop_status status = learn(a, dense, candidate, factor);
@@ -192,5 +192,23 @@ cop_status copi_auto_level(copi_auto *a, const cop_net *dense, int candidate, do
         if (!too_far) break;
     }
     *level = copi_auto_round(1 - exp(meets));
+    return status;
+}
+
+cop_status copi_auto_level(copi_auto *a, const cop_net *dense, int candidate, double *level) {
+    char key[48], *text = NULL;
+    double seconds = 0, start = copi_now();
+    snprintf(key, sizeof key, "auto_level %d %d", candidate, a->attempts);
+    cop_status status = copi_store_get(a->study.store, key, &text);
+    if (status) return status;
+    if (!text || sscanf(text, "%lf %lf", level, &seconds) != 2) {
+        status = find_level(a, dense, candidate, level);
+        seconds = copi_now() - start;
+        char *found = status ? NULL : copi_format(a->ctx, "%.17g %.17g", *level, seconds);
+        if (!status) status = found ? copi_store_set(a->study.store, key, found) : COP_E_NOMEM;
+        copi_free(a->ctx, found);
+    }
+    a->foretelling += seconds;
+    copi_free(a->ctx, text);
     return status;
 }

@@ -17,7 +17,8 @@ double copi_auto_cost(const copi_auto *a, int candidate) {
         const copi_attempt *t = &a->attempt[i];
         if (t->candidate == candidate && t->done && (!best || t->epochs > best->epochs)) best = t;
     }
-    return best ? best->seconds / best->epochs : a->taught;
+    return best ? fmax(best->seconds, best->p.seconds) / best->epochs
+                : a->taught; /* the point's: interrupted or not */
 }
 
 cop_status copi_auto_add(copi_auto *a, int candidate, double epochs, double level) {
@@ -161,6 +162,18 @@ static bool bisect(const copi_auto *a, double least, double epochs, double *leve
     return *level != fails && *level != holds;
 }
 
+/* No level has held the accuracy: might so many epochs at the least one? */
+static bool worth_all(const copi_auto *a, double epochs) {
+    double longest = 0;
+    for (int i = 0; i < a->attempts; i++) {
+        const copi_attempt *t = &a->attempt[i];
+        if (t->candidate != a->winner) continue;
+        if (t->done && t->p.accuracy_val >= a->floor) return false;
+        longest = fmax(longest, t->epochs);
+    }
+    return epochs >= 2 * longest;
+}
+
 static cop_status long_trial(copi_auto *a, double left, bool *more) {
     double cost = copi_auto_cost(a, a->winner), epochs = floor(MARGIN * left / cost), level = 0, least = 0;
     bool must = a->attempts == 0; /* at least one trial, whatever the estimates have become */
@@ -171,9 +184,10 @@ static cop_status long_trial(copi_auto *a, double left, bool *more) {
     cop_status status = bound ? copi_auto_level(a, a->study.dense, a->winner, &least) : COP_OK;
     if (status) return status;
     if (copi_auto_accuracy_bound(a)) {
-        double part = floor(epochs / (a->longs < BISECTIONS ? BISECTIONS - a->longs : 1));
+        double all = epochs, part = floor(epochs / (a->longs < BISECTIONS ? BISECTIONS - a->longs : 1));
         if (part >= EPOCHS_LEAST) epochs = part;
         *more = bisect(a, bound ? least : LEVEL_LEAST, epochs, &level) || must;
+        if (!*more && (*more = worth_all(a, all))) epochs = all, level = bound ? least : LEVEL_LEAST;
         a->longs++;
         return *more ? copi_auto_add(a, a->winner, epochs, level) : COP_OK;
     }

@@ -211,7 +211,8 @@ static void count_trials(const copi_results *r, copi_figures *f) {
                                                           : &f->failed;
         ++*count;
         f->points += trial->points;
-        if (!isnan(trial->seconds)) f->seconds += trial->seconds;
+        double trained = trial->points ? trial->point[trial->points - 1].p.seconds : 0; /* in all its sessions */
+        if (!isnan(trial->seconds)) f->seconds += fmax(trial->seconds, trained);
     }
 }
 

@@ -159,7 +159,7 @@ static cop_status find_pending(team *j, int *pending) {
     for (int t = 0; !status && t < run->trials.n; t++) {
         char was[16];
         status = copi_store_status(run->store, run->trials.trial[t].name, was);
-        bool over = strcmp(was, COPI_PENDING) != 0 && strcmp(was, COPI_FAILED) != 0;
+        bool over = strcmp(was, COPI_PENDING) != 0 && (strcmp(was, COPI_FAILED) != 0 || run->failed_is_over);
         j->state[t] = over ? OVER : WAITING;
         if (status) break;
         if (over)

@@ -68,10 +68,13 @@ static cop_status add_point(cop_ctx *ctx, copi_stored_trial *t, const cop_point 
 }
 
 void copi_study_net_file(const copi_stored_trial *t, int point, char file[160]) {
+    char number[16] = ""; /* two rounds can end at one sparsity */
+    if (point > 0) snprintf(number, sizeof number, "-%d", point + 1);
     if (strcmp(t->method, COPI_METHOD_DENSE) == 0)
         snprintf(file, 160, "dense-%" PRIu64 ".safetensors", t->seed);
     else
-        snprintf(file, 160, "nets/%s-%.4f-%.8s.safetensors", t->method, t->point[point].p.sparsity, t->name);
+        snprintf(file, 160, "nets/%s-%.4f-%.8s%s.safetensors", t->method, t->point[point].p.sparsity, t->name,
+                 number);
 }
 
 cop_status copi_study_copy(copi_study *run, const char *from, const char *to) {
@@ -287,6 +290,14 @@ static cop_status train_dense(copi_study *run, const copi_trial *trial, const ch
     cop_point point;
     cop_status status = copi_study_start_net(run, trial->seed, net);
     if (!status && recipe.epochs > 0) status = cop_train(*net, run->data, &recipe, &history);
+    bool other = status == COP_E_FORMAT || status == COP_E_VERSION || status == COP_E_REFUSED;
+    if (other && unlink(checkpoint) == 0) {
+        copi_log(run->ctx, COP_LOG_WARNING, "%s; the dense net's training begins afresh", cop_error(run->ctx));
+        cop_net_destroy(*net);
+        cop_history_clear(&history);
+        status = copi_study_start_net(run, trial->seed, net);
+        if (!status) status = cop_train(*net, run->data, &recipe, &history);
+    }
     if (!status) status = measure_dense(run, *net, &point);
     if (!status) {
         point.history = history;
@@ -330,7 +341,7 @@ static cop_status need_dense(copi_study *run, int t, char **reason) {
         double start = copi_now();
         status = train_dense(run, trial, path, checkpoint, &c, &net);
         c.t.seconds = copi_now() - start;
-        bool stop = status == COP_E_CANCELLED || status == COP_E_IO;
+        bool stop = status == COP_E_CANCELLED || (status && strcmp(status_word(status), COPI_FAILED) == 0);
         if (!stop && status && !(*reason = copi_format(run->ctx, "its dense net: %s", cop_error(run->ctx))))
             stop = true;
         if (status) {

@@ -262,6 +262,7 @@ typedef struct copi_study {
     const char *command;       /* what the page says that made it; NULL: coppice study run */
     int jobs;                  /* trials at a time, each with its share of the context's threads; 0: one */
     bool keep_nets;            /* every point's net becomes a file: copi_study_net_file */
+    bool failed_is_over;       /* what failed for want of memory or disk is not tried again */
     /** Called for each point of a trial at work, before it is committed; t->point[point] is filled. */
     cop_status (*on_net)(void *user, const copi_stored_trial *t, int point, const cop_net *net);
     /** Called once a trial is committed, in place of lines to the log. */

@@ -148,6 +148,16 @@ static void state_that_does_not_fit(void **state) {
         assert_int_equal(files(&f), 0);
         forget(&again);
     }
+    again.stop_after = 1; /* what was to keep the net could not: the training must not be lost */
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &again, NULL));
+    assert_int_equal(files(&f), 1);
+    forget(&again);
+    int polls = f.hooks.polls;
+    test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &again, NULL));
+    assert_true(f.hooks.polls - polls < 10); /* it was over */
+    same(&whole, &again);
+    assert_int_equal(files(&f), 0);
+    forget(&again);
     p.tune.optimizer = COP_OPTIMIZER_SGD;
     p.tune.rate = 900;
     test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_DIVERGED, "");
