@@ -612,7 +612,8 @@ typedef struct cop_method_params {
     uint64_t seed;
     const char *state;        /* NULL, or how the names of files begin that keep the state of each training, as a recipe's
                                  checkpoint does: after E_CANCELLED, or a crash, the same run goes on from there and comes
-                                 to the same nets. They are removed when the run is over. Not where revive is above 0 */
+                                 to the same nets. They are removed when the run is over, but not where on_point stopped it. None
+                                 where revive is above 0 */
 } cop_method_params;
 /** magnitude, layer-wise, 0 rounds; compound: sss first, lamp; SSS: neurons, gamma 1e-3, no target, 8 tries, apg, eta 0.1, mu 0.9, factor
  *  threshold 0. */
@@ -703,7 +704,7 @@ typedef struct cop_auto_params {
 COP_API cop_auto_params cop_auto_params_default(void);
 
 typedef struct cop_auto_net {    /* a net of the frontier */
-    char label[96];              /* the trial: "lamp 0.985 global gradual, 30 epochs" */
+    char label[128];             /* the trial: "lamp 0.985 global gradual, 30 epochs" */
     char file[160];              /* in the directory */
     cop_point point;             /* history left empty */
     double score;                /* on test */

@@ -215,7 +215,7 @@ static cop_status commit(copi_study *run, collector *c, cop_status ended, const 
 /* Name the trial at work in progress reports. */
 static void begin_trial(copi_study *run, int t) {
     const copi_trial *trial = &run->trials.trial[t];
-    char label[128];
+    char label[160];
     int n = snprintf(label, sizeof label, "%s", trial->label);
     if (run->spec->seeds.n > 1) snprintf(label + n, sizeof label - (size_t)n, ", seed %" PRIu64, trial->seed);
     copi_progress_trial(run->ctx, label, t + 1, run->trials.n);

@@ -452,6 +452,10 @@ void copi_spec_print_dense(copi_buffer *b, const copi_spec *spec) {
     copi_yaml_print(b, &dense_schema, &spec->dense, &usual);
 }
 
+void copi_spec_say_difference(copi_buffer *b, const copi_spec_trial *trial, const copi_spec_trial *base) {
+    copi_yaml_say(b, &trial_schema, trial, base, "");
+}
+
 void copi_spec_print_trial(copi_buffer *b, const copi_spec_trial *trial) {
     const cop_method_params p = cop_method_params_default();
     const copi_spec_recipe recipe = {.r = cop_recipe_default()};

@@ -99,6 +99,8 @@ void copi_yaml_clear(cop_ctx *ctx, const copi_schema *schema, void *target);
 /** `key=value` of all keys that are allowed and not `each`, in the table's order: what a digest is taken of. usual: a
  *  target to compare those with that are `late`; NULL: print them too. */
 void copi_yaml_print(copi_buffer *b, const copi_schema *schema, const void *target, const void *usual);
+/** What target has otherwise than base, for people: ", tune restarts 1". of: the key that both stand under, or "". */
+void copi_yaml_say(copi_buffer *b, const copi_schema *schema, const void *target, const void *base, const char *of);
 
 /* ---------------------------------------------------------------------------------------------------- spec -- */
 
@@ -146,6 +148,8 @@ bool copi_spec_is_preset(const copi_spec *spec);
 void copi_spec_print_dense(copi_buffer *b, const copi_spec *spec);
 /** Everything that decides a trial but its level, dense net and seed, as text. */
 void copi_spec_print_trial(copi_buffer *b, const copi_spec_trial *trial);
+/** What a trial has otherwise than another one, as copi_yaml_say. */
+void copi_spec_say_difference(copi_buffer *b, const copi_spec_trial *trial, const copi_spec_trial *base);
 
 /** What to run a trial with, at its first level; pointers stay owned by the spec. */
 cop_method_params copi_spec_params(const copi_spec_trial *trial);
@@ -161,7 +165,7 @@ const copi_numbers *copi_spec_levels(const copi_spec_trial *trial);
 typedef struct copi_trial {
     char name[20];             /* digest, 16 hex digits */
     char setting[20];          /* the same without the seed: what means are taken over */
-    char label[96];            /* for people: "magnitude 0.9, 2 rounds" */
+    char label[128];           /* for people: "magnitude 0.9, 2 rounds"; of one seed's, none is another's */
     const char *method;        /* "dense" or a method's name */
     const copi_spec_trial *spec; /* NULL for dense */
     int dense;                 /* index of the dense trial it starts from; its own for dense */

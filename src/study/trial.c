@@ -90,6 +90,29 @@ static bool listed(const copi_trials *trials, int from, const char *name) {
     return false;
 }
 
+static const copi_trial *labelled(const copi_trials *trials, int from, const char *text) {
+    for (int i = from; i < trials->n; i++)
+        if (strcmp(trials->trial[i].label, text) == 0) return &trials->trial[i];
+    return NULL;
+}
+
+/* A label that an earlier trial has already tells what differs, like ", tune restarts 1". */
+static cop_status tell_apart(const copi_trials *trials, int from, copi_trial *t) {
+    const copi_trial *like = labelled(trials, from, t->label);
+    if (!like) return COP_OK;
+    copi_buffer text;
+    copi_buffer_init(&text, trials->ctx);
+    copi_spec_say_difference(&text, t->spec, like->spec);
+    if (text.len) label(t, "%.*s", (int)text.len, (const char *)text.data);
+    if (labelled(trials, from, t->label)) { /* cut off, or nothing that can be said */
+        t->label[sizeof t->label - 16] = 0;
+        label(t, ", no. %d", trials->n - from);
+    }
+    cop_status status = text.failed ? COP_E_NOMEM : COP_OK;
+    copi_buffer_clear(&text);
+    return status;
+}
+
 /* The levels of one entry: shares, gammas, or one without a number. */
 static copi_numbers levels_of(const copi_spec_trial *from, double *alone) {
     copi_numbers list = *copi_spec_levels(from);
@@ -119,7 +142,9 @@ cop_status copi_trials_expand(const copi_spec *spec, const char *data_digest, co
             for (int k = 0; !status && k < levels.n; k++) {
                 copi_trial *t = &trials->trial[trials->n];
                 status = make_trial(spec, &entry[i], &trials->trial[dense], dense, levels.v[k], t);
-                if (!status && !listed(trials, dense, t->name)) trials->n++;
+                if (status || listed(trials, dense, t->name)) continue;
+                status = tell_apart(trials, dense, t);
+                trials->n++;
             }
         }
     }

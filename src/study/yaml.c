@@ -572,6 +572,47 @@ static void print_value(copi_buffer *b, const copi_key *key, const void *target,
     }
 }
 
+/* A value for people. */
+static void say_value(copi_buffer *b, const copi_key *key, const void *target) {
+    const void *at = (const char *)target + key->at;
+    const copi_numbers *list = at;
+    switch (key->kind) {
+    case COPI_KEY_NUMBER:
+        copi_buffer_printf(b, "%g", *(const double *)at);
+        break;
+    case COPI_KEY_FLAG:
+        copi_buffer_text(b, *(const int *)at ? "true" : "false");
+        break;
+    case COPI_KEY_CHOICE:
+        copi_buffer_text(b, key->names(*(const int *)at));
+        break;
+    case COPI_KEY_NUMBERS:
+        for (int i = 0; i < list->n; i++) copi_buffer_printf(b, "%s%g", i ? "/" : "", list->v[i]);
+        break;
+    case COPI_KEY_STEPS:
+        for (int i = 0; i < 4 && ((const double *)at)[i] > 0; i++)
+            copi_buffer_printf(b, "%s%g", i ? "/" : "", ((const double *)at)[i]);
+        break;
+    default:
+        print_value(b, key, target, NULL);
+    }
+}
+
+void copi_yaml_say(copi_buffer *b, const copi_schema *schema, const void *target, const void *base, const char *of) {
+    for (const copi_key *key = schema->keys; key->name; key++) {
+        if (key->each || !is_allowed(schema, key, target) || (key->idle && key->idle(target))) continue;
+        if (is_usual(b, key, target, base)) continue;
+        if (key->kind == COPI_KEY_MAP) {
+            copi_yaml_say(b, key->map, (const char *)target + key->at, (const char *)base + key->at, key->name);
+            continue;
+        }
+        copi_buffer_printf(b, ", %s%s%s", of, *of ? " " : "", key->name);
+        if (key->kind == COPI_KEY_MAPS) continue; /* too long to say */
+        copi_buffer_text(b, " ");
+        say_value(b, key, target);
+    }
+}
+
 void copi_yaml_print(copi_buffer *b, const copi_schema *schema, const void *target, const void *usual) {
     for (const copi_key *key = schema->keys; key->name; key++) {
         if (key->each || !is_allowed(schema, key, target) || (key->idle && key->idle(target))) continue;

@@ -293,6 +293,45 @@ static void test_compound(void **state) {
            ":4:10: trial: rounds is 0; pace gradual prunes within one training: rounds 1");
 }
 
+/* Trials that differ in what labels leave out are told apart by it; the first one keeps its label. */
+static void test_labels(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    copi_spec s;
+    static const char text[] =
+        HEAD "dense: {epochs: 3}\nseeds: [1, 2]\ntrials:\n"
+             "  - {recipe: fast, sparsity: [.9, .95]}\n  - {recipe: fast, sparsity: [.9, .95], tune: {restarts: 1}}\n"
+             "  - {recipe: fast, sparsity: .9, revive: .2, tune: {average: .999, flip: true}}\n"
+             "  - {method: l1-filter, sparsity: .5}\n  - {method: l1-filter, sparsity: .5, shrink: false}\n"
+             "  - {method: l1-filter, sparsity: .5, aggregate: mean, limits: [{layer: conv1, keep: 8}]}\n"
+             "  - {method: l1-filter, sparsity: .5, aggregate: mean, limits: [{layer: conv1, keep: 9}]}\n"
+             "  - {method: sss, gamma: 1e-3, epochs: 2, retrain: {epochs: 2}}\n"
+             "  - {method: sss, gamma: 1e-3, epochs: 2, retrain: {epochs: 3}, threshold: [0, .01], prox: subgradient}\n";
+    static const char *const labels[] = {
+        "dense net",
+        "fisher-root 0.9 global gradual, 30 epochs, recipe fast",
+        "fisher-root 0.95 global gradual, 30 epochs, recipe fast",
+        "fisher-root 0.9 global gradual, 30 epochs, recipe fast, tune restarts 1",
+        "fisher-root 0.95 global gradual, 30 epochs, recipe fast, tune restarts 1",
+        "fisher-root 0.9 global gradual, 30 epochs, recipe fast, revive 0.2, tune flip true, tune average 0.999",
+        "l1-filter 0.5",
+        "l1-filter 0.5, shrink false",
+        "l1-filter 0.5, aggregate mean, limits",
+        "l1-filter 0.5, aggregate mean, limits, no. 9",
+        "sss gamma 0.001",
+        "sss gamma 0.001, prox subgradient, retrain epochs 3, threshold 0/0.01",
+    };
+    test_ok(ctx, copi_spec_parse(ctx, "s.yaml", text, sizeof text - 1, &s));
+    copi_trials trials;
+    test_ok(ctx, copi_trials_expand(&s, "d", "", &trials));
+    int each = (int)COPI_COUNT(labels);
+    assert_int_equal(trials.n, 2 * each);
+    for (int i = 0; i < trials.n; i++) assert_string_equal(trials.trial[i].label, labels[i % each]);
+    copi_trials_clear(&trials);
+    copi_spec_clear(&s);
+    test_ctx_destroy(ctx);
+}
+
 /* A named recipe is a short way to write its keys: the same trial by the same name; what is given besides wins. */
 static void test_recipes(void **state) {
     (void)state;
@@ -626,21 +665,14 @@ static void test_expand(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_complete),
-        cmocka_unit_test(test_structures_and_limits),
-        cmocka_unit_test(test_late_keys_count),
-        cmocka_unit_test(test_names_last),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_compound),
-        cmocka_unit_test(test_recipes),
-        cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_complete),        cmocka_unit_test(test_structures_and_limits),
+        cmocka_unit_test(test_late_keys_count), cmocka_unit_test(test_names_last),
+        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_compound),
+        cmocka_unit_test(test_labels),          cmocka_unit_test(test_recipes),
+        cmocka_unit_test(test_paths),           cmocka_unit_test(test_names),
+        cmocka_unit_test(test_values),          cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_hostile),         cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_expand),
     };
     test_dir_make(dir);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
