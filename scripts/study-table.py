@@ -38,7 +38,7 @@ def share(x):
 def row(p):
     return (f"| {p['label']} | {figure(p['sparsity'])} | {share(p['sparsity_conv'])} "
             f"| {share(p['sparsity_dense'])} | {figure(p['accuracy_test'])} | {figure(p['score'])} "
-            f"| {p['nonzero']:,.0f} | {macs(p['macs_effective'])} | {p['epochs']['mean']:g} |")
+            f"| {p['nonzero']['mean']:,.0f} | {macs(p['macs_effective']['mean'])} | {p['epochs']['mean']:g} |")
 
 
 def settings(folder, last=False):
@@ -64,14 +64,23 @@ def difference(lost):
 
 
 def every(folder, last, against):
-    base = {r["seed"]: float(r["accuracy_test"]) for rows in settings(folder, last).values() for r in rows
-            if (r["label"] == against if against else r["method"] == "dense")}
-    if not base:
-        raise SystemExit(f"study-table: {folder} has no setting '{against or 'dense net'}' with a test accuracy")
+    groups = settings(folder, last)
+    several = collections.Counter(label for label, _, _ in groups)
+
+    def name(label, turn, threshold):  # as the other tables have it
+        if several[label] > 1:
+            label += f", threshold {float(threshold):g}" if threshold else f", after round {turn}"
+        return label
+    against = against or "dense net"
+    found = [rows for key, rows in groups.items() if name(*key) == against]
+    if not found:
+        raise SystemExit(f"study-table: {folder} has no setting '{against}' with a test accuracy; it has: "
+                         + "; ".join(name(*key) for key in groups))
+    base = {r["seed"]: float(r["accuracy_test"]) for r in found[0]}
     print("| setting | round | threshold | sparsity | pruned, not tuned yet (validation) | test accuracy "
-          f"| less {against or 'the dense net'}'s, seed by seed | score | effective MACs | epochs | seconds | training MACs | seeds |")
+          f"| less {'the dense net' if against == 'dense net' else against}'s, seed by seed | score | effective MACs | epochs | seconds | training MACs | seeds |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
-    for (label, turn, threshold), rows in settings(folder, last).items():
+    for (label, turn, threshold), rows in groups.items():
         def mean(key):
             return statistics.mean(float(r[key]) for r in rows)
         accuracy = [float(r["accuracy_test"]) for r in rows]

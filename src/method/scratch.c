@@ -32,21 +32,44 @@ cop_status copi_scratch_check(cop_ctx *ctx, const cop_method_params *p) {
     return s ? s : copi_method_recipe_check(ctx, "scratch", &p->scratch);
 }
 
+/* MACs an image of the nets that a method's rounds tune, summed; nets before the last one are larger. */
+static cop_status tuned_macs(const copi_run *own, const cop_net *full, double *macs) {
+    const cop_method_params *p = own->params;
+    bool weights = copi_criterion_find(p->method)->unit == COPI_UNIT_WEIGHT;
+    cop_status s = COP_OK;
+    *macs = 0;
+    for (int r = 1; !s && r <= p->rounds; r++) {
+        cop_net *net = NULL, *small = NULL;
+        cop_net_info info;
+        s = cop_net_clone(full, &net);
+        if (!s && !weights)
+            s = copi_criterion_prune(own, net, copi_pace_share(p->pace, p->sparsity, r, p->rounds), NULL);
+        if (!s && !weights) s = cop_shrink(net, &small, NULL);
+        if (!s) {
+            cop_net_get_info(small ? small : net, &info);
+            *macs += (double)info.macs;
+        }
+        cop_net_destroy(small);
+        cop_net_destroy(net);
+    }
+    return s;
+}
+
 /* The structure, and the training MACs that its own method spends besides those of the dense net. */
 static cop_status structure(copi_run *run, cop_net **small, double *macs) {
     const cop_method_params like = likeness(run->params);
     copi_run own = {.ctx = run->ctx, .dense = run->dense, .data = run->data, .params = &like};
     cop_history history = {.ctx = run->ctx};
     cop_net *full = NULL;
-    double epochs, gamma;
+    double gamma, epochs = like.tune.epochs, tuned = 0; /* tuned: MACs an image in each of those epochs */
     cop_status s;
     if (is_sss(run->params)) {
         epochs = like.retrain.epochs;
         s = copi_sss_search(&own, small, &history, &gamma);
     } else {
         bool gradual = like.pace == COP_PACE_GRADUAL;
-        epochs = gradual ? 0 : like.rounds * like.tune.epochs; /* gradual pruning is training, and books its own */
         s = copi_criterion_start(&own, &full, &history);
+        if (!s && !gradual) s = tuned_macs(&own, full, &tuned); /* gradual pruning is training, and books its own */
         if (!s)
             s = gradual ? copi_gradual_train(&own, full, &history)
                         : copi_criterion_prune(&own, full, like.sparsity, NULL);
@@ -59,9 +82,12 @@ static cop_status structure(copi_run *run, cop_net **small, double *macs) {
     cop_history_clear(&history);
     cop_net_destroy(full);
     if (s) return s;
-    cop_net_info info;
-    cop_net_get_info(*small, &info);
-    *macs = own.macs + 3 * (double)info.macs * epochs * (double)run->data->info.images[COP_SPLIT_TRAIN];
+    if (is_sss(run->params)) {
+        cop_net_info info;
+        cop_net_get_info(*small, &info);
+        tuned = (double)info.macs;
+    }
+    *macs = own.macs + 3 * tuned * epochs * (double)run->data->info.images[COP_SPLIT_TRAIN];
     return COP_OK;
 }
 

@@ -48,7 +48,7 @@ static cop_status score(const cop_net *net, const copi_node *node, const float *
             uint32_t i = (uint32_t)b[k];
             double square = (double)p->data[i] * p->data[i];
             rest += square;
-            score_of[i] = rest > 0 ? (float)(square / rest) : 0;
+            score_of[i] = rest == 0 ? 0 : (float)(square / rest); /* NaN where a weight is */
         }
     }
     copi_free(net->ctx, a);

@@ -221,27 +221,26 @@ static void sss_is_best(const facts *x) {
 
 /* -- e -- */
 
-static void removed(const copi_stored_point *p, const char *op, int64_t *gone, int64_t *all) {
-    *gone = *all = 0;
-    for (int i = 0; i < p->layers; i++) {
-        if (strcmp(p->layer[i].op, op) != 0) continue;
-        *gone += p->layer[i].parameters_dense - p->layer[i].nonzero;
-        *all += p->layer[i].parameters_dense;
-    }
+/* Parameters that are left in layers of one kind; layers that went whole are not there. */
+static int64_t left_in(const copi_stored_point *p, const char *op) {
+    int64_t n = 0;
+    for (int i = 0; i < p->layers; i++)
+        if (strcmp(p->layer[i].op, op) == 0) n += p->layer[i].nonzero;
+    return n;
 }
 
 static void dense_layers_hold_most(const facts *x) {
     int64_t most[2] = {0, 0}, all[2] = {0, 0}; /* conv, dense: the most that could go while the floor held */
     static const char *const op[] = {"conv", "dense"};
+    for (int k = 0; k < 2 && x->f->dense >= 0; k++)
+        all[k] = left_in(copi_setting_point(&x->f->setting[x->f->dense]), op[k]);
     for (int i = 0; i < x->f->settings; i++) {
         const copi_setting *s = &x->f->setting[i];
         if (!holds(x, s) || i == x->f->dense) continue;
         use(x, s);
         for (int k = 0; k < 2; k++) {
-            int64_t gone, total;
-            removed(copi_setting_point(s), op[k], &gone, &total);
+            int64_t gone = all[k] - left_in(copi_setting_point(s), op[k]);
             if (gone > most[k]) most[k] = gone;
-            all[k] = total;
         }
     }
     if (!all[0] || !all[1] || !(most[0] + most[1])) {

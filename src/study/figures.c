@@ -106,6 +106,8 @@ MEASURE(get_score, cop_score(p->accuracy_test, p->sparsity, floor))
 MEASURE(get_epochs, p->epochs)
 MEASURE(get_seconds, p->seconds)
 MEASURE(get_macs, p->train_macs)
+MEASURE(get_nonzero, (double)p->nonzero)
+MEASURE(get_effective, (double)p->macs_effective)
 
 static void measure_setting(const sample *s, copi_setting *out) {
     out->seeds = s->n;
@@ -118,6 +120,8 @@ static void measure_setting(const sample *s, copi_setting *out) {
     out->epochs = spread(s, get_epochs);
     out->seconds = spread(s, get_seconds);
     out->train_macs = spread(s, get_macs);
+    out->nonzero = spread(s, get_nonzero);
+    out->macs_effective = spread(s, get_effective);
     out->score_val = spread(s, get_score_val);
     int best = 0; /* s->value still holds the validation scores */
     for (int i = 1; i < s->n; i++)
@@ -132,15 +136,20 @@ static void add_settings(const copi_results *r, int t, sample *s, copi_figures *
         s->n = 0;
         s->index = index;
         bool opened = false;
+        int lost = 0;
         for (int i = 0; i < r->trials; i++) {
             const copi_stored_trial *other = &r->trial[i];
-            if (other->points <= index || strcmp(other->setting, first->setting) != 0) continue;
+            if (strcmp(other->setting, first->setting) != 0) continue;
+            if (other->points <= index) {
+                lost += strcmp(other->status, COPI_DIVERGED) == 0 || strcmp(other->status, COPI_REFUSED) == 0;
+                continue;
+            }
             opened |= i < t;
             s->trial[s->n++] = other;
         }
         if (opened) continue;
         copi_setting *out = &f->setting[f->settings++];
-        *out = (copi_setting){.trial = first, .index = index};
+        *out = (copi_setting){.trial = first, .index = index, .lost = lost};
         measure_setting(s, out);
     }
 }
@@ -170,7 +179,7 @@ typedef struct plane { /* room for the points of a frontier */
 static void find_frontier(copi_figures *f, int m, double floor, const plane *p, double *on_val, double *on_test) {
     int n = 0, kept = 0;
     for (int i = 0; i < f->settings; i++) {
-        if (m >= 0 && f->setting[i].method_index != m) continue;
+        if (f->setting[i].lost || (m >= 0 && f->setting[i].method_index != m)) continue;
         p->setting[n] = i;
         p->x[n] = f->setting[i].sparsity.mean;
         p->val[n] = f->setting[i].val.mean;
@@ -194,7 +203,7 @@ static void find_best(copi_figures *f) {
         int *best[] = {&f->best, &f->method[f->setting[i].method_index].best};
         for (int k = 0; k < 2; k++) {
             double now = *best[k] < 0 ? 0 : f->setting[*best[k]].score_val.mean;
-            if (f->setting[i].score_val.mean > now) *best[k] = i;
+            if (!f->setting[i].lost && f->setting[i].score_val.mean > now) *best[k] = i;
         }
         if (f->dense < 0 && strcmp(f->setting[i].trial->method, COPI_METHOD_DENSE) == 0) f->dense = i;
     }

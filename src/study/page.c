@@ -294,14 +294,13 @@ static void part_best_table(page *p) {
         copi_buffer_printf(p->b, "<tr%s>", s && x->best == p->f->best ? " class=\"best\"" : "");
         method_cell(p, m, s ? copi_setting_label(s, label) : x->name);
         if (s) {
-            const cop_point *best = &copi_setting_best(s)->p;
             cell(p, s->sparsity.mean, spread(s->sparsity, 4));
             share_cell(p, s->sparsity_conv.mean);
             share_cell(p, s->sparsity_dense.mean);
             cell(p, s->test.mean, spread(s->test, 4));
             cell(p, s->score.mean, spread(s->score, 4));
-            cell(p, (double)best->nonzero, copi_grouped(best->nonzero));
-            cell(p, (double)best->macs_effective, scaled((double)best->macs_effective));
+            cell(p, s->nonzero.mean, copi_grouped(llround(s->nonzero.mean)));
+            cell(p, s->macs_effective.mean, scaled(s->macs_effective.mean));
             cell(p, s->epochs.mean, fraction(s->epochs.mean, 1));
             cell(p, x->hypervolume, fraction(x->hypervolume, 4));
         } else {

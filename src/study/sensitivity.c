@@ -58,6 +58,16 @@ static const char *criterion_of(const probe *p, const cop_group_info *info) {
     return "l2-neuron";
 }
 
+/* A group that is probed: something of it can go, and the criterion ranks one of its layers. */
+static bool probed(const probe *p, int g, cop_group_info *info) {
+    if (cop_groups_get(p->groups, g, info) || !info->units) return false;
+    const copi_criterion *criterion = copi_criterion_find(criterion_of(p, info));
+    if (!criterion) return true; /* cop_prune says so */
+    for (int i = 0; i < info->layers; i++)
+        if (criterion->ops >> p->net->node[copi_net_find(p->net, info->layer[i])].op & 1u) return true;
+    return false;
+}
+
 /* Hold the groups' layers by their caps: cap [of cop_groups_count], a share each. Returns how many limits that makes.
  */
 static int cap_groups(probe *p, const double *cap) {
@@ -150,7 +160,7 @@ static cop_status probe_advice(probe *p, double *cap) {
     cop_status status = cop_net_clone(p->net, &net);
     copi_progress_trial(p->ctx, "all as advised", r->groups * r->levels, r->groups * r->levels);
     for (int g = cop_groups_count(p->groups) - 1, at = r->groups; !status && g >= 0; g--) {
-        if (cop_groups_get(p->groups, g, &info) || !info.units) continue;
+        if (!probed(p, g, &info)) continue;
         double advice = r->group[--at].advice;
         if (!advice) continue;
         cap[g] = 1;
@@ -170,10 +180,11 @@ static cop_status prepare(probe *p, double **cap, int *groups) {
     if (status) return status;
     size_t count = (size_t)cop_groups_count(p->groups);
     cop_group_info info;
-    for (int g = 0; g < (int)count; g++) *groups += !cop_groups_get(p->groups, g, &info) && info.units > 0;
+    for (int g = 0; g < (int)count; g++) *groups += probed(p, g, &info);
     if (!*groups)
         return copi_fail(p->ctx, COP_E_REFUSED,
-                         "sensitivity: nothing of the net can go: all channels are tied to its input or output");
+                         "sensitivity: nothing of the net can go%s%s: all channels are tied to its input or output",
+                         p->params->criterion ? " by " : "", p->params->criterion ? p->params->criterion : "");
     *cap = copi_alloc(p->ctx, count, sizeof **cap);
     p->limit = copi_alloc(p->ctx, (size_t)p->net->nodes, sizeof *p->limit);
     r->group = copi_alloc(p->ctx, (size_t)*groups, sizeof *r->group);
@@ -205,7 +216,7 @@ cop_status cop_sensitivity_run(const cop_net *net, const cop_data *data, const c
     if (!status) status = prepare(&p, &cap, &groups);
     if (!status) status = measure_start(&p);
     for (int g = 0; !status && g < cop_groups_count(p.groups); g++)
-        if (!cop_groups_get(p.groups, g, &info) && info.units > 0) status = probe_group(&p, g, &info, cap, groups);
+        if (probed(&p, g, &info)) status = probe_group(&p, g, &info, cap, groups);
     if (!status) status = probe_advice(&p, cap);
     copi_progress_trial(p.ctx, NULL, 0, 0);
     copi_meter_destroy(p.meter);

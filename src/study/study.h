@@ -326,7 +326,10 @@ typedef struct copi_setting {
     int index;                 /* which point of the trial */
     int method_index;          /* in copi_figures.method */
     int seeds;
+    int lost;                  /* seeds without it, since they diverged or were refused: then it is never chosen, since
+                                  a mean over those that survived flatters */
     copi_spread sparsity, sparsity_conv, sparsity_dense, val, test, score_val, score, epochs, seconds, train_macs;
+    copi_spread nonzero, macs_effective;
     const copi_stored_trial *best_seed; /* the trial among them with the best validation score */
     bool on_frontier;          /* of all methods, chosen on validation */
     bool on_method_frontier;

@@ -36,13 +36,13 @@ static json_t *setting(const copi_setting *s) {
         {"epochs", s->epochs},
         {"seconds", s->seconds},
         {"train_macs", s->train_macs},
+        {"nonzero", s->nonzero},
+        {"macs_effective", s->macs_effective},
     };
     for (size_t i = 0; i < COPI_COUNT(measures); i++)
         json_object_set_new(o, measures[i].key, spread(measures[i].value));
     json_object_set_new(o, "parameters", json_integer(p->parameters));
-    json_object_set_new(o, "nonzero", json_integer(p->nonzero));
     json_object_set_new(o, "macs", json_integer(p->macs));
-    json_object_set_new(o, "macs_effective", json_integer(p->macs_effective));
     return o;
 }
 

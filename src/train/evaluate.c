@@ -29,6 +29,7 @@ copi_normalization copi_normalization_of(const cop_net *net, const cop_data *dat
         int of_data = normal.order == COP_CHANNEL_ORDER_BGR ? last - c : c;
         normal.mean[c] = net->normalized ? net->mean[c] : data->info.mean[of_data];
         normal.std[c] = net->normalized ? net->std[c] : data->info.std[of_data];
+        if (!normal.std[c]) normal.std[c] = 1; /* a channel that never changes becomes 0 */
     }
     return normal;
 }

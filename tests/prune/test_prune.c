@@ -411,6 +411,8 @@ static void refusals(void **state) {
     param(net, "b.weight")->data[5] = NAN;
     p = params("l1-filter", "layer", 0.5);
     test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_RANGE, "l1-filter: 'b' scores nan at 1 of its filters");
+    p = params("lamp", "global", 0.5);
+    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_RANGE, "lamp: 'b' scores nan at");
     for (int i = 0; i < net->params; i++) assert_null(net->param[i].mask);
     cop_net_destroy(net);
     test_ctx_destroy(ctx);

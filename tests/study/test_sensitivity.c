@@ -119,6 +119,29 @@ static char *text_of(cop_ctx *ctx, const char *dir, const char *name) {
     return (char *)bytes;
 }
 
+/* A criterion of filters says nothing of neurons: their groups are left out, not called free. */
+static void groups_that_are_not_ranked(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f, LITTLE_NORM);
+    cop_sensitivity_params p = cop_sensitivity_params_default();
+    cop_sensitivity r;
+    p.criterion = "l2-filter";
+    test_ok(f.ctx, cop_sensitivity_run(f.net, f.data, &p, &r));
+    assert_int_equal(r.groups, 2);
+    for (int g = 0; g < 2; g++) assert_non_null(strstr(r.group[g].layers, "conv"));
+    cop_sensitivity_clear(&r);
+    p.criterion = "l2-neuron";
+    test_ok(f.ctx, cop_sensitivity_run(f.net, f.data, &p, &r));
+    assert_int_equal(r.groups, 1);
+    assert_string_equal(r.group[0].layers, "dense1");
+    cop_sensitivity_clear(&r);
+    p.criterion = "bn-scale"; /* whose layers no group names */
+    test_fails(f.ctx, cop_sensitivity_run(f.net, f.data, &p, &r), COP_E_REFUSED,
+               "nothing of the net can go by bn-scale");
+    teardown(&f);
+}
+
 static void files(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
@@ -196,6 +219,7 @@ static void refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(figures_by_hand),
+        cmocka_unit_test(groups_that_are_not_ranked),
         cmocka_unit_test(files),
         cmocka_unit_test(refusals),
     };

@@ -262,6 +262,23 @@ static void own_normalization_and_classes_are_kept(void **state) {
     cop_ctx_destroy(ctx);
 }
 
+/* A channel that never changes becomes 0, in training as in evaluation. */
+static void a_constant_channel(void **state) {
+    (void)state;
+    little_hooks hooks;
+    cop_ctx *ctx = little_ctx(&hooks);
+    cop_data *data = little_data(ctx);
+    cop_net *net = little_net(ctx, 0, 1);
+    cop_recipe r = little_recipe(0.5);
+    data->info.mean[0] = 0.5;
+    data->info.std[0] = 0;
+    test_ok(ctx, cop_train(net, data, &r, NULL));
+    assert_true(net->mean[0] == 0.5 && net->std[0] == 1);
+    cop_net_destroy(net);
+    cop_data_destroy(data);
+    cop_ctx_destroy(ctx);
+}
+
 /* From a teacher that is the net itself, at temperature T and share 1, there is nothing to learn: the loss is 0. */
 static void distillation(void **state) {
     (void)state;
@@ -370,6 +387,7 @@ int main(void) {
         cmocka_unit_test(diverged_says_so),
         cmocka_unit_test(limits),
         cmocka_unit_test(own_normalization_and_classes_are_kept),
+        cmocka_unit_test(a_constant_channel),
         cmocka_unit_test(distillation),
         cmocka_unit_test(penalties_reach_the_optimizer),
         cmocka_unit_test(histories_join),
