@@ -28,7 +28,8 @@ enum {
 };
 
 static const copi_candidate candidates[] = {
-#define X(keys, criterion, scope, structured, fast, macs) {keys, criterion, scope, structured, fast, macs},
+#define X(keys, criterion, scope, structured, fast, macs, untaught)                                                  \
+    {keys, criterion, scope, structured, fast, macs, untaught},
 #include "study/auto.def"
 #undef X
 };
@@ -141,7 +142,7 @@ static void put_attempt(const copi_auto *a, copi_buffer *b, const copi_attempt *
     }
     if (c->structured) tune /= 3; /* rounds */
     if (a->p->macs > 0 && c->keeps_macs) copi_buffer_printf(b, "macs: %" PRId64 ", ", a->p->macs);
-    copi_buffer_printf(b, "tune: {epochs: %.6g}}\n", tune);
+    copi_buffer_printf(b, "tune: {epochs: %.6g%s}}\n", tune, c->untaught ? ", distil_share: 0" : "");
 }
 
 static void put_study(const copi_auto *a, copi_buffer *b) {

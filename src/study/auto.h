@@ -9,6 +9,7 @@ typedef struct copi_candidate {
     bool structured; /* removes units: its level is a share of them */
     bool fast_only;  /* tried only where MACs or milliseconds are bound */
     bool keeps_macs; /* a bound on MACs is given to its trials */
+    bool untaught;   /* learns without the dense net */
 } copi_candidate;
 
 #define COPI_CANDIDATES 8 /* room for those at hand */
@@ -73,8 +74,8 @@ void copi_auto_tell_miss(const copi_auto *a, const copi_measures *m, copi_bound 
 bool copi_auto_bound(const copi_auto *a); /* anything but accuracy */
 bool copi_auto_accuracy_bound(const copi_auto *a);
 /** The least level at which a candidate's net would meet the bounds but accuracy's: foretold by pruning the dense net
- *  without training, and mended by what its attempts showed. Kept in the store: milliseconds measured again would give
- *  another one. */
+ *  without training, and mended by what its attempts showed. Kept in the store: milliseconds measured again would
+ *  give another one. */
 cop_status copi_auto_level(copi_auto *a, const cop_net *dense, int candidate, double *level);
 /** A level with three digits of 1 - level, as it stands in the study file. */
 double copi_auto_round(double level);
