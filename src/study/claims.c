@@ -221,11 +221,11 @@ static void sss_is_best(const facts *x) {
 
 /* -- e -- */
 
-/* Parameters that are left in layers of one kind; layers that went whole are not there. */
-static int64_t left_in(const copi_stored_point *p, const char *op) {
+/* Parameters that are left in layers of one kind, or that were there; layers that went whole are not listed. */
+static int64_t parameters_in(const copi_stored_point *p, const char *op, bool left) {
     int64_t n = 0;
     for (int i = 0; i < p->layers; i++)
-        if (strcmp(p->layer[i].op, op) == 0) n += p->layer[i].nonzero;
+        if (strcmp(p->layer[i].op, op) == 0) n += left ? p->layer[i].nonzero : p->layer[i].parameters_dense;
     return n;
 }
 
@@ -233,13 +233,13 @@ static void dense_layers_hold_most(const facts *x) {
     int64_t most[2] = {0, 0}, all[2] = {0, 0}; /* conv, dense: the most that could go while the floor held */
     static const char *const op[] = {"conv", "dense"};
     for (int k = 0; k < 2 && x->f->dense >= 0; k++)
-        all[k] = left_in(copi_setting_point(&x->f->setting[x->f->dense]), op[k]);
+        all[k] = parameters_in(copi_setting_point(&x->f->setting[x->f->dense]), op[k], false);
     for (int i = 0; i < x->f->settings; i++) {
         const copi_setting *s = &x->f->setting[i];
         if (!holds(x, s) || i == x->f->dense) continue;
         use(x, s);
         for (int k = 0; k < 2; k++) {
-            int64_t gone = all[k] - left_in(copi_setting_point(s), op[k]);
+            int64_t gone = all[k] - parameters_in(copi_setting_point(s), op[k], true);
             if (gone > most[k]) most[k] = gone;
         }
     }

@@ -129,6 +129,15 @@ static void measure_setting(const sample *s, copi_setting *out) {
     out->best_seed = s->trial[best];
 }
 
+/* Diverged or refused by itself, not for want of a dense net. */
+static bool went_wrong(const copi_results *r, const copi_stored_trial *trial) {
+    if (strcmp(trial->status, COPI_DIVERGED) != 0 && strcmp(trial->status, COPI_REFUSED) != 0) return false;
+    for (int i = 0; i < r->trials; i++)
+        if (r->trial[i].seed == trial->seed && strcmp(r->trial[i].method, COPI_METHOD_DENSE) == 0)
+            return r->trial[i].points > 0;
+    return true;
+}
+
 /* Every setting of trial t that no earlier trial opened. */
 static void add_settings(const copi_results *r, int t, sample *s, copi_figures *f) {
     const copi_stored_trial *first = &r->trial[t];
@@ -141,7 +150,7 @@ static void add_settings(const copi_results *r, int t, sample *s, copi_figures *
             const copi_stored_trial *other = &r->trial[i];
             if (strcmp(other->setting, first->setting) != 0) continue;
             if (other->points <= index) {
-                lost += strcmp(other->status, COPI_DIVERGED) == 0 || strcmp(other->status, COPI_REFUSED) == 0;
+                lost += went_wrong(r, other);
                 continue;
             }
             opened |= i < t;

@@ -109,6 +109,8 @@ static void test_settings(void **state) {
         {"sss", 1e-3, 2, "done", NULL, {{.6, .90, .90, 4, 1}, {.8, .95, .86, 4, 1}}, 2},
         {"l1-filter", .5, 1, "done", NULL, {{.3, .40, .41, 0, 0}}, 1},
         {"random", .5, 2, "pending", NULL, {{0}}, 0},
+        {"dense", 0, 3, "diverged", "loss", {{0}}, 0}, /* that is no fault of what needed it */
+        {"magnitude", .5, 3, "refused", "its dense net diverged", {{0}}, 0},
     };
     loaded x;
     load(&x, made, (int)COPI_COUNT(made));
@@ -119,7 +121,7 @@ static void test_settings(void **state) {
     assert_int_equal(x.f.method[4].best, -1);
     assert_int_equal(x.f.method[3].best, -1); /* l1-filter is under the floor */
     assert_int_equal(x.f.dense, 0);
-    assert_true(x.f.done == 8 && x.f.diverged == 1 && x.f.pending == 1 && x.f.refused == 0 && x.f.points == 10);
+    assert_true(x.f.done == 8 && x.f.diverged == 2 && x.f.pending == 1 && x.f.refused == 1 && x.f.points == 10);
     const copi_setting *s = x.f.setting;
     assert_int_equal(s[1].seeds, 2);
     test_near(s[1].test.mean, 0.88, 1e-12, 0);

@@ -298,15 +298,15 @@ static void test_labels(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
     copi_spec s;
-    static const char text[] =
-        HEAD "dense: {epochs: 3}\nseeds: [1, 2]\ntrials:\n"
-             "  - {recipe: fast, sparsity: [.9, .95]}\n  - {recipe: fast, sparsity: [.9, .95], tune: {restarts: 1}}\n"
-             "  - {recipe: fast, sparsity: .9, revive: .2, tune: {average: .999, flip: true}}\n"
-             "  - {method: l1-filter, sparsity: .5}\n  - {method: l1-filter, sparsity: .5, shrink: false}\n"
-             "  - {method: l1-filter, sparsity: .5, aggregate: mean, limits: [{layer: conv1, keep: 8}]}\n"
-             "  - {method: l1-filter, sparsity: .5, aggregate: mean, limits: [{layer: conv1, keep: 9}]}\n"
-             "  - {method: sss, gamma: 1e-3, epochs: 2, retrain: {epochs: 2}}\n"
-             "  - {method: sss, gamma: 1e-3, epochs: 2, retrain: {epochs: 3}, threshold: [0, .01], prox: subgradient}\n";
+    static const char text[] = HEAD
+        "dense: {epochs: 3}\nseeds: [1, 2]\ntrials:\n"
+        "  - {recipe: fast, sparsity: [.9, .95]}\n  - {recipe: fast, sparsity: [.9, .95], tune: {restarts: 1}}\n"
+        "  - {recipe: fast, sparsity: .9, revive: .2, tune: {average: .999, flip: true}}\n"
+        "  - {method: l1-filter, sparsity: .5}\n  - {method: l1-filter, sparsity: .5, shrink: false}\n"
+        "  - {method: l1-filter, sparsity: .5, aggregate: mean, limits: [{layer: conv1, keep: 8}]}\n"
+        "  - {method: l1-filter, sparsity: .5, aggregate: mean, limits: [{layer: conv1, keep: 9}]}\n"
+        "  - {method: sss, gamma: 1e-3, epochs: 2, retrain: {epochs: 2}}\n"
+        "  - {method: sss, gamma: 1e-3, epochs: 2, retrain: {epochs: 3}, threshold: [0, .01], prox: subgradient}\n";
     static const char *const labels[] = {
         "dense net",
         "fisher-root 0.9 global gradual, 30 epochs, recipe fast",
