@@ -278,7 +278,8 @@ static void share_cell(const page *p, double x) {
 }
 
 static void method_cell(const page *p, int method, const char *text) {
-    copi_buffer_printf(p->b, "<th scope=\"row\"><span class=\"dot m%d\"></span>", method);
+    const char *wraps = strlen(text) > 40 ? " class=\"wrap\"" : "";
+    copi_buffer_printf(p->b, "<th scope=\"row\"%s><span class=\"dot m%d\"></span>", wraps, method);
     escape(p, text);
     html(p, "</th>");
 }
