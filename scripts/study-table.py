@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """The tables of docs/results.md, from a study's directory.
 
-    scripts/study-table.py DIR [--every] [--last] [--against LABEL]
+    scripts/study-table.py DIR [--every] [--last] [--against LABEL] [--validation]
 
 Reads summary.json and trials.csv as `coppice study run` or `study report` wrote them and prints Markdown: what ran, the
 dense net, the best point of each method (chosen on validation), the frontier, the claims. --every: all settings as well; --last: of
-those with several rounds only the last. --against: differences seed by seed not from the dense net but from the setting of that label.
+those with several rounds only the last. --validation: accuracies of all settings on validation. --against: differences seed by seed not from the dense net but from the setting of that label.
 Figures are means over seeds, with the standard deviation where there are several.
 """
 import argparse
@@ -63,7 +63,7 @@ def difference(lost):
     return f"{statistics.mean(lost):+.4f}{spread(lost)}" if lost else ""
 
 
-def every(folder, last, against):
+def every(folder, last, against, split):
     groups = settings(folder, last)
     several = collections.Counter(label for label, _, _ in groups)
 
@@ -76,18 +76,19 @@ def every(folder, last, against):
     if not found:
         raise SystemExit(f"study-table: {folder} has no setting '{against}' with a test accuracy; it has: "
                          + "; ".join(name(*key) for key in groups))
-    base = {r["seed"]: float(r["accuracy_test"]) for r in found[0]}
-    print("| setting | round | threshold | sparsity | pruned, not tuned yet (validation) | test accuracy "
-          f"| less {'the dense net' if against == 'dense net' else against}'s, seed by seed | score | effective MACs | epochs | seconds | training MACs | seeds |")
+    column = f"accuracy_{split}"
+    base = {r["seed"]: float(r[column]) for r in found[0]}
+    print("| setting | round | threshold | sparsity | pruned, not tuned yet (validation) "
+          f"| {'test' if split == 'test' else 'validation'} accuracy | less {'the dense net' if against == 'dense net' else against}'s, seed by seed | score | effective MACs | epochs | seconds | training MACs | seeds |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     for (label, turn, threshold), rows in groups.items():
         def mean(key):
             return statistics.mean(float(r[key]) for r in rows)
-        accuracy = [float(r["accuracy_test"]) for r in rows]
-        lost = [float(r["accuracy_test"]) - base[r["seed"]] for r in rows if r["seed"] in base]
+        accuracy = [float(r[column]) for r in rows]
+        lost = [float(r[column]) - base[r["seed"]] for r in rows if r["seed"] in base]
         before = f"{mean('accuracy_pruned'):.4f}" if all(r["accuracy_pruned"] for r in rows) else ""
         print(f"| {label} | {turn} | {threshold} | {mean('sparsity'):.4f} | {before} "
-              f"| {mean('accuracy_test'):.4f}{spread(accuracy)} | {difference(lost)} "
+              f"| {mean(column):.4f}{spread(accuracy)} | {difference(lost)} "
               f"| {mean('score'):.4f} | {macs(mean('macs_effective'))} | {mean('epochs'):g} "
               f"| {mean('seconds'):.0f} | {mean('train_macs') / 1e12:.1f} T | {len(rows)} |")
     print()
@@ -99,6 +100,7 @@ def main():
     parser.add_argument("--every", action="store_true", help="all settings as well")
     parser.add_argument("--last", action="store_true", help="of settings with several rounds only the last")
     parser.add_argument("--against", metavar="LABEL", help="with --every: what differences are taken from")
+    parser.add_argument("--validation", action="store_true", help="with --every: accuracies on validation, not on test")
     a = parser.parse_args()
     with open(os.path.join(a.folder, "summary.json"), encoding="utf-8") as f:
         s = json.load(f)
@@ -125,7 +127,7 @@ def main():
         print(f"| {c['claim']}. {c['text']} | {verdict} | {c['figures']} |")
     print()
     if a.every:
-        every(a.folder, a.last, a.against)
+        every(a.folder, a.last, a.against, "val" if a.validation else "test")
 
 
 if __name__ == "__main__":

@@ -35,18 +35,21 @@ cop_status copi_scratch_check(cop_ctx *ctx, const cop_method_params *p) {
 /* MACs an image of the nets that a method's rounds tune, summed; nets before the last one are larger. */
 static cop_status tuned_macs(const copi_run *own, const cop_net *full, double *macs) {
     const cop_method_params *p = own->params;
-    bool weights = copi_criterion_find(p->method)->unit == COPI_UNIT_WEIGHT;
+    cop_net_info info;
+    cop_net_get_info(full, &info);
+    if (copi_criterion_find(p->method)->unit == COPI_UNIT_WEIGHT) {
+        *macs = p->rounds * (double)info.macs;
+        return COP_OK;
+    }
     cop_status s = COP_OK;
     *macs = 0;
     for (int r = 1; !s && r <= p->rounds; r++) {
         cop_net *net = NULL, *small = NULL;
-        cop_net_info info;
         s = cop_net_clone(full, &net);
-        if (!s && !weights)
-            s = copi_criterion_prune(own, net, copi_pace_share(p->pace, p->sparsity, r, p->rounds), NULL);
-        if (!s && !weights) s = cop_shrink(net, &small, NULL);
+        if (!s) s = copi_criterion_prune(own, net, copi_pace_share(p->pace, p->sparsity, r, p->rounds), NULL);
+        if (!s) s = cop_shrink(net, &small, NULL);
         if (!s) {
-            cop_net_get_info(small ? small : net, &info);
+            cop_net_get_info(small, &info);
             *macs += (double)info.macs;
         }
         cop_net_destroy(small);

@@ -11,11 +11,9 @@
 
 #define KEY_ASKED "auto_asked" /* in the store: what was asked for */
 #define KEY_SPEED "auto_speed" /* seconds an epoch, seconds it took to measure */
-#define KEY_LOST                                                                                                     \
-    "auto_lost"               /* seconds of trials that were interrupted, each after the number of trials decided on \
-                               */
-#define FLOOR_SCORE 0.6       /* METHODS section 1 */
-#define DENSE_SHARE (1.0 / 3) /* of the budget */
+#define KEY_LOST "auto_lost"   /* seconds of interrupted trials, each after the number of trials decided on */
+#define FLOOR_SCORE 0.6        /* METHODS section 1 */
+#define DENSE_SHARE (1.0 / 3)  /* of the budget */
 enum {
     DENSE_LEAST = 3,
     DENSE_MOST = 100,

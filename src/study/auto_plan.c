@@ -17,8 +17,8 @@ double copi_auto_cost(const copi_auto *a, int candidate) {
         const copi_attempt *t = &a->attempt[i];
         if (t->candidate == candidate && t->done && (!best || t->epochs > best->epochs)) best = t;
     }
-    return best ? fmax(best->seconds, best->p.seconds) / best->epochs
-                : a->taught; /* the point's: interrupted or not */
+    /* an interrupted trial's own seconds are those of its last session; its point's are of all */
+    return best ? fmax(best->seconds, best->p.seconds) / best->epochs : a->taught;
 }
 
 cop_status copi_auto_add(copi_auto *a, int candidate, double epochs, double level) {

@@ -180,11 +180,19 @@ static cop_status prepare(probe *p, double **cap, int *groups) {
     if (status) return status;
     size_t count = (size_t)cop_groups_count(p->groups);
     cop_group_info info;
-    for (int g = 0; g < (int)count; g++) *groups += probed(p, g, &info);
+    int free = 0; /* groups that can give something */
+    for (int g = 0; g < (int)count; g++) {
+        free += !cop_groups_get(p->groups, g, &info) && info.units > 0;
+        *groups += probed(p, g, &info);
+    }
+    if (!free)
+        return copi_fail(p->ctx, COP_E_REFUSED,
+                         "sensitivity: nothing of the net can go: all channels are tied to its input or output");
     if (!*groups)
         return copi_fail(p->ctx, COP_E_REFUSED,
-                         "sensitivity: nothing of the net can go%s%s: all channels are tied to its input or output",
-                         p->params->criterion ? " by " : "", p->params->criterion ? p->params->criterion : "");
+                         "sensitivity: %s ranks none of the conv and dense layers that can give something; l2-filter "
+                         "and l2-neuron do, the one or the other by itself where no criterion is given",
+                         p->params->criterion);
     *cap = copi_alloc(p->ctx, count, sizeof **cap);
     p->limit = copi_alloc(p->ctx, (size_t)p->net->nodes, sizeof *p->limit);
     r->group = copi_alloc(p->ctx, (size_t)*groups, sizeof *r->group);

@@ -103,7 +103,7 @@ static cop_status tell_apart(const copi_trials *trials, int from, copi_trial *t)
     copi_buffer text;
     copi_buffer_init(&text, trials->ctx);
     copi_spec_say_difference(&text, t->spec, like->spec);
-    if (text.len) label(t, "%.*s", (int)text.len, (const char *)text.data);
+    if (text.len) label(t, "%s", text.data);
     if (labelled(trials, from, t->label)) { /* cut off, or nothing that can be said */
         t->label[sizeof t->label - 16] = 0;
         label(t, ", no. %d", trials->n - from);

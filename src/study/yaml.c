@@ -508,13 +508,13 @@ void copi_yaml_clear(cop_ctx *ctx, const copi_schema *schema, void *target) {
 
 static void print_value(copi_buffer *b, const copi_key *key, const void *target, const void *usual);
 
-/* Is the value the usual one, in words? */
-static bool is_usual(copi_buffer *b, const copi_key *key, const void *target, const void *usual) {
+/* Have both the same value, in words? */
+static bool is_same(copi_buffer *b, const copi_key *key, const void *target, const void *base) {
     copi_buffer mine, other;
     copi_buffer_init(&mine, b->ctx);
     copi_buffer_init(&other, b->ctx);
     print_value(&mine, key, target, NULL);
-    print_value(&other, key, usual, NULL);
+    print_value(&other, key, base, NULL);
     bool same = mine.len == other.len && (!mine.len || memcmp(mine.data, other.data, mine.len) == 0);
     b->failed |= mine.failed || other.failed;
     copi_buffer_clear(&mine);
@@ -601,7 +601,7 @@ static void say_value(copi_buffer *b, const copi_key *key, const void *target) {
 void copi_yaml_say(copi_buffer *b, const copi_schema *schema, const void *target, const void *base, const char *of) {
     for (const copi_key *key = schema->keys; key->name; key++) {
         if (key->each || !is_allowed(schema, key, target) || (key->idle && key->idle(target))) continue;
-        if (is_usual(b, key, target, base)) continue;
+        if (is_same(b, key, target, base)) continue;
         if (key->kind == COPI_KEY_MAP) {
             copi_yaml_say(b, key->map, (const char *)target + key->at, (const char *)base + key->at, key->name);
             continue;
@@ -616,7 +616,7 @@ void copi_yaml_say(copi_buffer *b, const copi_schema *schema, const void *target
 void copi_yaml_print(copi_buffer *b, const copi_schema *schema, const void *target, const void *usual) {
     for (const copi_key *key = schema->keys; key->name; key++) {
         if (key->each || !is_allowed(schema, key, target) || (key->idle && key->idle(target))) continue;
-        if (usual && key->late && is_usual(b, key, target, usual)) continue;
+        if (usual && key->late && is_same(b, key, target, usual)) continue;
         copi_buffer_printf(b, "%s=", key->name);
         print_value(b, key, target, usual);
         copi_buffer_text(b, "\n");

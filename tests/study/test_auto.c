@@ -446,6 +446,28 @@ static void test_interrupted(void **state) {
     cop_ctx_destroy(ctx);
 }
 
+/* With time enough all candidates are tried, the recipe without a teacher too, each by a trial of its own. */
+static void test_choice(void **state) {
+    (void)state;
+    cop_ctx *ctx = one_thread(NULL, NULL);
+    cop_auto_params p = asked(20);
+    static char model[600];
+    snprintf(model, sizeof model, "%s", in("whole", "dense-1.safetensors"));
+    p.model = model;
+    cop_auto_summary s;
+    test_ok(ctx, cop_auto_run(ctx, &p, in("choice", ""), &s));
+    assert_true(s.trials >= 8); /* five, the better two again, two levels or a long one */
+    cop_auto_summary_clear(&s);
+    char *text = read_text("choice", "auto.yaml"), *csv = read_text("choice", "trials.csv");
+    static const char *const keys[] = {"recipe: fast, sparsity", "distil_share: 0}", "method: lamp,",
+                                       "method: magnitude, scope: layer", "method: compound"};
+    for (size_t i = 0; i < COPI_COUNT(keys); i++) assert_non_null(strstr(text, keys[i]));
+    assert_non_null(strstr(csv, "recipe fast, tune distil_share 0"));
+    free(text);
+    free(csv);
+    cop_ctx_destroy(ctx);
+}
+
 /* Bounds on a trained file: met together, or the one that binds is named and the nearest net kept. */
 static void test_targets(void **state) {
     (void)state;
@@ -562,6 +584,7 @@ int main(void) {
         cmocka_unit_test(test_bisection), cmocka_unit_test(test_misses_at_once), cmocka_unit_test(test_cost),
         cmocka_unit_test(test_bounds),    cmocka_unit_test(test_refused),        cmocka_unit_test(test_whole),
         cmocka_unit_test(test_erase),     cmocka_unit_test(test_interrupted),    cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_choice),
     };
     test_dir_make(dir);
     make_data();

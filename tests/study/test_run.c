@@ -195,11 +195,13 @@ typedef struct stopper {
     int points, polls; /* stop when both are reached */
     bool kill;
     int seen_points, seen_polls;
+    bool afresh; /* a warning said so */
 } stopper;
 
 static void count_points(void *user, cop_log_level level, const char *text) {
     stopper *s = user;
     if (level == COP_LOG_INFO && strstr(text, ": sparsity ")) s->seen_points++;
+    s->afresh |= level == COP_LOG_WARNING && strstr(text, "the dense net's training begins afresh");
 }
 static int poll(void *user) {
     stopper *s = user;
@@ -232,7 +234,6 @@ static void test_interrupt(void **state) {
     assert_true(sum.trials == 7 && sum.done == 0);
     glob_t found; /* the state after its first epoch is there to go on from */
     assert_int_equal(glob(in("broken", "dense-1-*.checkpoint"), 0, NULL, &found), 0);
-    assert_int_equal(truncate(found.gl_pathv[0], 100), 0); /* it cannot be read: then it begins afresh */
     globfree(&found);
     assert_int_equal(access(in("broken", "report.html"), F_OK), 0);
     cop_ctx_destroy(ctx);
@@ -253,6 +254,27 @@ static void test_interrupt(void **state) {
     check_best("broken");
     assert_int_equal(glob(in("broken", "dense-1-*.checkpoint"), 0, NULL, &found), GLOB_NOMATCH);
     assert_int_equal(glob(in("broken", "trial-*"), 0, NULL, &found), GLOB_NOMATCH);
+    free(got);
+    free(wanted);
+}
+
+/* A dense net's checkpoint that cannot be read refuses nothing: its training begins afresh, to the same end. */
+static void test_damaged_checkpoint(void **state) {
+    (void)state;
+    stopper s = {.polls = 25}, never = {.points = 1000};
+    cop_ctx *ctx = watched_ctx(&s, 1);
+    test_fails(ctx, cop_study_run(ctx, study(HEAD TRIALS), in("damaged", ""), NULL), COP_E_CANCELLED, "interrupted");
+    cop_ctx_destroy(ctx);
+    glob_t found;
+    assert_int_equal(glob(in("damaged", "dense-1-*.checkpoint"), 0, NULL, &found), 0);
+    assert_int_equal(truncate(found.gl_pathv[0], 100), 0);
+    globfree(&found);
+    ctx = watched_ctx(&never, 1);
+    test_ok(ctx, cop_study_run(ctx, study(HEAD TRIALS), in("damaged", ""), NULL));
+    assert_true(never.afresh);
+    cop_ctx_destroy(ctx);
+    char *got = measured("damaged"), *wanted = measured("straight");
+    assert_string_equal(got, wanted);
     free(got);
     free(wanted);
 }
@@ -450,11 +472,17 @@ int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "--killed") == 0) return be_killed(argv[2]);
     self = argv[0];
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),        cmocka_unit_test(test_nets),
-        cmocka_unit_test(test_repeatable),   cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_kill),
-        cmocka_unit_test(test_bad_trials),   cmocka_unit_test(test_refused_at_once),
-        cmocka_unit_test(test_two_at_once),  cmocka_unit_test(test_model_file),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_nets),
+        cmocka_unit_test(test_repeatable),
+        cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_damaged_checkpoint),
+        cmocka_unit_test(test_side_by_side),
+        cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_bad_trials),
+        cmocka_unit_test(test_refused_at_once),
+        cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_model_file),
         cmocka_unit_test(test_no_room),
     };
     test_dir_make(dir);

@@ -138,7 +138,7 @@ static void groups_that_are_not_ranked(void **state) {
     cop_sensitivity_clear(&r);
     p.criterion = "bn-scale"; /* whose layers no group names */
     test_fails(f.ctx, cop_sensitivity_run(f.net, f.data, &p, &r), COP_E_REFUSED,
-               "nothing of the net can go by bn-scale");
+               "bn-scale ranks none of the conv and dense layers");
     teardown(&f);
 }
 
