@@ -110,28 +110,13 @@ static char *state_file(const copi_run *run, int training) {
     return copi_format(run->ctx, "%s.%d", run->params->state, training);
 }
 
-/* Train, going on from the state of this training that an earlier run may have left. One that does not fit, of
- * another version perhaps, is no reason to fail. */
+/* Train, going on from the state of this training that an earlier run may have left. */
 static cop_status resume(copi_run *run, cop_net *net, const copi_fit *fit, cop_recipe *recipe, cop_history *history) {
     if (!run->params->state || run->params->revive > 0) /* revival looks at gradients, which no checkpoint holds */
         return copi_fit_run(net, run->data, fit, history);
     char *path = state_file(run, ++run->trainings);
-    cop_net *kept = NULL;
-    cop_status s = path ? COP_OK : COP_E_NOMEM;
     recipe->checkpoint = path;
-    recipe->resume = !s && access(path, F_OK) == 0;
-    if (!s && recipe->resume) s = cop_net_clone(net, &kept);
-    if (!s) s = copi_fit_run(net, run->data, fit, history);
-    if (kept && (s == COP_E_FORMAT || s == COP_E_VERSION || s == COP_E_REFUSED)) {
-        copi_log(run->ctx, COP_LOG_WARNING, "%s; this training begins afresh", cop_error(run->ctx));
-        cop_history_clear(history);
-        unlink(path);
-        recipe->resume = 0;
-        s = copi_net_copy_params(net, kept);
-        if (!s) s = copi_net_copy_masks(net, kept);
-        if (!s) s = copi_fit_run(net, run->data, fit, history);
-    }
-    cop_net_destroy(kept);
+    cop_status s = path ? copi_fit_go_on(net, run->data, fit, history) : COP_E_NOMEM;
     copi_free(run->ctx, path);
     return s;
 }

@@ -285,19 +285,11 @@ static cop_status train_dense(copi_study *run, const copi_trial *trial, const ch
     cop_recipe recipe = run->spec->dense.r;
     recipe.seed = trial->seed;
     recipe.checkpoint = checkpoint;
-    recipe.resume = 1;
     cop_history history = {0};
     cop_point point;
     cop_status status = copi_study_start_net(run, trial->seed, net);
-    if (!status && recipe.epochs > 0) status = cop_train(*net, run->data, &recipe, &history);
-    bool other = status == COP_E_FORMAT || status == COP_E_VERSION || status == COP_E_REFUSED;
-    if (other && unlink(checkpoint) == 0) {
-        copi_log(run->ctx, COP_LOG_WARNING, "%s; the dense net's training begins afresh", cop_error(run->ctx));
-        cop_net_destroy(*net);
-        cop_history_clear(&history);
-        status = copi_study_start_net(run, trial->seed, net);
-        if (!status) status = cop_train(*net, run->data, &recipe, &history);
-    }
+    if (!status && recipe.epochs > 0)
+        status = copi_fit_go_on(*net, run->data, &(copi_fit){.recipe = &recipe, .phase = "train"}, &history);
     if (!status) status = measure_dense(run, *net, &point);
     if (!status) {
         point.history = history;

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct fit_run {
     cop_ctx *ctx;
@@ -410,6 +411,27 @@ cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit,
     copi_free(f.ctx, f.teacher_logits);
     copi_buffer_clear(&f.identity);
     if (history == &own) cop_history_clear(&own);
+    return s;
+}
+
+cop_status copi_fit_go_on(cop_net *net, const cop_data *data, const copi_fit *fit, cop_history *history) {
+    cop_recipe recipe = *fit->recipe;
+    copi_fit own = *fit;
+    cop_net *kept = NULL;
+    cop_status s = COP_OK;
+    own.recipe = &recipe;
+    recipe.resume = access(recipe.checkpoint, F_OK) == 0;
+    if (recipe.resume) s = cop_net_clone(net, &kept);
+    if (!s) s = copi_fit_run(net, data, &own, history);
+    if (kept && (s == COP_E_FORMAT || s == COP_E_VERSION || s == COP_E_REFUSED) && unlink(recipe.checkpoint) == 0) {
+        copi_log(net->ctx, COP_LOG_WARNING, "%s; this training begins afresh", cop_error(net->ctx));
+        cop_history_clear(history);
+        recipe.resume = 0;
+        s = copi_net_copy_params(net, kept);
+        if (!s) s = copi_net_copy_masks(net, kept);
+        if (!s) s = copi_fit_run(net, data, &own, history);
+    }
+    cop_net_destroy(kept);
     return s;
 }
 

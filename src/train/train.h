@@ -18,6 +18,9 @@ typedef struct copi_fit {
     double keep_every; /* seconds between checkpoints at the ends of epochs, the last one's apart; 0: at each */
 } copi_fit;
 cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit, cop_history *history);
+/** The same, going on from the recipe's checkpoint if that file is there. One that does not fit, of another version
+ *  perhaps or damaged, is no reason to fail: it goes, with a warning, and the training begins afresh. */
+cop_status copi_fit_go_on(cop_net *net, const cop_data *data, const copi_fit *fit, cop_history *history);
 /** Refuse a recipe with impossible values: names the field and the value. */
 cop_status copi_recipe_check(cop_ctx *ctx, const cop_recipe *recipe);
 /** Refuse a net that does not take these images or classes: names both shapes. */

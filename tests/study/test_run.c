@@ -201,7 +201,7 @@ typedef struct stopper {
 static void count_points(void *user, cop_log_level level, const char *text) {
     stopper *s = user;
     if (level == COP_LOG_INFO && strstr(text, ": sparsity ")) s->seen_points++;
-    s->afresh |= level == COP_LOG_WARNING && strstr(text, "the dense net's training begins afresh");
+    s->afresh |= level == COP_LOG_WARNING && strstr(text, "this training begins afresh");
 }
 static int poll(void *user) {
     stopper *s = user;
