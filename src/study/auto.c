@@ -14,6 +14,8 @@
 #define KEY_LOST "auto_lost"   /* seconds of interrupted trials, each after the number of trials decided on */
 #define FLOOR_SCORE 0.6        /* METHODS section 1 */
 #define DENSE_SHARE (1.0 / 3)  /* of the budget */
+#define TAUGHT_COST 1.4        /* an epoch with a teacher in epochs without, before it is measured: it goes forward */
+#define ADVICE 1.3             /* times what is needed: speed varies from run to run */
 enum {
     DENSE_LEAST = 3,
     DENSE_MOST = 100,
@@ -249,19 +251,20 @@ static void say_time(double seconds, char text[32]) {
         snprintf(text, 32, "%.1f min", seconds / 60);
 }
 
-static cop_status check_budget(copi_auto *a) {
+/* Refuse a budget that is too short for one trial; the time that it names instead is taken when it is given. */
+static cop_status check_budget(copi_auto *a, bool taught_known) {
     bool preset = is_preset(a->p->model);
-    double need = a->probing + (preset ? DENSE_LEAST * a->plain : 0) + TRIAL_LEAST * a->taught;
+    double dense = preset ? DENSE_LEAST * a->plain : 0, need = a->probing + dense + TRIAL_LEAST * a->taught;
     if (need <= a->p->budget) return COP_OK;
+    if (!taught_known) need = 2 * a->probing + dense + TRIAL_LEAST * TAUGHT_COST * a->plain;
     char had[32], epoch[32], wants[32];
     say_time(a->p->budget, had);
     say_time(a->taught, epoch);
-    say_time(need, wants);
-    return copi_fail(
-        a->ctx, COP_E_REFUSED,
-        "auto: a budget of %s is too short for one trial: an epoch of %s takes about %s here, so %s%d epochs "
-        "of pruning take about %s",
-        had, a->p->model, epoch, preset ? "a dense net of 3 epochs and " : "", TRIAL_LEAST, wants);
+    say_time(need * ADVICE, wants);
+    return copi_fail(a->ctx, COP_E_REFUSED,
+                     "auto: a budget of %s is too short for one trial: an epoch of %s takes about %s here, so %s%d "
+                     "epochs of pruning and the measuring of speed take about %s; give that or more",
+                     had, a->p->model, epoch, preset ? "a dense net of 3 epochs, " : "", TRIAL_LEAST, wants);
 }
 
 /* What an epoch costs; refuses a budget that is too short as soon as that is plain. */
@@ -273,12 +276,12 @@ static cop_status measure_speed(copi_auto *a) {
     if (!status) status = probe(a, net, NULL, &a->plain);
     a->taught = a->plain;
     a->probing = copi_now() - start;
-    if (!status) status = check_budget(a);
+    if (!status) status = check_budget(a, false);
     if (!status) status = probe(a, net, net, &a->taught);
     a->taught = fmax(a->taught, a->plain);
     a->probing = copi_now() - start;
     cop_net_destroy(net);
-    return status ? status : check_budget(a);
+    return status ? status : check_budget(a, true);
 }
 
 /* What the store remembers of an earlier run; *resumed: there was one. */
