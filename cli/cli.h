@@ -164,9 +164,9 @@ typedef struct option {
         NUMBER("validation", "SHARE", data_options.validation, "[0,0.9]",                                            \
                "share of the training images set aside for validation where the data has no such split"),            \
         COUNT("limit", data_options.limit, "[0,1e15]", "at most so many images a split; 0: all"),                    \
-        COUNT("height", data_options.height, "[0,65536]",                                                            \
-              "scale the images of a folder; 0: the first image's height"),                                          \
-        COUNT("width", data_options.width, "[0,65536]", "likewise")
+        COUNT("height", data_options.height, "[0,16384]",                                                            \
+              "scale the images of a folder; 0: the height that a model file takes, else the first image's"),        \
+        COUNT("width", data_options.width, "[0,16384]", "likewise")
 #define OPTIONS_PRESET                                                                                               \
     {.name = "shape",                                                                                                \
      .kind = OPTION_SHAPE,                                                                                           \
@@ -394,6 +394,8 @@ int open_data(const settings *s, cop_ctx *ctx, cop_data **data);
 /** A model file, or a preset shaped by the data (may be NULL) or by --shape and --classes; its images are treated as
  *  --scale, --mean, --std and --channels say, where they are given. */
 int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **net);
+/** Open both; images of a folder are scaled to what a model file takes, unless --height or --width is given. */
+int open_both(const settings *s, cop_ctx *ctx, cop_data **data, cop_net **net);
 /** Open both, do the work with them, close them; gives what the work gives. */
 int with_model_and_data(const settings *s, cop_ctx *ctx,
                         int (*work)(const settings *s, cop_ctx *ctx, const cop_net *net, const cop_data *data));

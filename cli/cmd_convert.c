@@ -34,10 +34,10 @@ static int open_input(const settings *s, cop_ctx *ctx, cop_model_kind kind, cop_
     return status ? library_error(ctx, status) : EXIT_DONE;
 }
 
-static void print_result(const settings *s, const cop_net *net) {
+static void print_result(const settings *s, const cop_net *net, int64_t before) {
     cop_net_info info;
     cop_net_get_info(net, &info);
-    int64_t before = file_size(s->input), after = file_size(s->output);
+    int64_t after = file_size(s->output);
     printf("%s layers, %s parameters, sparsity %s; %s in %s became %s; saved as %s\n", SAY(count, info.layers),
            SAY(count, info.parameters), SAY(share, info.sparsity), SAY(bytes, before), s->input, SAY(bytes, after),
            s->output);
@@ -48,6 +48,7 @@ static int run(settings *s, cop_ctx *ctx) {
     cop_model_kind kind;
     int code = check_output(s, s->output);
     if (code != EXIT_DONE) return code;
+    int64_t before = file_size(s->input); /* the output may take its place */
     cop_status status = cop_model_get_kind(ctx, s->input, &kind);
     if (status) return library_error(ctx, status);
     code = check_kind(s, kind);
@@ -56,7 +57,7 @@ static int run(settings *s, cop_ctx *ctx) {
         status = cop_net_save_as(net, s->output, &s->save);
         if (status) code = library_error(ctx, status);
     }
-    if (code == EXIT_DONE) print_result(s, net);
+    if (code == EXIT_DONE) print_result(s, net, before);
     cop_net_destroy(net);
     return code;
 }

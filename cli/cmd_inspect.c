@@ -148,13 +148,21 @@ static void print_weights(const settings *s, const subject *of) {
     print_layers(of);
 }
 
+/* Texts of a file, which may hold anything: what would command a terminal is not sent to it. */
+static void print_text(const char *text) {
+    for (; *text; text++) putchar(((unsigned char)*text < ' ' && *text != '\n') || *text == 127 ? '?' : *text);
+}
+
 static void print_net(const settings *s, const subject *of) {
     const cop_net_info *n = &of->info;
     const int64_t shape[3] = {n->channels, n->height, n->width};
     printf("%s: images %s, %d classes, %s\n", s->model, SAY(shape, 3, shape), n->classes, SAY(bytes, of->bytes));
     if (n->class_name) {
         printf("classes:");
-        for (int c = 0; c < n->classes && c < 20; c++) printf("%s %s", c ? "," : "", n->class_name[c]);
+        for (int c = 0; c < n->classes && c < 20; c++) {
+            fputs(c ? ", " : " ", stdout);
+            print_text(n->class_name[c]);
+        }
         puts(n->classes > 20 ? ", ..." : "");
     }
     if (n->normalized) {
@@ -169,9 +177,11 @@ static void print_net(const settings *s, const subject *of) {
     if (n->parameters < n->parameters_dense)
         printf("\nThe dense net had %s parameters and %s MACs; sparsity counts what was removed as zero.\n",
                SAY(count, n->parameters_dense), SAY(macs, n->macs_dense));
-    if (n->provenance && *n->provenance)
-        printf("\nhow it came to be:\n%s%s", n->provenance,
-               n->provenance[strlen(n->provenance) - 1] == '\n' ? "" : "\n");
+    if (n->provenance && *n->provenance) {
+        puts("\nhow it came to be:");
+        print_text(n->provenance);
+        if (n->provenance[strlen(n->provenance) - 1] != '\n') puts("");
+    }
 }
 
 static int open_subject(const settings *s, cop_ctx *ctx, cop_net **net, cop_weights **weights) {

@@ -41,8 +41,9 @@ static int choose_criterion(settings *s) {
     return EXIT_DONE;
 }
 
-static void print_result(const settings *s, const cop_net *net, const cop_prune_report *report, double before,
-                         double after) {
+/* bytes: of the model's file before, -1: a preset. */
+static void print_result(const settings *s, const cop_net *net, const cop_prune_report *report, int64_t bytes,
+                         double before, double after) {
     cop_net_info info;
     cop_net_get_info(net, &info);
     printf("%s, %s: %s of %s ranked are at zero (asked %s)\n", s->prune.criterion,
@@ -51,7 +52,11 @@ static void print_result(const settings *s, const cop_net *net, const cop_prune_
     printf("sparsity of the net %s (conv %s, dense %s)\n", SAY(share, info.sparsity), SAY(share, info.sparsity_conv),
            SAY(share, info.sparsity_dense));
     if (!isnan(before)) printf("validation accuracy %.4f before, %.4f now\n", before, after);
-    printf("saved as %s\n", s->output);
+    if (bytes >= 0)
+        printf("%s in %s became %s; saved as %s\n", SAY(bytes, bytes), s->model, SAY(bytes, file_size(s->output)),
+               s->output);
+    else
+        printf("saved as %s, %s\n", s->output, SAY(bytes, file_size(s->output)));
 }
 
 static int run(settings *s, cop_ctx *ctx) {
@@ -59,10 +64,10 @@ static int run(settings *s, cop_ctx *ctx) {
     cop_net *net = NULL;
     cop_prune_report report;
     double before = NAN, after = NAN;
+    int64_t bytes = is_name(s->model, choice_preset) ? -1 : file_size(s->model); /* the output may take its place */
     int code = choose_criterion(s);
     if (code == EXIT_DONE) code = check_output(s, s->output);
-    if (code == EXIT_DONE && s->data) code = open_data(s, ctx, &data);
-    if (code == EXIT_DONE) code = open_model(s, ctx, data, &net);
+    if (code == EXIT_DONE) code = s->data ? open_both(s, ctx, &data, &net) : open_model(s, ctx, NULL, &net);
     if (code == EXIT_DONE && data) code = measure(ctx, net, data, COP_SPLIT_VALIDATION, &before);
     if (code == EXIT_DONE) {
         s->prune.data = data;
@@ -76,7 +81,7 @@ static int run(settings *s, cop_ctx *ctx) {
     if (code == EXIT_DONE && data) code = measure(ctx, net, data, COP_SPLIT_VALIDATION, &after);
     if (code == EXIT_DONE) code = save_model(ctx, net, s->output);
     terminal_clear();
-    if (code == EXIT_DONE) print_result(s, net, &report, before, after);
+    if (code == EXIT_DONE) print_result(s, net, &report, bytes, before, after);
     cop_net_destroy(net);
     cop_data_destroy(data);
     return code;

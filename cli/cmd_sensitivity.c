@@ -42,13 +42,14 @@ static json_t *as_json(const cop_sensitivity *r) {
     return root;
 }
 
-/* As many columns as --levels asks for; on a narrow terminal every other level is left out, then three of four. */
+/* As many columns as --levels asks for; on a narrow terminal every other level is left out, then three of four, then
+ * seven of eight. */
 static void print_levels(const cop_sensitivity *r) {
     char spec[2048] = "<group|>units|";
     for (int k = 0; k < r->levels; k++) {
         size_t n = strlen(spec);
-        const char *leave = k % 2 ? (k % 4 == 1 ? "1" : "2") : "3";
-        snprintf(spec + n, sizeof spec - n, ">%s%.3g|", leave, r->level[k]);
+        int leave = k % 2 ? 1 : k % 4 ? 2 : k % 8 ? 3 : 4;
+        snprintf(spec + n, sizeof spec - n, ">%d%.3g|", leave, r->level[k]);
     }
     strcat(spec, ">holds to");
     table *t = table_create(spec);
@@ -63,6 +64,18 @@ static void print_levels(const cop_sensitivity *r) {
     table_print(t, stdout);
 }
 
+/* Plots are drawn only where there is gnuplot. */
+static void print_files(const char *dir) {
+    static const char *const name[] = {"csv", "svg", "png"};
+    char path[4096];
+    printf("written to %s:", dir);
+    for (size_t i = 0, n = 0; i < sizeof name / sizeof *name; i++) {
+        snprintf(path, sizeof path, "%s/sensitivity.%s", dir, name[i]);
+        if (file_size(path) >= 0) printf("%s sensitivity.%s", n++ ? "," : "", name[i]);
+    }
+    puts("");
+}
+
 static void print_result(const settings *s, const cop_sensitivity *r) {
     printf("validation accuracy %.4f, floor %.4f; below: with a share of one group removed, nothing trained\n\n",
            r->accuracy, r->floor);
@@ -74,7 +87,7 @@ static void print_result(const settings *s, const cop_sensitivity *r) {
     puts("]");
     printf("all of it at once: sparsity %s, validation accuracy %.4f before any tuning\n",
            SAY(share, r->advised_sparsity), r->advised_accuracy);
-    if (s->output) printf("written to %s: sensitivity.csv, sensitivity.svg, sensitivity.png\n", s->output);
+    if (s->output) print_files(s->output);
 }
 
 static int analyse(const settings *s, cop_ctx *ctx, const cop_net *net, const cop_data *data) {

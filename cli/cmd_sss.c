@@ -44,6 +44,10 @@ static int choose_target(settings *s) {
         s->sss.target = (cop_target)t;
         s->sss.reach = reach[t];
     }
+    const cop_recipe usual = settings_default().recipe;
+    if (s->teacher || s->recipe.distil_share != usual.distil_share ||
+        s->recipe.distil_temperature != usual.distil_temperature)
+        return usage_error(s, "--teacher and --distil-...: sss learns without a teacher; coppice tune has them");
     if (s->recipe.checkpoint || s->recipe.resume || s->recipe.max_seconds > 0)
         return usage_error(s, "--checkpoint, --resume and --max-seconds: sss trains several nets and keeps no state");
     return -1;
@@ -73,8 +77,7 @@ static int run(settings *s, cop_ctx *ctx) {
     cop_point point = {0};
     int code = choose_target(s);
     if (code < 0) code = check_output(s, s->output);
-    if (code == EXIT_DONE) code = open_data(s, ctx, &data);
-    if (code == EXIT_DONE) code = open_model(s, ctx, data, &net);
+    if (code == EXIT_DONE) code = open_both(s, ctx, &data, &net);
     if (code == EXIT_DONE) {
         cop_method_params p = s->sss;
         double l1 = p.retrain.l1;

@@ -36,7 +36,17 @@ static bool is_pruned(const cop_net *net, const cop_net_info *info) {
     return info->parameters < info->parameters_dense;
 }
 
-static void print_result(const settings *s, const cop_net *net, const cop_history *h) {
+/* How long it was: --max-seconds may have ended it before its epochs were over. */
+static void print_epochs(const settings *s, const cop_data *data, const cop_history *h) {
+    double all = s->recipe.epochs,
+           steps = floor((double)cop_data_get_info(data)->images[COP_SPLIT_TRAIN] / (double)s->recipe.batch);
+    if (h->steps < llround(all * steps))
+        printf(", %.3g of %g epoch%s", (double)h->steps / steps, all, all == 1 ? "" : "s");
+    else
+        printf(", %g epoch%s", all, all == 1 ? "" : "s");
+}
+
+static void print_result(const settings *s, const cop_net *net, const cop_data *data, const cop_history *h) {
     const cop_epoch *last = h->count ? &h->epoch[h->count - 1] : NULL;
     cop_net_info info;
     cop_net_get_info(net, &info);
@@ -46,15 +56,14 @@ static void print_result(const settings *s, const cop_net *net, const cop_histor
     else
         printf("trained (no validation images)");
     if (is_pruned(net, &info)) printf(", sparsity %s", SAY(share, info.sparsity));
-    printf(", %g epoch%s", s->recipe.epochs, s->recipe.epochs == 1 ? "" : "s");
+    print_epochs(s, data, h);
     if (h->seconds > 0)
         printf(", %s, %s images/s", SAY(seconds, h->seconds), SAY(count, llround((double)h->images / h->seconds)));
     printf("; saved as %s\n", s->output);
 }
 
 static int open_all(const settings *s, cop_ctx *ctx, cop_data **data, cop_net **net, cop_net **teacher) {
-    int code = open_data(s, ctx, data);
-    if (code == EXIT_DONE) code = open_model(s, ctx, *data, net);
+    int code = open_both(s, ctx, data, net);
     if (code == EXIT_DONE && s->teacher) {
         settings t = *s;
         t.model = s->teacher;
@@ -75,7 +84,7 @@ static int train(const settings *s, cop_ctx *ctx, cop_net *net, const cop_data *
             note("the state reached is in %s; the same command with --resume goes on from there", recipe->checkpoint);
     } else if ((code = save_model(ctx, net, s->output)) == EXIT_DONE) {
         terminal_clear();
-        print_result(s, net, &history);
+        print_result(s, net, data, &history);
         if (!s->recipe.checkpoint) unlink(recipe->checkpoint); /* our own, and no longer needed */
     }
     cop_history_clear(&history);

@@ -87,12 +87,27 @@ int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **
     return code == EXIT_DONE ? preprocess(s, ctx, *net) : code;
 }
 
+int open_both(const settings *s, cop_ctx *ctx, cop_data **data, cop_net **net) {
+    int code = open_data(s, ctx, data);
+    if (code == EXIT_DONE) code = open_model(s, ctx, *data, net);
+    if (code != EXIT_DONE) return code;
+    const cop_data_info *d = cop_data_get_info(*data);
+    settings fit = *s;
+    cop_net_info n;
+    cop_net_get_info(*net, &n);
+    bool fits = d->height == n.height && d->width == n.width;
+    if (fits || strcmp(d->format, "folder") != 0 || s->data_options.height || s->data_options.width) return code;
+    fit.data_options.height = n.height, fit.data_options.width = n.width;
+    cop_data_destroy(*data);
+    *data = NULL;
+    return open_data(&fit, ctx, data);
+}
+
 int with_model_and_data(const settings *s, cop_ctx *ctx,
                         int (*work)(const settings *s, cop_ctx *ctx, const cop_net *net, const cop_data *data)) {
     cop_data *data = NULL;
     cop_net *net = NULL;
-    int code = open_data(s, ctx, &data);
-    if (code == EXIT_DONE) code = open_model(s, ctx, data, &net);
+    int code = open_both(s, ctx, &data, &net);
     if (code == EXIT_DONE) code = work(s, ctx, net, data);
     cop_net_destroy(net);
     cop_data_destroy(data);

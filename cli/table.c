@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_MAX 16
 #define GAP 2 /* spaces between columns */
 
 typedef struct column {
@@ -17,7 +16,7 @@ typedef struct column {
 } column;
 
 struct table {
-    column column[COLUMNS_MAX];
+    column *column; /* [columns] */
     int columns;
     char **cell; /* [cells], row by row */
     bool *rule;  /* [cells]: of a row's first cell: a line below it */
@@ -36,7 +35,10 @@ static char *copy(const char *text, size_t n) {
 table *table_create(const char *spec) {
     table *t = calloc(1, sizeof *t);
     if (!t) die_no_memory();
-    for (const char *at = spec; *at && t->columns < COLUMNS_MAX;) {
+    size_t most = 1;
+    for (const char *at = spec; *at; at++) most += *at == '|';
+    if (!(t->column = calloc(most, sizeof *t->column))) die_no_memory();
+    for (const char *at = spec; *at;) {
         column *c = &t->column[t->columns++];
         c->right = *at++ == '>';
         if (*at >= '1' && *at <= '9') c->leave = *at++ - '0';
@@ -146,6 +148,7 @@ void table_free(table *t) {
     if (!t) return;
     for (int i = 0; i < t->columns; i++) free(t->column[i].head);
     for (int i = 0; i < t->cells; i++) free(t->cell[i]);
+    free(t->column);
     free(t->cell);
     free(t->rule);
     free(t);

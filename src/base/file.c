@@ -224,7 +224,10 @@ static cop_status open_target(copi_atomic *a, int *fd) {
 }
 
 cop_status copi_atomic_open(cop_ctx *ctx, const char *path, copi_atomic *a) {
-    *a = (copi_atomic){.ctx = ctx, .path = copi_strdup(ctx, path)};
+    struct stat st;
+    char *real = !lstat(path, &st) && S_ISLNK(st.st_mode) ? realpath(path, NULL) : NULL; /* a link stays one */
+    *a = (copi_atomic){.ctx = ctx, .path = copi_strdup(ctx, real ? real : path)};
+    free(real);
     int fd = -1, error = 0;
     cop_status status = a->path ? open_target(a, &fd) : COP_E_NOMEM;
     if (!status && (fd < 0 || !(a->file = fdopen(fd, "wb")))) {

@@ -66,12 +66,16 @@ static bool wanted(const places *p, cop_structure structure) {
     return p->structures >> structure & 1u;
 }
 
-/* A residual block's factor stands at the end of its branch. */
+/* A residual block's factor stands at the end of its branch; it has the name of the layer that the batch-norm there
+ * belongs to, if to that alone. */
 static void place_block(places *p, int add) {
     int end = copi_net_branch_end(p->net, add, p->depth);
     if (end < 0 || p->net->node[end].op == COPI_OP_GATE) return;
     p->factors[end] = 1;
-    p->producer[end] = p->net->node[end].op == COPI_OP_BATCHNORM ? p->net->node[end].src[0] : end;
+    p->producer[end] = end;
+    if (p->net->node[end].op != COPI_OP_BATCHNORM) return;
+    int src = p->net->node[end].src[0];
+    if (has_one_reader(p->net, src)) p->producer[end] = src;
 }
 
 /* The factors of a conv's or dense's units or groups stand behind it, after batch-norm if that alone reads it. */

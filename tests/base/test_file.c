@@ -76,6 +76,21 @@ static void write_and_read(void **state) {
     expect_content(p, "", 0);
 }
 
+/* What a link points to is written, and the link stays one. */
+static void through_a_link(void **state) {
+    place *p = *state;
+    char *link = copi_format(p->ctx, "%s.link", p->file);
+    struct stat st;
+    test_ok(p->ctx, copi_write_file(p->ctx, p->file, "old", 3));
+    assert_int_equal(symlink(p->file, link), 0);
+    test_ok(p->ctx, copi_write_file(p->ctx, link, "new", 3));
+    expect_content(p, "new", 3);
+    assert_int_equal(lstat(link, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(unlink(link), 0);
+    copi_free(p->ctx, link);
+}
+
 static void abort_leaves_the_old(void **state) {
     place *p = *state;
     test_ok(p->ctx, copi_write_file(p->ctx, p->file, "old", 3));
@@ -278,6 +293,7 @@ static void out_of_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(write_and_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(through_a_link, setup, teardown),
         cmocka_unit_test_setup_teardown(abort_leaves_the_old, setup, teardown),
         cmocka_unit_test_setup_teardown(two_writers, setup, teardown),
         cmocka_unit_test_setup_teardown(relative_path, setup, teardown),

@@ -149,6 +149,26 @@ static cop_net *gate_preset(cop_ctx *ctx, const char *name, unsigned structures)
 
 enum { NEURON = 1u << COP_STRUCTURE_NEURON, GROUP = 1u << COP_STRUCTURE_GROUP, BLOCK = 1u << COP_STRUCTURE_BLOCK };
 
+/* Branches whose batch-norms read the same node: each factor has a name of its own. */
+static void branches_of_one_node(void **state) {
+    cop_graph *g;
+    cop_net *net, *gated;
+    test_ok(*state, cop_graph_create(*state, &g));
+    cop_graph_input(g, "x", 2, 4, 4);
+    cop_conv_params p = cop_conv_params_default(2, 1);
+    int r = cop_graph_relu(g, "r", cop_graph_conv(g, "c", 0, &p));
+    int a = cop_graph_add(g, "a1", cop_graph_batchnorm(g, "b1", r, 1e-5), 0),
+        b = cop_graph_add(g, "a2", cop_graph_batchnorm(g, "b2", r, 1e-5), 0);
+    cop_graph_dense(g, "d", cop_graph_flatten(g, "f", cop_graph_add(g, "a3", a, b)), 3, 1);
+    test_ok(*state, cop_graph_build(g, 1, &net));
+    test_ok(*state, copi_net_with_gates(net, BLOCK, &gated));
+    assert_int_equal(gates_of(gated), 2);
+    expect_reads(gated, "b1.gate_op", 0, "b1");
+    expect_reads(gated, "b2.gate_op", 0, "b2");
+    cop_net_destroy(gated);
+    cop_net_destroy(net);
+}
+
 /* One factor for a branch, before the add, whatever the kind of block; with neurons too, the branch's last layer has
  * the block's factor alone. */
 static void places_of_blocks_and_groups(void **state) {
@@ -325,6 +345,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(places, setup, teardown),
         cmocka_unit_test_setup_teardown(places_among_branches, setup, teardown),
         cmocka_unit_test_setup_teardown(places_of_blocks_and_groups, setup, teardown),
+        cmocka_unit_test_setup_teardown(branches_of_one_node, setup, teardown),
         cmocka_unit_test_setup_teardown(costs_by_hand, setup, teardown),
         cmocka_unit_test_setup_teardown(folding_by_hand, setup, teardown),
         cmocka_unit_test_setup_teardown(folding_keeps_the_function, setup, teardown),
