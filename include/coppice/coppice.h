@@ -372,7 +372,7 @@ typedef struct cop_recipe {
     int erase;                  /* erase a square of so many pixels a side, wherever its middle falls: DeVries & Taylor 2017,
                                    arXiv:1708.04552 */
     double dropout;             /* the shares of the net's dropout layers times this, in [0,1]; 1: as the net has them */
-    double average;             /* in [0,1); 0: none. The net that comes out has the averages of the parameters,
+    double average;             /* in [0,1); 0: none. The net that comes out has the averages of the parameters (SSS's factors apart),
                                    a = d a + (1-d) w after step t = 1, 2, ..: d = min(average, (t-1) / (t+9)),
                                    and batch-norm statistics made anew for them */
     double label_smoothing;     /* [0,1) */
@@ -613,7 +613,7 @@ typedef struct cop_method_params {
     const char *state;        /* NULL, or how the names of files begin that keep the state of each training, as a recipe's
                                  checkpoint does: after E_CANCELLED, or a crash, the same run goes on from there and comes
                                  to the same nets. They are removed when the run is over, but not where on_point stopped it. None
-                                 where revive is above 0 */
+                                 where revive is above 0, whatever the method */
 } cop_method_params;
 /** magnitude, layer-wise, 0 rounds; compound: sss first, lamp; SSS: neurons, gamma 1e-3, no target, 8 tries, apg, eta 0.1, mu 0.9, factor
  *  threshold 0. */

@@ -225,7 +225,8 @@ static cop_status open_target(copi_atomic *a, int *fd) {
 
 cop_status copi_atomic_open(cop_ctx *ctx, const char *path, copi_atomic *a) {
     struct stat st;
-    char *real = !lstat(path, &st) && S_ISLNK(st.st_mode) ? realpath(path, NULL) : NULL; /* a link stays one */
+    bool link = !lstat(path, &st) && S_ISLNK(st.st_mode) && !stat(path, &st) && S_ISREG(st.st_mode);
+    char *real = link ? realpath(path, NULL) : NULL; /* the link stays one */
     *a = (copi_atomic){.ctx = ctx, .path = copi_strdup(ctx, real ? real : path)};
     free(real);
     int fd = -1, error = 0;

@@ -7,8 +7,8 @@
 
 typedef uint16_t copi_bf16; /* the upper half of an f32, rounded to nearest even */
 
-/* An activation y = min(high, x > 0 ? x : slope x) whose derivative is told from y: relu, relu6 (high 6), leaky relu;
- * the identity has slope 1. high is infinite where there is none. */
+/* An activation y = min(high, x > 0 ? x : slope x) whose derivative is told from y, so that slope must not be negative
+ * there: relu, relu6 (high 6), leaky relu; the identity has slope 1. high is infinite where there is none. */
 typedef struct copi_act { float slope, high; } copi_act;
 
 /* What the optimizer does to one run of parameters that are treated alike. */

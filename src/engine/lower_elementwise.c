@@ -58,6 +58,12 @@ void plan_sum(copi_plan *p, const char *what, int node, int y, int a, int b, cop
 }
 
 static void act_back(copi_plan *p, int act, int dx, int dy, int y) {
+    if (plan_act(p, act).slope < 0) { /* y > 0 on both sides: it does not tell where x was */
+        plan_fail(p, copi_fail(p->ctx, COP_E_UNSUPPORTED,
+                               "%s: leaky_relu of slope %g: a net with a negative slope can be run, not trained",
+                               p->net->node[act].name, (double)plan_act(p, act).slope));
+        return;
+    }
     plan_action *a = plan_elementwise(p, "activation backward", act, run_act_backward, dx, dy, y);
     if (a) a->act = plan_act(p, act);
 }

@@ -61,15 +61,32 @@ static cop_status cut_structures(copi_run *run, cop_net **small, cop_history *hi
 }
 
 /* The share of the small net's kernel weights that has to go so that the dense net's share is at zero. */
-static double share_left(const cop_net *small, double sparsity) {
+static cop_status share_left(const cop_net *small, const cop_method_params *p, double *share) {
     cop_net_info info;
     cop_net_get_info(small, &info);
     double kernels = 0;
     for (int i = 0; i < small->params; i++)
         if (small->param[i].kind == COPI_PARAM_WEIGHT) kernels += (double)small->param[i].count;
-    double allowed = (1 - sparsity) * (double)info.parameters_dense - ((double)info.parameters - kernels);
-    if (allowed >= kernels) return 0;
-    return 1 - allowed / kernels;
+    double allowed = (1 - p->sparsity) * (double)info.parameters_dense - ((double)info.parameters - kernels);
+    if (allowed < 1)
+        return copi_fail(
+            small->ctx, COP_E_REFUSED,
+            "sparsity %g lets %.0f of the dense net's parameters stay; after the structures %.0f are biases "
+            "and scales, which rank %s leaves: a lower sparsity would do, or fewer structures",
+            p->sparsity, (1 - p->sparsity) * (double)info.parameters_dense, (double)info.parameters - kernels,
+            p->rank);
+    *share = allowed >= kernels ? 0 : 1 - allowed / kernels;
+    return COP_OK;
+}
+
+/* The limits of layers that are still there: a block may have gone as a whole. */
+static cop_status limits_left(const cop_net *small, const cop_method_params *p, cop_layer_limit **limit,
+                              int *limits) {
+    *limit = copi_alloc(small->ctx, (size_t)p->limits + 1, sizeof **limit);
+    if (!*limit) return COP_E_NOMEM;
+    for (int i = 0; i < p->limits; i++)
+        if (!copi_limits_check(small->ctx, &p->limit[i], 1, small)) (*limit)[(*limits)++] = p->limit[i];
+    return COP_OK;
 }
 
 cop_status copi_compound_run(copi_run *run, cop_net **result) {
@@ -80,13 +97,19 @@ cop_status copi_compound_run(copi_run *run, cop_net **result) {
                        .accuracy_pruned = NAN};
     cop_history history = {.ctx = run->ctx}, more = {.ctx = run->ctx};
     cop_net *small = NULL;
-    double gamma;
+    cop_layer_limit *limit = NULL;
+    int limits = 0;
+    double gamma, share = 0;
     cop_status s = by_factors(run->params) ? copi_sss_search(run, &small, &history, &gamma)
                                            : cut_structures(run, &small, &history);
     if (!s) s = copi_run_settle(run, small);
     if (!s) s = copi_run_validate(run, small, &point.accuracy_pruned);
+    if (!s) s = share_left(small, run->params, &share);
+    if (!s) s = limits_left(small, run->params, &limit, &limits);
     if (!s) {
-        const cop_method_params weights = weights_of(run->params, share_left(small, run->params->sparsity));
+        cop_method_params weights = weights_of(run->params, share);
+        weights.limit = limit;
+        weights.limits = limits;
         copi_run second = *run;
         second.params = &weights;
         s = copi_gradual_train(&second, small, &more);
@@ -100,6 +123,7 @@ cop_status copi_compound_run(copi_run *run, cop_net **result) {
     if (!s) s = copi_run_point(run, *result, &point, &history);
     cop_history_clear(&more);
     cop_history_clear(&history);
+    copi_free(run->ctx, limit);
     cop_net_destroy(small);
     return s;
 }

@@ -62,10 +62,11 @@ static cop_status compare(const cop_net *net, const cop_net *shrunk, double *dif
         if (!(s = logits_of(net, x, y, a)) && !(s = logits_of(shrunk, x, y, b))) {
             double apart = 0, largest = 0;
             for (size_t i = 0; i < outputs; i++) {
-                apart = fmax(apart, fabs((double)a[i] - (double)b[i]));
+                double d = fabs((double)a[i] - (double)b[i]);
+                if (d > apart || isnan(d)) apart = d; /* once NaN, always NaN */
                 largest = fmax(largest, fabs((double)a[i]));
             }
-            *difference = apart > 0 ? apart / fmax(largest, 0x1p-126) : 0;
+            *difference = apart == 0 ? 0 : apart / fmax(largest, 0x1p-126);
         }
     }
     copi_free(ctx, x);

@@ -2,7 +2,9 @@
  * fast while there is much to spare and slow at the end, and the rest of the training mends what it cost. */
 #include "method/method.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 enum { EVERY = 32 }; /* steps between two cuts */
 static const double PI = 3.14159265358979323846;
@@ -47,13 +49,19 @@ static cop_status take_squares(const gradual *g, copi_plan *plan) {
     return s;
 }
 
+static cop_status check_finite(const gradual *g, const char *what, const float *x, int64_t t) {
+    return copi_check_finite(g->run->ctx, "tune", what, x, g->net->block_count, t, g->run->params->tune.rate);
+}
+
 static cop_status cut(void *user, copi_plan *plan, int64_t t, int64_t n) {
     const gradual *g = user;
     if (!is_due(g->run->params, t, n)) return COP_OK;
     bool moments = g->each && t > 0;
     cop_status s = copi_net_copy_masks(g->net, g->trained);
     if (!s) s = copi_plan_pull(plan, g->net);
+    if (!s && t > 0) s = check_finite(g, "weight", g->net->block, t);
     if (!s && moments) s = take_squares(g, plan);
+    if (!s && moments) s = check_finite(g, "squared gradient", g->square, t);
     if (!s)
         s = copi_criterion_prune(g->run, g->net, copi_gradual_share(g->run->params, t, n), moments ? g->each : NULL);
     double exchange = revived_share(g->run->params, t, n);
@@ -76,6 +84,12 @@ cop_status copi_gradual_check(cop_ctx *ctx, const cop_method_params *p) {
     if (criterion->unit != COPI_UNIT_WEIGHT)
         return copi_fail(ctx, COP_E_ARG, "pace gradual is for weights; %s removes whole structures: give it rounds",
                          p->method);
+    if (!(p->tune.epochs > 0))
+        return copi_fail(ctx, COP_E_RANGE, "tune: epochs is %g; pace gradual prunes within this training",
+                         p->tune.epochs);
+    if (p->tune.max_seconds > 0)
+        return copi_fail(ctx, COP_E_ARG, "tune: max_seconds is %g; pace gradual needs all of its training",
+                         p->tune.max_seconds);
     if (p->rounds != 1)
         return copi_fail(ctx, COP_E_RANGE, "rounds is %d; pace gradual prunes within one training: rounds 1",
                          p->rounds);
@@ -88,11 +102,27 @@ cop_status copi_gradual_check(cop_ctx *ctx, const cop_method_params *p) {
     return COP_OK;
 }
 
+/* Everything that decides what goes when; the recipe, the net and the data are known to the training. */
+static char *describe(cop_ctx *ctx, const cop_method_params *p) {
+    uint64_t limits = 0;
+    for (int i = 0; i < p->limits; i++) {
+        const cop_layer_limit *l = &p->limit[i];
+        limits = copi_hash(limits, l->layer, strlen(l->layer) + 1);
+        limits = copi_hash(limits, &l->keep, sizeof l->keep);
+        limits = copi_hash(limits, &l->most, sizeof l->most);
+    }
+    return copi_format(
+        ctx,
+        "%s %s sparsity %.17g from %.17g to %.17g keep %" PRId64 " macs %.17g limits %016" PRIx64 " seed %" PRIu64,
+        p->method, p->scope ? p->scope : "layer", p->sparsity, p->begin, p->end, p->keep, p->macs, limits, p->seed);
+}
+
 cop_status copi_gradual_train(copi_run *run, cop_net *net, cop_history *history) {
     const cop_method_params *p = run->params;
     gradual g = {.run = run, .trained = net};
-    const copi_fit fit = {.recipe = &p->tune, .phase = "tune", .on_step = cut, .user = &g};
-    cop_status s = cop_net_clone(net, &g.net);
+    char *rests = describe(run->ctx, p);
+    const copi_fit fit = {.recipe = &p->tune, .phase = "tune", .on_step = cut, .user = &g, .hooks = rests};
+    cop_status s = rests ? cop_net_clone(net, &g.net) : COP_E_NOMEM;
     if (!s && copi_criterion_find(p->method)->needs == COPI_NEEDS_SQUARES && p->tune.optimizer != COP_OPTIMIZER_SGD)
         s = find_squares(&g);
     if (!s) s = copi_run_train(run, net, &fit, 1, history);
@@ -101,6 +131,7 @@ cop_status copi_gradual_train(copi_run *run, cop_net *net, cop_history *history)
                           p->scope, p->sparsity, p->begin, p->end);
     copi_free(run->ctx, g.each);
     copi_free(run->ctx, g.square);
+    copi_free(run->ctx, rests);
     cop_net_destroy(g.net);
     return s;
 }

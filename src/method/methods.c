@@ -211,6 +211,7 @@ cop_status cop_method_run(const cop_net *dense, const cop_data *data, const cop_
     }
     cop_status s = method->check(ctx, params);
     if (!s) s = copi_check_fit(dense, data);
+    if (!s) s = copi_limits_check(ctx, params->limit, params->limits, dense);
     if (s) return copi_fail_in(ctx, s, "%s", method->name);
     copi_run run = {.ctx = ctx, .dense = dense, .data = data, .params = params, .on_point = on_point, .user = user};
     cop_net *net = NULL;

@@ -308,6 +308,11 @@ static void find_limits(ranking *r) {
     }
 }
 
+/* The share of a layer that its floor lets go. */
+static double may_go(const layer *l) {
+    return l->n > l->floor ? (double)(l->n - l->floor) / (double)l->n : 0;
+}
+
 /* Each layer gives its share. */
 static cop_status choose_by_layer(ranking *r) {
     const layer *worst = NULL;
@@ -317,19 +322,17 @@ static cop_status choose_by_layer(ranking *r) {
         if (k > l->cap) k = l->cap;
         if (k <= l->masked)
             k = l->masked; /* nothing new goes, whatever is left */
-        else if (l->n - k < l->floor && (!worst || l->n - l->floor < worst->n - worst->floor))
+        else if (l->n - k < l->floor && (!worst || may_go(l) < may_go(worst)))
             worst = l;
         copi_lowest(r->score + l->at, l->n, k, r->keep + l->at, r->scratch);
     }
     if (!worst) return COP_OK;
-    int64_t most = worst->n > worst->floor ? worst->n - worst->floor : 0;
     return copi_fail(
         r->ctx, COP_E_REFUSED,
         "%s: '%s' has %lld %s, sparsity %g would leave %lld, at least %lld must stay; up to %.9g works, or "
         "a cap on this layer",
         r->criterion->name, r->net->node[worst->node].name, (long long)worst->n, unit_word(r), r->params->sparsity,
-        (long long)(worst->n - share_of(r->params->sparsity, worst->n)), (long long)worst->floor,
-        (double)most / (double)worst->n);
+        (long long)(worst->n - share_of(r->params->sparsity, worst->n)), (long long)worst->floor, may_go(worst));
 }
 
 /* The lowest of all layers together, a share of everything; but first each layer's best are set apart. */

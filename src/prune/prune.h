@@ -62,7 +62,7 @@ typedef struct copi_groups {
 cop_status copi_groups_find(const cop_net *net, copi_groups *groups);
 void copi_groups_clear(copi_groups *groups);
 
-/** Which entries of the old net's parameter survive in the shrunk net: for slicing optimizer state along.
+/** Which entries of the old net's parameter survive in the shrunk net: for what belongs to its elements.
  *  map [shrunk count]: index into the old parameter's data for each element of the new one. */
 typedef struct copi_shrink_map {
     cop_ctx *ctx;

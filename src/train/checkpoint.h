@@ -25,8 +25,9 @@ uint64_t copi_net_digest(const cop_net *net);
 cop_status copi_checkpoint_save(const copi_checkpoint *c, const cop_net *net, copi_plan *plan,
                                 const copi_progress_state *state, const cop_history *history);
 /** Take all of it up again: into net, plan, state, history. *found = false and COP_OK when there is no such file.
- *  net must be the one that the run began with, or the one that the file holds.
- *  Errors: REFUSED (another recipe, data set or net: the first thing that differs), FORMAT, VERSION, IO. */
+ *  net must be the one that the run began with, or the one that the file holds; after an error it may hold either's
+ *  weights. Errors: REFUSED (another recipe, data set or net: the first thing that differs), FORMAT, VERSION,
+ *  UNSUPPORTED (of a damaged file: an op or type that there is not), NOMEM, IO. */
 cop_status copi_checkpoint_load(const copi_checkpoint *c, cop_net *net, copi_plan *plan, copi_progress_state *state,
                                 cop_history *history, bool *found);
 

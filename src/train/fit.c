@@ -113,6 +113,7 @@ static cop_status describe(fit_run *f) {
                                (unsigned long long)copi_hash(0, g->cost, (size_t)f->net->nodes * sizeof *g->cost));
         copi_buffer_text(b, "\n");
     }
+    if (f->fit->hooks) copi_buffer_printf(b, "hooks %s\n", f->fit->hooks);
     f->checkpoint.identity = b->data;
     return b->failed ? COP_E_NOMEM : COP_OK;
 }
@@ -245,13 +246,12 @@ static cop_status keep(fit_run *f) { /* the checkpoint, if there is to be one */
     return copi_checkpoint_save(&f->checkpoint, f->net, f->plan, &f->state, f->history);
 }
 
-/* A step may leave weights that are not finite under a loss that still was. */
-static cop_status check_finite(const fit_run *f) {
-    for (size_t i = 0; i < f->net->block_count; i++)
-        if (!isfinite(f->net->block[i]))
-            return copi_fail(f->ctx, COP_E_DIVERGED,
-                             "%s: a weight is %g after step %lld; a lower rate than %g would help", f->fit->phase,
-                             (double)f->net->block[i], (long long)f->state.step, f->recipe->rate);
+cop_status copi_check_finite(cop_ctx *ctx, const char *phase, const char *what, const float *x, size_t n,
+                             int64_t step, double rate) {
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return copi_fail(ctx, COP_E_DIVERGED, "%s: a %s is %g after step %lld; a lower rate than %g would help",
+                             phase, what, (double)x[i], (long long)step, rate);
     return COP_OK;
 }
 
@@ -259,7 +259,9 @@ static cop_status end_epoch(fit_run *f, double rate) {
     cop_history *h = f->history;
     count(f);
     cop_status s = copi_plan_pull(f->plan, f->net);
-    if (!s) s = check_finite(f);
+    if (!s) /* a step may leave weights that are not finite under a loss that still was */
+        s = copi_check_finite(f->ctx, f->fit->phase, "weight", f->net->block, f->net->block_count, f->state.step,
+                              f->recipe->rate);
     if (s) return s;
     if (h->count == f->history_cap) {
         int cap = f->history_cap + 16;
@@ -287,12 +289,20 @@ static cop_status end_epoch(fit_run *f, double rate) {
     return s;
 }
 
+/* Has the time of the recipe run out, at the end of an epoch? */
+static bool is_over(const fit_run *f) {
+    const copi_progress_state *st = &f->state;
+    return f->recipe->max_seconds > 0 && st->step > 0 && st->step % f->per_epoch == 0 &&
+           st->seconds >= f->recipe->max_seconds;
+}
+
 static cop_status run_steps(fit_run *f) {
     const cop_recipe *r = f->recipe;
     const int64_t from = f->state.step;
     double since = copi_now(), reported = since;
     f->mark = since;
     while (f->state.step < f->steps) {
+        if (is_over(f)) return COP_OK; /* a checkpoint of a training that its time ended */
         int64_t t = f->state.step, n, correct;
         const float *x;
         const int32_t *label;
@@ -325,7 +335,7 @@ static cop_status run_steps(fit_run *f) {
             reported = copi_now();
         }
         if (ended && (s = end_epoch(f, rate))) return s;
-        if (ended && r->max_seconds > 0 && f->state.seconds >= r->max_seconds) return COP_OK;
+        if (is_over(f)) return COP_OK;
         if (!finished && copi_cancelled(f->ctx))
             return copi_fail(f->ctx, COP_E_CANCELLED, "%s: interrupted after step %lld of %lld", f->fit->phase,
                              (long long)f->state.step, (long long)f->steps);
@@ -352,6 +362,18 @@ static cop_status sign(fit_run *f) {
                          cop_schedule_name(r->schedule), (unsigned long long)r->seed, f->data->info.digest);
 }
 
+static cop_status take_up(fit_run *f) {
+    bool found;
+    cop_status s = copi_checkpoint_load(&f->checkpoint, f->net, f->plan, &f->state, f->history, &found);
+    if (s) return s;
+    f->history->resumed = found;
+    f->history_cap = f->history->count;
+    if (f->state.step > f->steps)
+        return copi_fail(f->ctx, COP_E_FORMAT, "%s: checkpoint of step %lld in a run of %lld", f->recipe->checkpoint,
+                         (long long)f->state.step, (long long)f->steps);
+    return COP_OK;
+}
+
 static cop_status prepare(fit_run *f) {
     const cop_recipe *r = f->recipe;
     cop_status s = copi_recipe_check(f->ctx, r);
@@ -370,14 +392,10 @@ static cop_status prepare(fit_run *f) {
     copi_net_apply_masks(f->net); /* masked entries are 0 from the first step on */
     f->checkpoint = (copi_checkpoint){.path = r->checkpoint, .start = copi_net_digest(f->net)};
     if ((s = open_plan(f)) || (s = describe(f))) return s;
-    bool found = false;
-    if (r->resume && (s = copi_checkpoint_load(&f->checkpoint, f->net, f->plan, &f->state, f->history, &found)))
+    if (r->resume && (s = take_up(f))) {
+        if (f->fit->unfit) *f->fit->unfit = s != COP_E_NOMEM && s != COP_E_IO && s != COP_E_CANCELLED;
         return s;
-    f->history->resumed = found;
-    f->history_cap = f->history->count;
-    if (f->state.step > f->steps)
-        return copi_fail(f->ctx, COP_E_FORMAT, "%s: checkpoint of step %lld in a run of %lld", r->checkpoint,
-                         (long long)f->state.step, (long long)f->steps);
+    }
     return f->state.step < f->steps ? open_loader(f) : COP_OK;
 }
 
@@ -419,11 +437,13 @@ cop_status copi_fit_go_on(cop_net *net, const cop_data *data, const copi_fit *fi
     copi_fit own = *fit;
     cop_net *kept = NULL;
     cop_status s = COP_OK;
+    bool unfit = false;
     own.recipe = &recipe;
+    own.unfit = &unfit;
     recipe.resume = access(recipe.checkpoint, F_OK) == 0;
     if (recipe.resume) s = cop_net_clone(net, &kept);
     if (!s) s = copi_fit_run(net, data, &own, history);
-    if (kept && (s == COP_E_FORMAT || s == COP_E_VERSION || s == COP_E_REFUSED) && unlink(recipe.checkpoint) == 0) {
+    if (unfit && unlink(recipe.checkpoint) == 0) {
         copi_log(net->ctx, COP_LOG_WARNING, "%s; this training begins afresh", cop_error(net->ctx));
         cop_history_clear(history);
         recipe.resume = 0;

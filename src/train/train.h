@@ -16,11 +16,16 @@ typedef struct copi_fit {
     cop_status (*on_step)(void *user, copi_plan *plan, int64_t t, int64_t n);
     void *user;
     double keep_every; /* seconds between checkpoints at the ends of epochs, the last one's apart; 0: at each */
+    const char *hooks; /* NULL, or one line of what on_step rests on: it becomes part of a checkpoint's identity */
+    bool *unfit;       /* NULL, or set where the checkpoint is what failed, not the training */
 } copi_fit;
 cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit, cop_history *history);
 /** The same, going on from the recipe's checkpoint if that file is there. One that does not fit, of another version
  *  perhaps or damaged, is no reason to fail: it goes, with a warning, and the training begins afresh. */
 cop_status copi_fit_go_on(cop_net *net, const cop_data *data, const copi_fit *fit, cop_history *history);
+/** DIVERGED where one of n numbers at x is not finite; what: "weight", ... step: how many were done. */
+cop_status copi_check_finite(cop_ctx *ctx, const char *phase, const char *what, const float *x, size_t n, int64_t step,
+                             double rate);
 /** Refuse a recipe with impossible values: names the field and the value. */
 cop_status copi_recipe_check(cop_ctx *ctx, const cop_recipe *recipe);
 /** Refuse a net that does not take these images or classes: names both shapes. */

@@ -363,7 +363,7 @@ static void errors(void **state) {
 static void refused_nets(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
-    for (int kind = 0; kind < 3; kind++) {
+    for (int kind = 0; kind < 4; kind++) {
         cop_graph *g;
         test_ok(ctx, cop_graph_create(ctx, &g));
         int x = cop_graph_input(g, "input", 2, 4, 4);
@@ -371,11 +371,14 @@ static void refused_nets(void **state) {
         if (kind > 0) x = cop_graph_flatten(g, "flat", x);
         if (kind == 1) x = cop_graph_dense(g, "dense", cop_graph_softmax(g, "inner", x), 3, 1);
         if (kind == 2) x = cop_graph_relu(g, "relu", x); /* nothing to train */
+        if (kind == 3)                                   /* its output does not tell its derivative */
+            x = cop_graph_dense(g, "out", cop_graph_leaky_relu(g, "leaky", cop_graph_dense(g, "in", x, 4, 1), -0.3),
+                                3, 1);
         cop_net *net;
         test_ok(ctx, cop_graph_build(g, 1, &net));
         copi_plan_options o = {.batch = 2, .training = true, .precision = COP_PRECISION_F32};
         copi_plan *plan;
-        const char *name[] = {"images", "inner", "relu"};
+        const char *name[] = {"images", "inner", "relu", "leaky: leaky_relu of slope -0.3"};
         test_fails(ctx, copi_plan_create(ctx, net, &o, &plan), COP_E_UNSUPPORTED, name[kind]);
         cop_net_destroy(net);
     }

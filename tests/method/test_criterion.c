@@ -295,6 +295,19 @@ static void gradual_within_training(void **state) {
     p.rounds = 1;
     p.begin = 0.8;
     test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "begin is 0.8 and end 0.7");
+    p.begin = 0;
+    p.tune.max_seconds = 9;
+    test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "max_seconds is 9");
+    p.tune.max_seconds = 0;
+    p.tune.epochs = 0;
+    test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "tune: epochs is 0");
+    p.tune.epochs = 1; /* weights that are no numbers by the time of a cut: a training that diverged */
+    p.tune.optimizer = COP_OPTIMIZER_SGD;
+    p.begin = p.end = 0.6;
+    for (p.tune.rate = 25; p.tune.rate < 100; p.tune.rate *= 1.05) { /* at some of them the loss is still a number */
+        cop_status status = cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL);
+        assert_true(status == COP_OK || status == COP_E_DIVERGED);
+    }
     p = params("l1-filter", 0.5, 1);
     p.pace = COP_PACE_GRADUAL;
     test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG,

@@ -76,11 +76,27 @@ static void nothing_to_shrink_is_the_same_net(void **state) {
     cop_ctx_destroy(ctx);
 }
 
+/* Outputs that are no numbers are not equal, whatever both nets say. */
+static void damage_is_no_agreement(void **state) {
+    (void)state;
+    little_hooks hooks;
+    cop_ctx *ctx = little_ctx(&hooks);
+    cop_net *net = little_net(ctx, LITTLE_NORM, 1), *shrunk;
+    for (int i = 0; i < net->nodes; i++) {
+        const copi_param *bias = copi_node_slot(net, &net->node[i], COPI_BIAS);
+        if (bias) bias->data[0] = NAN;
+    }
+    test_fails(ctx, cop_shrink(net, &shrunk, NULL), COP_E_INTERNAL, "differs by nan");
+    cop_net_destroy(net);
+    cop_ctx_destroy(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(taylor_asks_for_data),
         cmocka_unit_test(shrink_is_checked_and_reported),
         cmocka_unit_test(nothing_to_shrink_is_the_same_net),
+        cmocka_unit_test(damage_is_no_agreement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,6 +148,26 @@ static void state_that_does_not_fit(void **state) {
         assert_int_equal(files(&f), 0);
         forget(&again);
     }
+    for (int kind = 0; kind < 2;
+         kind++) { /* what a cut refuses is no fault of the state; nor does state of another cut fit */
+        cop_method_params other = p;
+        if (kind)
+            other.sparsity = 0.3;
+        else
+            other.keep = 100000, other.begin = 0.5;
+        f.hooks.cancel_at = f.hooks.polls + 12;
+        test_fails(f.ctx, cop_method_run(f.dense, f.data, &other, NULL, NULL, NULL), COP_E_CANCELLED, "");
+        f.hooks.warning[0] = 0;
+        if (kind) {
+            test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &again, NULL));
+            same(&whole, &again);
+        } else
+            test_fails(f.ctx, cop_method_run(f.dense, f.data, &other, NULL, NULL, NULL), COP_E_REFUSED,
+                       "up to 0 works");
+        assert_int_equal(strstr(f.hooks.warning, "this training begins afresh") != NULL, kind);
+        assert_int_equal(files(&f), 0);
+        forget(&again);
+    }
     again.stop_after = 1; /* what was to keep the net could not: the training must not be lost */
     test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &again, NULL));
     assert_int_equal(files(&f), 1);

@@ -390,6 +390,12 @@ static void refusals(void **state) {
     test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED, "'a' has 4 filters");
     p.keep = 9;
     test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED, "up to 0 works");
+    const cop_layer_limit two[] = {{.layer = "a", .keep = 5, .most = 1}, {.layer = "b", .keep = 12, .most = 1}};
+    p = params("magnitude", "layer", 0.5); /* 'a' of 8 may give 3; 'b' of 16 may give 4, which is less of it */
+    p.limit = two;
+    p.limits = 2;
+    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_REFUSED,
+               "'b' has 16 weights, sparsity 0.5 would leave 8, at least 12 must stay; up to 0.25 works");
     p = params("magnitude", "global", 0.95);
     p.keep = 2;
     test_fails(

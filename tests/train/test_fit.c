@@ -232,6 +232,18 @@ static void limits(void **state) {
     assert_int_equal(h.count, 1);
     assert_false(isnan(h.epoch[0].accuracy_validation));
     cop_history_clear(&h);
+    char dir[256], path[300];
+    test_dir_make(dir);
+    snprintf(path, sizeof path, "%s/checkpoint", dir);
+    r.checkpoint = path;
+    r.resume = 1;
+    test_ok(ctx, copi_net_copy_params(net, start));
+    for (int turn = 0; turn < 3; turn++) { /* what ended goes on no further */
+        test_ok(ctx, cop_train(net, data, &r, &h));
+        assert_int_equal(h.count, 1);
+        cop_history_clear(&h);
+    }
+    test_dir_remove(dir);
     r = little_recipe(1);
     r.batch = 500;
     test_fails(ctx, cop_train(net, data, &r, NULL), COP_E_RANGE, "batch of 500 is more than the 320");
