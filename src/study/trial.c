@@ -41,6 +41,11 @@ static void label(copi_trial *t, const char *format, ...) {
     va_end(args);
 }
 
+static void label_epochs(copi_trial *t) {
+    double n = t->spec->tune.r.epochs;
+    label(t, ", %g epoch%s", n, n == 1 ? "" : "s");
+}
+
 static void label_trial(copi_trial *t) {
     const cop_method_params *p = &t->spec->p;
     bool gradual = p->pace == COP_PACE_GRADUAL;
@@ -53,7 +58,7 @@ static void label_trial(copi_trial *t) {
         label(t, " %s %g%s", p->target == COP_TARGET_NONE ? "gamma" : cop_target_name(p->target), t->level,
               p->cost_aware ? ", by MACs" : "");
     } else if (isnan(t->asked)) {
-        label(t, ", %g epochs", t->spec->tune.r.epochs);
+        label_epochs(t);
     } else {
         label(t, " %g", t->asked);
         if (p->scope && strcmp(p->scope, "layer") != 0) label(t, " %s", p->scope);
@@ -61,7 +66,7 @@ static void label_trial(copi_trial *t) {
         if (p->macs > 0) label(t, ", macs %g", p->macs);
         if (p->rounds && !gradual) label(t, ", %d round%s", p->rounds, p->rounds > 1 ? "s" : "");
         if (gradual || (p->rounds > 1 && p->pace != COP_PACE_ONE_SHOT)) label(t, " %s", cop_pace_name(p->pace));
-        if (gradual) label(t, ", %g epochs", t->spec->tune.r.epochs);
+        if (gradual) label_epochs(t);
         if (t->spec->recipe) label(t, ", recipe %s", t->spec->recipe);
     }
 }
