@@ -73,7 +73,7 @@ static hid_t open_object(const copi_h5 *h5, const char *path) {
  * damaged. So it is only asked for these places, by a conversion that converts nothing, and the heap is read here. --
  */
 
-enum { PLACE = 16 };
+enum { PLACE = 16, HEAD = 16 /* of a heap */ };
 
 static herr_t keep_places(hid_t from, hid_t to, H5T_cdata_t *data, size_t n, size_t stride, size_t background_stride,
                           void *buffer, void *background, hid_t plan) {
@@ -105,7 +105,7 @@ static bool find_string(const copi_h5 *h5, uint64_t address, uint32_t number, ui
     if (address >= h5->size) return false;
     r.at = (size_t)address;
     if (!copi_read_bytes(&r, 8, &head) || memcmp(head, "GCOL", 4) != 0) return false;
-    if (!copi_read_u64le(&r, &whole) || whole > h5->size - address) return false;
+    if (!copi_read_u64le(&r, &whole) || whole < HEAD || whole > h5->size - address) return false;
     r.size = (size_t)(address + whole);
     while (copi_read_u32le(&r, &id) && copi_read_u32le(&r, &zero) && copi_read_u64le(&r, &size)) {
         id &= 0xffff;
