@@ -1,6 +1,8 @@
 #include "io/h5.h"
 
+#include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -21,6 +23,41 @@ static bool is_usual(const uint8_t *bytes, size_t n) {
     return bytes[at] == 8 && bytes[at + 1] == 8;
 }
 
+/* -- one thread at a time: what libhdf5 keeps is the process's, as are the conversions registered below. A thread may
+ * have several files open, and what its context calls back may open one -- */
+
+static pthread_mutex_t lock;
+static pthread_once_t lock_made = PTHREAD_ONCE_INIT;
+
+static void make_lock(void) {
+    pthread_mutexattr_t again;
+    pthread_mutexattr_init(&again);
+    pthread_mutexattr_settype(&again, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&lock, &again);
+    pthread_mutexattr_destroy(&again);
+}
+
+/* From h5->bytes, or a new one where there are none; of a name of its own, since files of one name are one to
+ * libhdf5. Whoever has a file open has the lock. */
+static void open_in_memory(copi_h5 *h5) {
+    static uint64_t opened;
+    char name[64];
+    pthread_once(&lock_made, make_lock);
+    pthread_mutex_lock(&lock);
+    snprintf(name, sizeof name, "coppice-memory-%" PRIu64 ".h5", ++opened);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* a library prints nothing */
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    /* in memory: changes never reach a file */
+    bool good = access >= 0 && H5Pset_fapl_core(access, (size_t)1 << 20, 0) >= 0;
+    if (good && !h5->bytes) {
+        h5->file = H5Fcreate(name, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    } else if (good && H5Pset_file_image(access, (void *)(uintptr_t)h5->bytes, h5->size) >= 0) {
+        h5->file = H5Fopen(name, H5F_ACC_RDWR, access);
+    }
+    if (access >= 0) H5Pclose(access);
+    if (h5->file < 0) pthread_mutex_unlock(&lock);
+}
+
 cop_status copi_h5_open(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_h5 *h5) {
     *h5 = (copi_h5){.ctx = ctx, .file = H5I_INVALID_HID, .bytes = bytes, .size = n};
     if (!is_usual(bytes, n)) return copi_fail(ctx, COP_E_FORMAT, "not an HDF5 file, or a damaged one");
@@ -28,20 +65,15 @@ cop_status copi_h5_open(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_h5 *h
         return copi_fail(
             ctx, COP_E_FORMAT,
             "a damaged HDF5 file: a length in it leads out of it; or one with types that Keras does not write");
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* a library prints nothing */
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    /* in memory: changes never reach a file */
-    if (access >= 0 && H5Pset_fapl_core(access, (size_t)1 << 20, 0) >= 0 &&
-        H5Pset_file_image(access, (void *)(uintptr_t)bytes, n) >= 0) {
-        h5->file = H5Fopen("coppice-memory.h5", H5F_ACC_RDWR, access);
-    }
-    if (access >= 0) H5Pclose(access);
+    open_in_memory(h5);
     return h5->file >= 0 ? COP_OK : copi_fail(ctx, COP_E_FORMAT, "not an HDF5 file, or a damaged one");
 }
 
 void copi_h5_close(copi_h5 *h5) {
-    if (h5->file >= 0) H5Fclose(h5->file);
+    if (h5->file < 0) return;
+    H5Fclose(h5->file);
     h5->file = H5I_INVALID_HID;
+    pthread_mutex_unlock(&lock);
 }
 
 /* Is every step of the path a hard link? Soft and external links may lead out of the file. */
@@ -456,12 +488,7 @@ static cop_status cannot(const copi_h5 *h5, const char *path) {
 
 cop_status copi_h5_create(cop_ctx *ctx, copi_h5 *h5) {
     *h5 = (copi_h5){.ctx = ctx, .file = H5I_INVALID_HID};
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    if (access >= 0 && H5Pset_fapl_core(access, (size_t)1 << 20, 0) >= 0) {
-        h5->file = H5Fcreate("coppice-memory.h5", H5F_ACC_TRUNC, H5P_DEFAULT, access);
-    }
-    if (access >= 0) H5Pclose(access);
+    open_in_memory(h5);
     return h5->file >= 0 ? COP_OK : copi_fail(ctx, COP_E_INTERNAL, "HDF5 could not make a file in memory");
 }
 

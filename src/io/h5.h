@@ -20,7 +20,8 @@ typedef struct copi_h5 {
 /** Do all lengths that libhdf5 would believe lie within the file? bytes begin with an HDF5 signature. */
 bool copi_h5_is_sound(const uint8_t *bytes, size_t n);
 
-/** bytes must outlive h5. Errors: FORMAT, NOMEM. On failure nothing is open. */
+/** bytes must outlive h5. Errors: FORMAT, NOMEM. On failure nothing is open. From here (or copi_h5_create) to
+ *  copi_h5_close other threads wait with theirs; the thread that opened a file closes it. */
 cop_status copi_h5_open(cop_ctx *ctx, const uint8_t *bytes, size_t n, copi_h5 *h5);
 void copi_h5_close(copi_h5 *h5);
 

@@ -6,6 +6,7 @@
 #include "io/h5.h"
 #include "io/io.h"
 
+#include <pthread.h>
 #include <zlib.h>
 
 #define FIXTURES "io/fixtures/keras/"
@@ -399,6 +400,69 @@ static void test_chunks_that_unpack_to_more(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* Reads one file over and over, and writes it, in a thread and a context of its own. */
+typedef struct reading {
+    cop_ctx *ctx;
+    const char *path, *copy;
+    int wrong; /* rounds that failed, or gave other weights than the first */
+} reading;
+
+static void *read_again(void *user) {
+    reading *r = user;
+    cop_net *first, *net = NULL;
+    if (cop_net_load(r->ctx, r->path, &first)) r->wrong++;
+    for (int i = 0; first && i < 150; i++) {
+        cop_status status = cop_net_load(r->ctx, i % 3 == 1 ? r->copy : r->path, &net);
+        if (!status && i % 3 == 0) status = cop_net_save(net, r->copy);
+        size_t n = first->block_count;
+        r->wrong += status || net->block_count != n || memcmp(net->block, first->block, n * sizeof *net->block);
+        cop_net_destroy(net);
+    }
+    cop_net_destroy(first);
+    return NULL;
+}
+
+static void test_threads_do_not_mix_up_their_files(void **state) {
+    (void)state;
+    char copy[2][512];
+    snprintf(copy[0], sizeof copy[0], "%s", in_dir("thread-0.h5"));
+    snprintf(copy[1], sizeof copy[1], "%s", in_dir("thread-1.keras"));
+    reading r[2] = {{.path = FIXTURES "tf2/mlp.h5"}, {.path = FIXTURES "k3/residual.h5"}};
+    pthread_t thread[2];
+    for (int i = 0; i < 2; i++) {
+        r[i].ctx = test_ctx();
+        r[i].copy = copy[i];
+        assert_int_equal(pthread_create(&thread[i], NULL, read_again, &r[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_join(thread[i], NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        if (r[i].wrong) fail_msg("%s: %d rounds went wrong: %s", r[i].path, r[i].wrong, cop_error(r[i].ctx));
+        test_ctx_destroy(r[i].ctx);
+    }
+}
+
+/* Two files open at a time are two, also in one thread. */
+static void test_files_open_side_by_side(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    const float numbers[2] = {1, 2};
+    const int64_t one = 1;
+    copi_h5 h5[2];
+    for (int i = 0; i < 2; i++) {
+        test_ok(ctx, copi_h5_create(ctx, &h5[i]));
+        test_ok(ctx, copi_h5_put_floats(&h5[i], "w", 1, &one, &numbers[i]));
+    }
+    for (int i = 0; i < 2; i++) {
+        float *w;
+        int64_t count;
+        test_ok(ctx, copi_h5_floats(&h5[i], "w", &w, &count));
+        assert_true(count == 1 && w[0] == numbers[i]);
+        copi_free(ctx, w);
+        copi_h5_close(&h5[i]);
+    }
+    test_ctx_destroy(ctx);
+}
+
 static cop_status load(cop_ctx *ctx, void *user) {
     cop_net *net;
     cop_status status = cop_net_load(ctx, user, &net);
@@ -425,6 +489,8 @@ int main(void) {
         cmocka_unit_test(test_random_nets_come_back),
         cmocka_unit_test(test_same_net_gives_the_same_bytes),
         cmocka_unit_test(test_chunks_that_unpack_to_more),
+        cmocka_unit_test(test_threads_do_not_mix_up_their_files),
+        cmocka_unit_test(test_files_open_side_by_side),
         cmocka_unit_test(test_memory_that_runs_out),
         cmocka_unit_test(test_lengths_are_held_to_the_file),
     };
