@@ -25,7 +25,7 @@ cop_status copi_json_print(cop_ctx *ctx, const json_t *json, copi_buffer *buffer
 }
 
 /* jansson says NULL both for bad UTF-8 and for no memory; its unchecked twin tells which. */
-static bool is_utf8(const char *text) {
+bool copi_json_is_utf8(const char *text) {
     json_t *checked = json_string(text), *unchecked = json_string_nocheck(text);
     bool bad = !checked && unchecked;
     json_decref(checked);
@@ -34,13 +34,13 @@ static bool is_utf8(const char *text) {
 }
 
 cop_status copi_json_check_text(cop_ctx *ctx, const char *what, const char *text) {
-    if (is_utf8(text)) return COP_OK;
+    if (copi_json_is_utf8(text)) return COP_OK;
     return copi_fail(ctx, COP_E_ARG, "%s '%s' is not UTF-8, which model files need", what, text);
 }
 
 json_t *copi_json_text(cop_ctx *ctx, const char *text) {
     json_t *string = json_string(text);
-    if (string || is_utf8(text)) return string;
+    if (string || copi_json_is_utf8(text)) return string;
     char *ascii = copi_strdup(ctx, text);
     if (!ascii) return NULL;
     for (char *c = ascii; *c; c++) {

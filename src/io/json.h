@@ -12,6 +12,7 @@
 cop_status copi_json_parse(cop_ctx *ctx, const char *what, const char *text, size_t n, json_t **json);
 /** Append json to the buffer, compactly; reals keep every bit. Errors: NOMEM. */
 cop_status copi_json_print(cop_ctx *ctx, const json_t *json, copi_buffer *buffer);
+bool copi_json_is_utf8(const char *text);
 /** A name must be UTF-8 to travel in JSON. Errors: ARG (what, the text), NOMEM. */
 cop_status copi_json_check_text(cop_ctx *ctx, const char *what, const char *text);
 /** A string for people to read: where text is not UTF-8, '?' stands for each byte beyond ASCII. NULL: no memory. */

@@ -267,7 +267,21 @@ static bool get_count(const json_t *value, int64_t *count) {
     return json_is_integer(value) && *count >= 0;
 }
 
-static bool read_layers(cop_net *net, const json_t *layers) {
+/* left: what the metadata name and the net has not. */
+static void warn_of_left(const cop_net *net, const char *key, json_t *left) {
+    size_t n = json_object_size(left);
+    if (!n) return;
+    const char *first = json_object_iter_key(json_object_iter(left));
+    if (n == 1) {
+        copi_log(net->ctx, COP_LOG_WARNING, "%s: the net has no '%.200s', which is left out", key, first);
+    } else {
+        copi_log(net->ctx, COP_LOG_WARNING, "%s: the net has no '%.200s' and %zu more, which are left out", key,
+                 first, n - 1);
+    }
+}
+
+/* Takes what it finds out of layers. */
+static bool read_layers(cop_net *net, json_t *layers) {
     for (int i = 0; i < net->nodes; i++) {
         copi_node *node = &net->node[i];
         const json_t *pair = json_object_get(layers, node->name);
@@ -276,7 +290,9 @@ static bool read_layers(cop_net *net, const json_t *layers) {
             !get_count(json_array_get(pair, 1), &node->dense_macs)) {
             return false;
         }
+        json_object_del(layers, node->name);
     }
+    warn_of_left(net, "coppice.dense", layers);
     return true;
 }
 
@@ -312,7 +328,9 @@ static cop_status read_masks(cop_net *net, const json_t *strings) {
     }
     for (int i = 0; !status && i < net->params; i++) {
         if (json_object_get(all, net->param[i].name)) status = copi_param_mask_zeros(net, &net->param[i]);
+        json_object_del(all, net->param[i].name);
     }
+    if (!status) warn_of_left(net, "coppice.masks", all);
     json_decref(names);
     json_decref(all);
     return status;

@@ -22,7 +22,7 @@ cop_status copi_metadata_read(cop_net *net, const json_t *strings);
 
 /** For containers whose graph is not our own: coppice.dense (the totals of the original dense net and each layer's part,
  *  by name) and coppice.masks (the parameters whose zeros are masked). names [nodes]: what the file calls the layers, NULL:
- *  as the net does. Reading skips names that the net has not. */
+ *  as the net does. Reading leaves out names that the net has not, and warns of them. */
 cop_status copi_metadata_write_marks(const cop_net *net, const char *const *names, json_t *strings);
 cop_status copi_metadata_read_marks(cop_net *net, const json_t *strings);
 

@@ -96,6 +96,7 @@ typedef struct copi_onnx_reader {
     size_t file_size;
     Onnx__ModelProto *model;
     const Onnx__GraphProto *proto;
+    bool own;                /* this program wrote the file: layers are named as its nodes are */
     int64_t opset;
     int64_t batch;           /* the fixed number of images, or -1 */
     copi_name_map names;     /* of values */
@@ -189,7 +190,8 @@ cop_status copi_onnx_give_tensor(const copi_onnx_node *n, const copi_onnx_tensor
 bool copi_onnx_is_padded(const copi_onnx_value *value);
 /** Settle a value, and flatten a vector's image, if that is still to be done. */
 cop_status copi_onnx_lay_flat(copi_onnx_reader *r, copi_onnx_value *value);
-/** A name people know: the weight's without its ending, else the node's without its op. */
+/** In a file of our own the node's name; else one people know: the weight's without its ending, or the node's without
+ *  its op. */
 void copi_onnx_name_layer(const copi_onnx_node *n, const char *weight, char *name, size_t size);
 /** Add a node to the net; weight: the name of the initializer its name may come from, or NULL. *number is the net's. */
 cop_status copi_onnx_add(const copi_onnx_node *n, const char *weight, const copi_node *proto, const int *src, int nsrc,

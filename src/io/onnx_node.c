@@ -1,6 +1,7 @@
 /* What handlers of ops use: attributes, inputs, outputs, names of layers. */
 #include "io/onnx.h"
 
+#include "io/json.h"
 #include "io/window.h"
 
 #include <inttypes.h>
@@ -128,11 +129,16 @@ cop_status copi_onnx_image(const copi_onnx_node *n, int i, copi_onnx_value **val
     return COP_OK;
 }
 
+/* Is this the name that a layer had when we wrote the file? Our metadata know it by that. */
+static bool is_kept(const copi_onnx_reader *r, const char *name) {
+    return r->own && *name && strlen(name) <= COPI_MAX_NAME && copi_json_is_utf8(name);
+}
+
 cop_status copi_onnx_lay_flat(copi_onnx_reader *r, copi_onnx_value *v) {
     char *name;
     cop_status status = copi_onnx_settle(r, v);
     if (status || v->kind != COPI_ONNX_VECTOR || v->flat) return status;
-    status = copi_onnx_unique(r, "flatten", &name);
+    status = copi_onnx_unique(r, is_kept(r, v->name) ? v->name : "flatten", &name);
     if (status) return status;
     int node = copi_graph_add(r->graph, name, &(copi_node){.op = COPI_OP_FLATTEN}, &v->node, 1);
     if (node < 0) return r->graph->status;
@@ -337,17 +343,22 @@ cop_status copi_onnx_unique(copi_onnx_reader *r, const char *wanted, char **name
     return status;
 }
 
-/* A name people know: the weight's without its ending, else the node's without its op. */
 void copi_onnx_name_layer(const copi_onnx_node *n, const char *weight, char *name, size_t size) {
     static const char *const endings[] = {".weight", "/ReadVariableOp:0", "_weights_fused_bn", NULL};
     static const char *const ops[] = {"/Conv2D", "/depthwise",          "/MatMul",           "/Conv",
                                       "/Gemm",   "/BatchNormalization", "/FusedBatchNormV3", "/BiasAdd",
                                       NULL};
+    enum { MOST = 256 }; /* of a name made here; one that is taken becomes longer */
+    const char *node = copi_onnx_text_or(n->proto->name, "");
     bool named = false;
+    if (is_kept(n->r, node)) {
+        snprintf(name, size, "%s", node);
+        return;
+    }
+    if (size > MOST) size = MOST;
     snprintf(name, size, "%s", copi_onnx_text_or(weight, ""));
     for (int i = 0; endings[i] && !named; i++) named = strip(name, endings[i]);
-    if (!named)
-        snprintf(name, size, "%s", copi_onnx_text_or(n->proto->name, copi_onnx_text_or(n->proto->op_type, "layer")));
+    if (!named) snprintf(name, size, "%s", copi_onnx_text_or(node, copi_onnx_text_or(n->proto->op_type, "layer")));
     for (int i = 0; weight && ops[i]; i++) {
         if (strip(name, ops[i])) break;
     }
@@ -361,7 +372,7 @@ void copi_onnx_name_layer(const copi_onnx_node *n, const char *weight, char *nam
 
 cop_status copi_onnx_add(const copi_onnx_node *n, const char *weight, const copi_node *proto, const int *src,
                          int nsrc, int *number) {
-    char wanted[256], *name;
+    char wanted[COPI_MAX_NAME + 1], *name;
     copi_onnx_name_layer(n, weight, wanted, sizeof wanted);
     cop_status status = copi_onnx_unique(n->r, wanted, &name);
     if (status) return status;

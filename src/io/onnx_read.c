@@ -213,7 +213,7 @@ static cop_status read_input(copi_onnx_reader *r) {
     if (shape->n_dim == 2) memcpy(v->axis, (const int[]){0, 1, 2}, sizeof v->axis);
     v->kind = shape->n_dim == 2 ? COPI_ONNX_VECTOR : COPI_ONNX_IMAGE;
     char *name;
-    char wanted[256];
+    char wanted[COPI_MAX_NAME + 1];
     copi_onnx_name_layer(&(copi_onnx_node){.r = r, .proto = &(Onnx__NodeProto){.name = (char *)(uintptr_t)v->name}},
                          NULL, wanted, sizeof wanted);
     status = copi_onnx_unique(r, wanted, &name);
@@ -419,6 +419,14 @@ static cop_status build(copi_onnx_reader *r, cop_net **net) {
     return status;
 }
 
+/* Ours, also where another tool has made something of it since and left the metadata. */
+static bool is_own(const Onnx__ModelProto *model) {
+    bool own = strcmp(copi_onnx_text_or(model->producer_name, ""), "coppice") == 0;
+    for (size_t i = 0; !own && i < model->n_metadata_props; i++)
+        own = strcmp(copi_onnx_text_or(model->metadata_props[i]->key, ""), "coppice.dense") == 0;
+    return own;
+}
+
 static cop_status find_opset(copi_onnx_reader *r) {
     r->opset = 0;
     for (size_t i = 0; i < r->model->n_opset_import; i++) {
@@ -436,6 +444,7 @@ static cop_status read_model(copi_onnx_reader *r, cop_net **net) {
     if (r->proto->n_output != 1 || !r->proto->output[0]->name) {
         return copi_fail(r->ctx, COP_E_UNSUPPORTED, "the graph has %zu outputs; nets have one", r->proto->n_output);
     }
+    r->own = is_own(r->model);
     cop_status status = find_opset(r);
     if (!status) status = declare_initializers(r);
     if (!status) status = declare_input(r);

@@ -307,9 +307,9 @@ static void test_metadata_of_others_is_kept(void **state) {
     size_t n, at = 0;
     test_ok(ctx, copi_read_file(ctx, in_dir("ours.onnx"), 0, &bytes, &n));
     while (at + 15 <= n && memcmp(bytes + at,
-                                 "author\x12\x07"
-                                 "A. N. O",
-                                 15) != 0)
+                                  "author\x12\x07"
+                                  "A. N. O",
+                                  15) != 0)
         at++;
     assert_true(at + 15 <= n); /* under their key */
     copi_free(ctx, bytes);
@@ -369,6 +369,106 @@ static void test_random_nets_come_back(void **state) {
         cop_net_destroy(net);
         test_ctx_destroy(ctx);
     }
+}
+
+/* Names as PyTorch's and TensorFlow's exporters give them to nodes, and others: of layers of ours they stay. */
+static cop_net *odd_names(cop_ctx *ctx) {
+    char longest[COPI_MAX_NAME + 1] = "";
+    cop_graph *g;
+    cop_net *net;
+    for (int i = 0; i < COPI_MAX_NAME; i++) longest[i] = (char)('a' + i % 26);
+    const cop_conv_params conv = {.filters = 4, .kernel = {3, 3}, .stride = {1, 1}, .dilation = {1, 1}, .groups = 1};
+    cop_conv_params depthwise = conv;
+    depthwise.groups = 4;
+    test_ok(ctx, cop_graph_create(ctx, &g));
+    int at = cop_graph_input(g, "node_in", 1, 9, 9);
+    at = cop_graph_conv(g, "node_a", at, &conv);
+    at = cop_graph_conv(g, "sep/depthwise", at, &depthwise);
+    at = cop_graph_conv(g, "sep", at, &conv);
+    at = cop_graph_batchnorm(g, "/bn/BatchNormalization", at, 1e-3);
+    at = cop_graph_relu(g, "/Relu", at);
+    at = cop_graph_flatten(g, "flat", at);
+    at = cop_graph_dense(g,
+                         "gr\xc3\xb6\xc3\x9f"
+                         "e",
+                         at, 8, 1);
+    at = cop_graph_dense(g, longest, at, 8, 0);
+    cop_graph_dense(g, "flatten", at, 3, 1);
+    test_ok(ctx, cop_graph_build(g, 1, &net));
+    test_net_fill(net, 3);
+    test_net_mask(net, 3, 0.7);
+    for (int i = 0; i < net->nodes; i++) {
+        if (!net->node[i].dense_count) continue;
+        net->node[i].dense_count += 10 + i; /* as of a net that was larger once */
+        net->node[i].dense_macs += 100 + i;
+        net->dense_parameters += 10 + i;
+        net->dense_macs += 100 + i;
+    }
+    return net;
+}
+
+static void test_layers_keep_their_names(void **state) {
+    (void)state;
+    for (int form = COPI_ONNX_DENSE; form <= COPI_ONNX_SPARSE; form++) {
+        cop_ctx *ctx = test_ctx();
+        cop_net *net = odd_names(ctx), *back;
+        test_ok(ctx, copi_onnx_save(net, (copi_onnx_form)form, in_dir("names.onnx")));
+        test_ok(ctx, cop_net_load(ctx, in_dir("names.onnx"), &back));
+        assert_int_equal(back->nodes, net->nodes);
+        for (int i = 0; i < net->nodes; i++) {
+            assert_string_equal(back->node[i].name, net->node[i].name);
+            assert_int_equal(back->node[i].dense_count, net->node[i].dense_count);
+            assert_int_equal(back->node[i].dense_macs, net->node[i].dense_macs);
+        }
+        assert_int_equal(back->dense_parameters, net->dense_parameters);
+        assert_int_equal(back->dense_macs, net->dense_macs);
+        assert_int_equal(back->params, net->params);
+        for (int i = 0; i < net->params; i++) {
+            const copi_param *p = &net->param[i], *q = &back->param[i];
+            assert_string_equal(q->name, p->name);
+            assert_memory_equal(q->data, p->data, (size_t)p->count * sizeof *p->data);
+            assert_int_equal(!q->mask, !p->mask);
+            if (p->mask) assert_memory_equal(q->mask, p->mask, (size_t)p->count);
+        }
+        cop_net_destroy(back);
+        cop_net_destroy(net);
+        test_ctx_destroy(ctx);
+    }
+}
+
+static void keep_warning(void *user, cop_log_level level, const char *text) {
+    char *warnings = user; /* [512] */
+    if (level == COP_LOG_WARNING) snprintf(warnings + strlen(warnings), 512 - strlen(warnings), "%s\n", text);
+}
+
+/* Metadata of our own that some tool has left behind with layers of other names. */
+static void test_metadata_of_no_layer_are_warned_of(void **state) {
+    (void)state;
+    char warnings[512] = "";
+    cop_ctx_options o = cop_ctx_options_default();
+    o.log = keep_warning;
+    o.user = warnings;
+    cop_ctx *ctx;
+    assert_int_equal(cop_ctx_create(&o, &ctx), COP_OK);
+    cop_net *net = odd_names(ctx);
+    uint8_t *bytes;
+    size_t n;
+    test_ok(ctx, cop_net_save(net, in_dir("names.onnx")));
+    cop_net_destroy(net);
+    test_ok(ctx, cop_net_load(ctx, in_dir("names.onnx"), &net));
+    cop_net_destroy(net);
+    assert_string_equal(warnings, "");
+    test_ok(ctx, copi_read_file(ctx, in_dir("names.onnx"), 0, &bytes, &n));
+    for (size_t i = 0; i + 13 < n; i++) {
+        if (!memcmp(bytes + i, "\"node_a\"", 8) || !memcmp(bytes + i, "\"node_a.weight\"", 15)) bytes[i + 6] = 'b';
+        if (!memcmp(bytes + i, "\"sep\"", 5)) bytes[i + 3] = 't';
+    }
+    test_ok(ctx, copi_onnx_parse(ctx, bytes, n, &net));
+    assert_string_equal(warnings, "coppice.dense: the net has no 'node_b' and 1 more, which are left out\n"
+                                  "coppice.masks: the net has no 'node_b.weight', which is left out\n");
+    copi_free(ctx, bytes);
+    cop_net_destroy(net);
+    cop_ctx_destroy(ctx);
 }
 
 static void test_sparse_files_are_smaller(void **state) {
@@ -455,6 +555,8 @@ int main(void) {
         cmocka_unit_test(test_metadata_of_others_is_kept),
         cmocka_unit_test(test_external_data_behind_links),
         cmocka_unit_test(test_random_nets_come_back),
+        cmocka_unit_test(test_layers_keep_their_names),
+        cmocka_unit_test(test_metadata_of_no_layer_are_warned_of),
         cmocka_unit_test(test_sparse_files_are_smaller),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_mangled_files_never_hurt),
