@@ -451,6 +451,13 @@ static cop_status read_add(builder *b, value *out) {
         if (other->laid_flat != b->in[0].laid_flat || memcmp(other->pad, b->in[0].pad, sizeof other->pad) != 0) {
             return fail(b, COP_E_UNSUPPORTED, "its inputs are not laid out alike");
         }
+        const int64_t *x = b->in[0].shape, *y = other->shape; /* C, H, W */
+        if (other->laid_flat && memcmp(x, y, sizeof other->shape) != 0) {
+            return fail(b, COP_E_UNSUPPORTED,
+                        "of images [%" PRId64 ",%" PRId64 ",%" PRId64 "] and [%" PRId64 ",%" PRId64 ",%" PRId64
+                        "] laid flat; read are those of one shape",
+                        x[1], x[2], x[0], y[1], y[2], y[0]);
+        }
         int src[2] = {out->node, b->src[i]};
         char suffix[32] = "";
         if (i < b->inputs - 1) snprintf(suffix, sizeof suffix, "/%d", i);

@@ -303,6 +303,60 @@ static void test_bad_files_fail_by_name(void **state) {
     }
 }
 
+/* A Functional model's JSON from its layers; the last gives the output. */
+typedef struct json_layer {
+    const char *class_name, *name, *config, *input[2]; /* config: what it has besides its name */
+} json_layer;
+
+static void model_json(const json_layer *layer, size_t layers, char *text, size_t size) {
+    size_t at = (size_t)snprintf(text, size, "{\"class_name\":\"Functional\",\"config\":{\"layers\":[");
+    for (size_t i = 0; i < layers; i++) {
+        const json_layer *l = &layer[i];
+        at += (size_t)snprintf(text + at, size - at,
+                               "%s{\"class_name\":\"%s\",\"name\":\"%s\",\"config\":{\"name\":\"%s\"%s%s},"
+                               "\"inbound_nodes\":[",
+                               i ? "," : "", l->class_name, l->name, l->name, *l->config ? "," : "", l->config);
+        for (int k = 0; k < 2 && l->input[k]; k++)
+            at += (size_t)snprintf(text + at, size - at, "%s[\"%s\",0,0,{}]", k ? "," : "[", l->input[k]);
+        at += (size_t)snprintf(text + at, size - at, l->input[0] ? "]]}" : "]}");
+    }
+    at +=
+        (size_t)snprintf(text + at, size - at, "],\"input_layers\":[[\"%s\",0,0]],\"output_layers\":[[\"%s\",0,0]]}}",
+                         layer[0].name, layer[layers - 1].name);
+    assert_true(at < size);
+}
+
+/* The numbers of [2,2,2] and of [2,1,4] laid flat meet in one order in Keras and in another here. */
+static void test_sums_of_images_laid_flat(void **state) {
+    (void)state;
+    static const char *const second[2] = {"\"filters\":4,\"kernel_size\":[3,4]",
+                                          "\"filters\":2,\"kernel_size\":[3,3]"};
+    cop_ctx *ctx = test_ctx();
+    for (int alike = 0; alike < 2; alike++) {
+        const json_layer layers[] = {
+            {"InputLayer", "in", "\"batch_input_shape\":[null,4,4,1]", {NULL}},
+            {"Conv2D", "a", second[1], {"in"}},
+            {"Conv2D", "b", second[alike], {"in"}},
+            {"Flatten", "fa", "", {"a"}},
+            {"Flatten", "fb", "", {"b"}},
+            {"Add", "s", "", {"fa", "fb"}},
+            {"Dense", "d", "\"units\":2", {"s"}},
+        };
+        char json[2048];
+        cop_net *net;
+        model_json(layers, COPI_COUNT(layers), json, sizeof json);
+        cop_status status = copi_keras_json_parse(ctx, (const uint8_t *)json, strlen(json), &net);
+        if (alike) {
+            test_ok(ctx, status);
+        } else {
+            test_fails(ctx, status, COP_E_UNSUPPORTED,
+                       "Add 's': of images [2,2,2] and [2,1,4] laid flat; read are those of one shape");
+        }
+        cop_net_destroy(net);
+    }
+    test_ctx_destroy(ctx);
+}
+
 /* One length or count of k3/mlp.h5 made absurd: libhdf5 1.10 would take the memory it asks for, or read that far. */
 static void test_lengths_are_held_to_the_file(void **state) {
     (void)state;
@@ -486,6 +540,7 @@ int main(void) {
         cmocka_unit_test(test_weights_of_another_net_are_refused),
         cmocka_unit_test(test_weights_alone_go_out),
         cmocka_unit_test(test_bad_files_fail_by_name),
+        cmocka_unit_test(test_sums_of_images_laid_flat),
         cmocka_unit_test(test_random_nets_come_back),
         cmocka_unit_test(test_same_net_gives_the_same_bytes),
         cmocka_unit_test(test_chunks_that_unpack_to_more),
