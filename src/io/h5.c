@@ -438,6 +438,17 @@ static bool is_float(hid_t data) {
     return real;
 }
 
+copi_h5_what copi_h5_look(const copi_h5 *h5, const char *path) {
+    hid_t object = open_object(h5, path);
+    if (object < 0) return COPI_H5_ABSENT;
+    H5I_type_t type = H5Iget_type(object);
+    copi_h5_what what = type == H5I_GROUP                         ? COPI_H5_GROUP
+                        : type == H5I_DATASET && is_float(object) ? COPI_H5_FLOATS
+                                                                  : COPI_H5_OTHER;
+    H5Oclose(object);
+    return what;
+}
+
 static cop_status read_floats(copi_h5 *h5, const char *path, hid_t data, float **numbers, int64_t *count) {
     int rank;
     int64_t shape[COPI_H5_RANK];

@@ -27,6 +27,9 @@ void copi_h5_close(copi_h5 *h5);
 
 /** Is there an object under the path (no leading '/')? */
 bool copi_h5_has(const copi_h5 *h5, const char *path);
+/** What lies there. Errors: none; what can't be opened is ABSENT. */
+typedef enum copi_h5_what { COPI_H5_ABSENT, COPI_H5_GROUP, COPI_H5_FLOATS, COPI_H5_OTHER } copi_h5_what;
+copi_h5_what copi_h5_look(const copi_h5 *h5, const char *path);
 /** A string attribute of the object at path ("" the root); *text is the caller's, NULL when there is none. */
 cop_status copi_h5_text(copi_h5 *h5, const char *path, const char *attribute, char **text);
 /** A list of strings, also one split into attribute0, attribute1, ...; *names is a block with the count+1 pointers first,

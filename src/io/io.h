@@ -57,8 +57,9 @@ cop_status copi_keras_zip_save(const cop_net *net, const char *path);
 cop_status copi_keras_json_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_net **net);
 /** Does an .h5 hold a model, or weights alone? */
 cop_status copi_keras_h5_kind(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_model_kind *kind);
-/** Keras weights alone (.h5 of either layout) into a net of the same layers, matched by order and shape. On failure the
- *  net is as it was, unless a number in the file is impossible or damaged. Errors: FORMAT, UNSUPPORTED, NOMEM. */
+/** Keras weights alone (.h5 of either layout) into a net of the same layers, by name, or by order, and
+ *  shape. On failure the net is as it was, unless a number in the file is impossible or damaged. Errors: FORMAT (also numbers
+ *  that no layer takes), UNSUPPORTED, NOMEM. */
 cop_status copi_keras_weights_parse(cop_net *net, const uint8_t *bytes, size_t n);
 /** The other way: a file with the names, attributes and layout of `like`, another weights file (or whole model) of the
  *  same layers, and the net's numbers in it: what `model.load_weights` takes. Errors: FORMAT (shapes: a shrunk net's

@@ -25,6 +25,8 @@ typedef struct source {
     int at;                /* older: the next group to be looked at, by order */
     copi_name_map classes; /* newer: how many layers of each class were met */
     char path[1024];       /* of the layer at hand */
+    int looks;             /* newer: at what may be left over */
+    copi_name_map taken;   /* the paths of layers that the net took; owned */
     char **weight;         /* older: its arrays' names, [weights] */
     int weights;
 } source;
@@ -36,6 +38,7 @@ static const char *prefix_root(const source *s) {
 static cop_status open_source(copi_h5 *h5, source *s) {
     *s = (source){.ctx = h5->ctx, .h5 = h5, .prefix = copi_h5_has(h5, "model_weights") ? "model_weights/" : ""};
     copi_name_map_init(&s->classes, h5->ctx);
+    copi_name_map_init(&s->taken, h5->ctx);
     cop_status status = copi_h5_names(h5, prefix_root(s), "layer_names", &s->group, &s->groups);
     if (status || s->group) return status;
     s->newer = copi_h5_has(h5, "layers");
@@ -45,6 +48,8 @@ static cop_status open_source(copi_h5 *h5, source *s) {
 
 static void close_source(source *s) {
     copi_name_map_clear(&s->classes);
+    for (size_t i = 0; i < s->taken.cap; i++) copi_free(s->ctx, (void *)(uintptr_t)s->taken.name[i]);
+    copi_name_map_clear(&s->taken);
     copi_free(s->ctx, s->group);
     copi_free(s->ctx, s->weight);
 }
@@ -127,6 +132,55 @@ static cop_status weight_path(const source *s, int number, char *path, size_t si
         snprintf(path, size, "%s%s", s->path, s->weight[number]);
     }
     return COP_OK;
+}
+
+/* -- what no layer of the net took: the file is of a larger net. Whole numbers are no weights but the states of
+ * random generators and counters -- */
+
+static cop_status take(source *s) {
+    if (copi_name_map_get(&s->taken, s->path) >= 0) return COP_OK;
+    char *path = copi_strdup(s->ctx, s->path);
+    cop_status status = path ? copi_name_map_set(&s->taken, path, 0) : COP_E_NOMEM;
+    if (status) copi_free(s->ctx, path);
+    return status;
+}
+
+static cop_status left_over(const source *s, const char *what) {
+    return copi_fail(s->ctx, COP_E_FORMAT, "the numbers of '%s' are left over: the net has no layer that takes them",
+                     what);
+}
+
+static cop_status check_older(source *s) {
+    cop_status status = COP_OK;
+    for (int g = 0; !status && g < s->groups; g++) {
+        status = open_group(s, s->group[g]);
+        if (copi_name_map_get(&s->taken, s->path) >= 0) continue;
+        for (int i = 0; !status && i < s->weights; i++) {
+            char path[1500];
+            status = weight_path(s, i, path, sizeof path);
+            if (!status && copi_h5_look(s->h5, path) == COPI_H5_FLOATS) status = left_over(s, s->group[g]);
+        }
+    }
+    return status;
+}
+
+/* Layers may lie within layers. */
+static cop_status check_newer(source *s, const char *path, int depth) {
+    enum { DEPTH = 6, LOOKS = COPI_H5_NAMES_MAX }; /* in a hostile file links may lead round in circles */
+    char **member;
+    int members;
+    if (depth > DEPTH || copi_name_map_get(&s->taken, path) >= 0) return COP_OK;
+    cop_status status = copi_h5_members(s->h5, path, &member, &members);
+    for (int i = 0; !status && i < members && s->looks < LOOKS; i++) {
+        char inner[1024];
+        s->looks++;
+        if (snprintf(inner, sizeof inner, "%s/%s", path, member[i]) >= (int)sizeof inner) continue;
+        copi_h5_what what = copi_h5_look(s->h5, inner);
+        if (what == COPI_H5_FLOATS) status = left_over(s, path);
+        if (what == COPI_H5_GROUP) status = check_newer(s, inner, depth + 1);
+    }
+    copi_free(s->ctx, member);
+    return status;
 }
 
 /* -- one array into its place -- */
@@ -290,6 +344,8 @@ static cop_status leave_out(source *s, const copi_keras_layer *layer, const copi
 static cop_status read_layer(source *s, const copi_keras_layer *layer, cop_net *net, direction d) {
     cop_status status = s->newer ? enter_newer(s, layer) : enter_older(s, layer);
     if (status || !layer->weights) return status;
+    status = take(s);
+    if (status) return status;
     int present = 0;
     bool absent[COPI_KERAS_WEIGHTS_MAX];
     find_absent(s, layer, net, absent);
@@ -317,6 +373,7 @@ static cop_status read_layers(copi_h5 *h5, const copi_keras_layer *layer, int la
     cop_status status = open_source(h5, &s);
     if (!status && !s.newer) status = choose_order(&s, layer, layers);
     for (int i = 0; !status && i < layers; i++) status = read_layer(&s, &layer[i], net, d);
+    if (!status && d == SHAPES) status = s.newer ? check_newer(&s, "layers", 0) : check_older(&s);
     close_source(&s);
     return status;
 }

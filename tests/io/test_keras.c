@@ -103,6 +103,89 @@ static void test_weights_of_another_net_are_refused(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* Weights of a net of dense layers p [4,2] and, where larger, q [2,2]: older, by names, or newer, by classes. */
+static uint8_t *dense_weights(cop_ctx *ctx, bool newer, const char *larger, size_t *n) {
+    static const char *const names[] = {"in", "p", "drop", "q"}, *const optimizer[] = {"training/m:0"};
+    static const int64_t kernel[2] = {4, 2}, square[2] = {2, 2};
+    static const float numbers[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    static const char *const arrays[4][2] = {
+        {NULL, NULL}, {"p/kernel:0", "p/bias:0"}, {NULL, NULL}, {"q/kernel:0", "q/bias:0"}};
+    copi_h5 h5;
+    uint8_t *bytes;
+    char path[64];
+    test_ok(ctx, copi_h5_create(ctx, &h5));
+    if (newer) {
+        test_ok(ctx, copi_h5_put_floats(&h5, "layers/dense/vars/0", 2, kernel, numbers));
+        test_ok(ctx, copi_h5_put_floats(&h5, "layers/dense/vars/1", 1, square, numbers));
+        test_ok(ctx, copi_h5_make_group(&h5, "layers/flatten/vars"));
+        test_ok(ctx, copi_h5_make_group(&h5, "layers/dropout/seed_generator/vars")); /* two whole numbers in it */
+        hsize_t two = 2;
+        hid_t space = H5Screate_simple(1, &two, NULL);
+        hid_t seeds = H5Dcreate2(h5.file, "layers/dropout/seed_generator/vars/0", H5T_STD_I64LE, space, H5P_DEFAULT,
+                                 H5P_DEFAULT, H5P_DEFAULT);
+        assert_true(seeds >= 0 && H5Dclose(seeds) >= 0 && H5Sclose(space) >= 0);
+        test_ok(ctx, copi_h5_put_floats(&h5, "optimizer/vars/1", 2, kernel, numbers));
+        if (larger) test_ok(ctx, copi_h5_put_floats(&h5, larger, 2, square, numbers));
+    } else {
+        test_ok(ctx, copi_h5_put_names(&h5, "", "layer_names", names, larger ? 4 : 3));
+        for (int i = 0; i < (larger ? 4 : 3); i++) {
+            test_ok(ctx, copi_h5_make_group(&h5, names[i]));
+            test_ok(ctx, copi_h5_put_names(&h5, names[i], "weight_names", arrays[i], arrays[i][0] ? 2 : 0));
+            for (int k = 0; arrays[i][0] && k < 2; k++) {
+                snprintf(path, sizeof path, "%s/%s", names[i], arrays[i][k]);
+                test_ok(ctx, copi_h5_put_floats(&h5, path, 2 - k, k ? square : i == 1 ? kernel : square, numbers));
+            }
+        }
+        test_ok(ctx, copi_h5_make_group(&h5, "optimizer_weights"));
+        test_ok(ctx, copi_h5_put_names(&h5, "optimizer_weights", "weight_names", optimizer, 1));
+        test_ok(ctx, copi_h5_put_floats(&h5, "optimizer_weights/training/m:0", 2, kernel, numbers));
+        test_ok(ctx, copi_h5_make_group(&h5, "top_level_model_weights"));
+    }
+    test_ok(ctx, copi_h5_image(&h5, &bytes, n));
+    copi_h5_close(&h5);
+    return bytes;
+}
+
+static void test_weights_of_a_larger_net_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *layer; /* of the net; p: found by its name in the older layout, others by order */
+        bool newer;
+        const char *larger, *part;
+    } cases[] = {
+        {"p", false, NULL, NULL},
+        {"z", false, NULL, NULL},
+        {"p", true, NULL, NULL},
+        {"p", false, "q", "the numbers of 'q' are left over: the net has no layer that takes them"},
+        {"z", false, "q", "the numbers of 'q' are left over"},
+        {"p", true, "layers/dense_1/vars/0", "the numbers of 'layers/dense_1/vars' are left over"},
+        {"p", true, "layers/lstm/cell/vars/0", "the numbers of 'layers/lstm/cell/vars' are left over"},
+    };
+    for (size_t i = 0; i < COPI_COUNT(cases); i++) {
+        cop_ctx *ctx = test_ctx();
+        cop_graph *g;
+        cop_net *net;
+        size_t n;
+        test_ok(ctx, cop_graph_create(ctx, &g));
+        int at = cop_graph_flatten(g, "f", cop_graph_input(g, "in", 1, 2, 2));
+        cop_graph_dense(g, cases[i].layer, at, 2, 1);
+        test_ok(ctx, cop_graph_build(g, 1, &net));
+        uint8_t *bytes = dense_weights(ctx, cases[i].newer, cases[i].larger, &n);
+        float before = net->param[0].data[1];
+        cop_status status = copi_keras_weights_parse(net, bytes, n);
+        if (cases[i].part) {
+            test_fails(ctx, status, COP_E_FORMAT, cases[i].part);
+            assert_true(net->param[0].data[1] == before);
+        } else {
+            test_ok(ctx, status);
+            assert_true(net->param[0].data[1] == 3);
+        }
+        copi_free(ctx, bytes);
+        cop_net_destroy(net);
+        test_ctx_destroy(ctx);
+    }
+}
+
 /* Whatever Keras can hold comes back as the same function, with masks and totals; the rest is refused by name. */
 static void test_random_nets_come_back(void **state) {
     (void)state;
@@ -538,6 +621,7 @@ int main(void) {
         cmocka_unit_test(test_whole_models_of_keras_3),
         cmocka_unit_test(test_weights_alone),
         cmocka_unit_test(test_weights_of_another_net_are_refused),
+        cmocka_unit_test(test_weights_of_a_larger_net_are_refused),
         cmocka_unit_test(test_weights_alone_go_out),
         cmocka_unit_test(test_bad_files_fail_by_name),
         cmocka_unit_test(test_sums_of_images_laid_flat),
