@@ -440,6 +440,26 @@ static void test_sums_of_images_laid_flat(void **state) {
     test_ctx_destroy(ctx);
 }
 
+static void test_a_mean_alone_is_of_bytes(void **state) {
+    (void)state;
+    static const json_layer layers[] = {
+        {"InputLayer", "in", "\"batch_input_shape\":[null,4,4,1]", {NULL}},
+        {"Rescaling", "r", "\"scale\":1.0,\"offset\":-127.5", {"in"}},
+        {"Flatten", "f", "", {"r"}},
+        {"Dense", "d", "\"units\":2", {"f"}},
+    };
+    cop_ctx *ctx = test_ctx();
+    char json[2048];
+    cop_net *net;
+    model_json(layers, COPI_COUNT(layers), json, sizeof json);
+    test_ok(ctx, copi_keras_json_parse(ctx, (const uint8_t *)json, strlen(json), &net));
+    assert_true(net->normalized);
+    test_near(net->mean[0], 0.5, 1e-12, 0);
+    test_near(net->std[0], 1.0 / 255, 1e-12, 0);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
 /* One length or count of k3/mlp.h5 made absurd: libhdf5 1.10 would take the memory it asks for, or read that far. */
 static void test_lengths_are_held_to_the_file(void **state) {
     (void)state;
@@ -625,6 +645,7 @@ int main(void) {
         cmocka_unit_test(test_weights_alone_go_out),
         cmocka_unit_test(test_bad_files_fail_by_name),
         cmocka_unit_test(test_sums_of_images_laid_flat),
+        cmocka_unit_test(test_a_mean_alone_is_of_bytes),
         cmocka_unit_test(test_random_nets_come_back),
         cmocka_unit_test(test_same_net_gives_the_same_bytes),
         cmocka_unit_test(test_chunks_that_unpack_to_more),

@@ -7,6 +7,7 @@
 #include "io/io.h"
 
 #include <dirent.h>
+#include <onnx.pb-c.h>
 #include <unistd.h>
 
 #define FIXTURES "io/fixtures/onnx/"
@@ -251,6 +252,47 @@ static void test_what_became_of_the_graph_is_said(void **state) {
     assert_non_null(strstr(net->provenance, "images of [0,255]"));
     test_near(net->mean[0], 0.5, 1e-6, 0);
     test_near(net->std[0], 0.5, 1e-6, 0);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
+/* Sub(images, 127.5), made of a relu6's Clip(images, 0, 6). */
+static void test_a_mean_alone_is_of_bytes(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_graph *g;
+    cop_net *net;
+    uint8_t *bytes;
+    size_t n;
+    test_ok(ctx, cop_graph_create(ctx, &g));
+    int at = cop_graph_relu6(g, "r", cop_graph_input(g, "in", 1, 4, 4));
+    cop_graph_dense(g, "fc", cop_graph_flatten(g, "f", at), 2, 1);
+    test_ok(ctx, cop_graph_build(g, 1, &net));
+    test_ok(ctx, cop_net_save(net, in_dir("mean.onnx")));
+    cop_net_destroy(net);
+    test_ok(ctx, copi_read_file(ctx, in_dir("mean.onnx"), 0, &bytes, &n));
+    Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, n, bytes);
+    copi_free(ctx, bytes);
+    assert_non_null(model);
+    Onnx__NodeProto *clip = model->graph->node[0];
+    Onnx__TensorProto *six = model->graph->initializer[1];
+    assert_string_equal(clip->op_type, "Clip");
+    assert_string_equal(clip->input[2], six->name);
+    strcpy(clip->op_type, "Sub");
+    free(clip->input[1]);
+    clip->input[1] = clip->input[2];
+    clip->n_input = 2;
+    assert_int_equal(six->raw_data.len, sizeof(float));
+    memcpy(six->raw_data.data, &(float){127.5F}, sizeof(float));
+    n = onnx__model_proto__get_packed_size(model);
+    bytes = copi_alloc(ctx, n, 1);
+    assert_int_equal(onnx__model_proto__pack(model, bytes), n);
+    onnx__model_proto__free_unpacked(model, NULL);
+    test_ok(ctx, copi_onnx_parse(ctx, bytes, n, &net));
+    assert_non_null(strstr(net->provenance, "images of [0,255]"));
+    test_near(net->mean[0], 0.5, 1e-12, 0);
+    test_near(net->std[0], 1.0 / 255, 1e-12, 0);
+    copi_free(ctx, bytes);
     cop_net_destroy(net);
     test_ctx_destroy(ctx);
 }
@@ -552,6 +594,7 @@ int main(void) {
         cmocka_unit_test(test_backend_node_tests),
         cmocka_unit_test(test_layers_have_the_names_people_know),
         cmocka_unit_test(test_what_became_of_the_graph_is_said),
+        cmocka_unit_test(test_a_mean_alone_is_of_bytes),
         cmocka_unit_test(test_metadata_of_others_is_kept),
         cmocka_unit_test(test_external_data_behind_links),
         cmocka_unit_test(test_random_nets_come_back),
