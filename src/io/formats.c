@@ -100,7 +100,7 @@ static cop_status write_like(const cop_net *net, const char *like, const char *p
     uint8_t *bytes;
     size_t n;
     cop_status status = copi_read_file(net->ctx, like, 0, &bytes, &n);
-    if (!status) status = copi_keras_weights_save(net, bytes, n, path);
+    if (!status) status = copi_keras_weights_save(net, like, bytes, n, path);
     copi_free(net->ctx, bytes);
     if (!status && (net->class_name || net->normalized)) {
         copi_log(net->ctx, COP_LOG_INFO, "%s: weights alone; classes, normalization and masks stay behind", path);

@@ -62,8 +62,9 @@ cop_status copi_keras_h5_kind(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_
  *  that no layer takes), UNSUPPORTED, NOMEM. */
 cop_status copi_keras_weights_parse(cop_net *net, const uint8_t *bytes, size_t n);
 /** The other way: a file with the names, attributes and layout of `like`, another weights file (or whole model) of the
- *  same layers, and the net's numbers in it: what `model.load_weights` takes. Errors: FORMAT (shapes: a shrunk net's
- *  differ), RANGE, IO, NOMEM. */
-cop_status copi_keras_weights_save(const cop_net *net, const uint8_t *like, size_t n, const char *path);
+ *  same layers, and the net's numbers in it: what `model.load_weights` takes. like_path is for
+ *  errors about that file. Errors: FORMAT (shapes: a shrunk net's differ), RANGE, IO, NOMEM. */
+cop_status copi_keras_weights_save(const cop_net *net, const char *like_path, const uint8_t *like, size_t n,
+                                   const char *path);
 
 #endif

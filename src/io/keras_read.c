@@ -622,7 +622,8 @@ cop_status copi_keras_weights_parse(cop_net *net, const uint8_t *bytes, size_t n
     return status;
 }
 
-cop_status copi_keras_weights_save(const cop_net *net, const uint8_t *like, size_t n, const char *path) {
+cop_status copi_keras_weights_save(const cop_net *net, const char *like_path, const uint8_t *like, size_t n,
+                                   const char *path) {
     int layers;
     size_t size = 0;
     uint8_t *bytes = NULL;
@@ -630,6 +631,7 @@ cop_status copi_keras_weights_save(const cop_net *net, const uint8_t *like, size
     copi_keras_layer *layer;
     cop_net *same = (cop_net *)(uintptr_t)net; /* it is only read from */
     cop_status status = describe_all(net, &layer, &layers);
+    bool of_net = status != COP_OK;
     if (!status) status = copi_h5_open(net->ctx, like, n, &h5);
     if (!status) status = read_layers(&h5, layer, layers, same, SHAPES);
     if (!status) status = read_layers(&h5, layer, layers, same, OUT_OF_NET);
@@ -638,8 +640,9 @@ cop_status copi_keras_weights_save(const cop_net *net, const uint8_t *like, size
     if (!status) status = copi_write_file(net->ctx, path, bytes, size);
     copi_free(net->ctx, bytes);
     copi_free(net->ctx, layer);
-    return status && status != COP_E_IO ? copi_fail_in(net->ctx, status, "%s", path)
-                                        : status; /* IO names it itself */
+    if (!status || status == COP_E_IO) return status; /* IO names the file itself */
+    of_net |= status == COP_E_RANGE;
+    return copi_fail_in(net->ctx, status, "%s", of_net ? path : like_path);
 }
 
 /* -- weights alone, to be looked at -- */

@@ -319,7 +319,7 @@ static void check_weights_out(const char *net_file, const char *weights_file) {
     test_net_mask(net, 7, 0.5);
     snprintf(path, sizeof path, FIXTURES "%s", weights_file);
     test_ok(ctx, copi_read_file(ctx, path, 0, &like, &n));
-    test_ok(ctx, copi_keras_weights_save(net, like, n, in_dir("out-weights.h5")));
+    test_ok(ctx, copi_keras_weights_save(net, path, like, n, in_dir("out-weights.h5")));
     test_ok(ctx, copi_read_file(ctx, in_dir("out-weights.h5"), 0, &bytes, &m));
     assert_int_equal(n, m);
     same_names(ctx, like, bytes, n);
@@ -337,6 +337,25 @@ static void test_weights_alone_go_out(void **state) {
     check_weights_out("tf2/seed_like.h5", "tf2/seed_like-weights.h5");
     check_weights_out("tf2/mobile.h5", "tf2/mobile-weights.h5");
     check_weights_out("k3/mlp.keras", "k3/mlp.weights.h5");
+}
+
+/* Errors name the file that they are about. */
+static void test_a_file_to_be_like_that_does_not_fit(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_net *net;
+    cop_save_options o = cop_save_options_default();
+    test_ok(ctx, cop_net_load(ctx, FIXTURES "tf2/mlp.h5", &net));
+    o.like = FIXTURES "tf2/mobile-weights.h5";
+    test_fails(ctx, cop_net_save_as(net, in_dir("out.h5"), &o), COP_E_FORMAT, o.like);
+    assert_null(strstr(cop_error(ctx), "out.h5"));
+    o.like = FIXTURES "bad/truncated.h5";
+    test_fails(ctx, cop_net_save_as(net, in_dir("out.h5"), &o), COP_E_FORMAT, o.like);
+    o.like = FIXTURES "tf2/mlp-weights.h5";
+    net->param[0].data[0] = NAN;
+    test_fails(ctx, cop_net_save_as(net, in_dir("out.h5"), &o), COP_E_RANGE, "out.h5: ");
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
 }
 
 static const struct {
@@ -643,6 +662,7 @@ int main(void) {
         cmocka_unit_test(test_weights_of_another_net_are_refused),
         cmocka_unit_test(test_weights_of_a_larger_net_are_refused),
         cmocka_unit_test(test_weights_alone_go_out),
+        cmocka_unit_test(test_a_file_to_be_like_that_does_not_fit),
         cmocka_unit_test(test_bad_files_fail_by_name),
         cmocka_unit_test(test_sums_of_images_laid_flat),
         cmocka_unit_test(test_a_mean_alone_is_of_bytes),
