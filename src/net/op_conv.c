@@ -43,5 +43,6 @@ cop_conv_params cop_conv_params_default(int64_t filters, int64_t kernel) {
 int cop_graph_conv(cop_graph *g, const char *name, int src, const cop_conv_params *params) {
     copi_node proto = {.op = COPI_OP_CONV};
     if (params) proto.u.conv = *params; /* without: 0 filters, which inference refuses */
+    proto.u.conv.bias = proto.u.conv.bias != 0;
     return copi_graph_add(g, name, &proto, &src, 1);
 }

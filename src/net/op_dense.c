@@ -24,6 +24,6 @@ static int64_t macs(const cop_net *net, const copi_node *node, int64_t weights) 
 const copi_op_class copi_op_class_DENSE = {.sources = 1, .infer = infer, .macs = macs};
 
 int cop_graph_dense(cop_graph *g, const char *name, int src, int64_t units, int bias) {
-    copi_node proto = {.op = COPI_OP_DENSE, .u.dense = {.units = units, .bias = bias}};
+    copi_node proto = {.op = COPI_OP_DENSE, .u.dense = {.units = units, .bias = bias != 0}};
     return copi_graph_add(g, name, &proto, &src, 1);
 }

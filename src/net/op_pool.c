@@ -37,6 +37,7 @@ cop_pool_params cop_pool_params_default(int64_t kernel) {
 static int add_pool(cop_graph *g, copi_op op, const char *name, int src, const cop_pool_params *params) {
     copi_node proto = {.op = op};
     if (params) proto.u.pool = *params; /* without: a kernel of 0, which inference refuses */
+    proto.u.pool.count_pad = proto.u.pool.count_pad != 0;
     return copi_graph_add(g, name, &proto, &src, 1);
 }
 

@@ -156,6 +156,30 @@ static void test_round_trip_keeps_every_bit(void **state) {
     }
 }
 
+/* A flag is 1 in a file, whatever a program gave for it. */
+static void test_flags_of_any_number(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_graph *g;
+    cop_net *net, *back;
+    const cop_conv_params conv = {
+        .filters = 2, .kernel = {3, 3}, .stride = {1, 1}, .dilation = {1, 1}, .groups = 1, .bias = -1};
+    const cop_pool_params pool = {.kernel = {3, 3}, .stride = {1, 1}, .pad = {1, 1, 1, 1}, .count_pad = 7};
+    test_ok(ctx, cop_graph_create(ctx, &g));
+    int at = cop_graph_conv(g, "c", cop_graph_input(g, "in", 1, 6, 6), &conv);
+    at = cop_graph_avg_pool(g, "p", at, &pool);
+    cop_graph_dense(g, "d", cop_graph_flatten(g, "f", at), 2, 4);
+    test_ok(ctx, cop_graph_build(g, 1, &net));
+    test_ok(ctx, cop_net_save(net, in_dir("flags.safetensors")));
+    test_ok(ctx, cop_net_load(ctx, in_dir("flags.safetensors"), &back));
+    same_nets(net, back);
+    assert_int_equal(back->params, 4);
+    assert_int_equal(back->node[2].u.pool.count_pad, 1);
+    cop_net_destroy(back);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
 static void test_extras_travel_beside_the_net(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
@@ -497,6 +521,7 @@ static void test_what_cannot_be_written_is_named(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip_keeps_every_bit),
+        cmocka_unit_test(test_flags_of_any_number),
         cmocka_unit_test(test_extras_travel_beside_the_net),
         cmocka_unit_test(test_golden_good_files_are_written_alike),
         cmocka_unit_test(test_golden_values_land_in_their_places),
