@@ -415,6 +415,13 @@ static void append(ProtobufCBuffer *base, size_t n, const uint8_t *bytes) {
 
 static cop_status write_file(writer *w, const char *path) {
     copi_atomic file;
+    size_t size = protobuf_c_message_get_packed_size(&w->model.base);
+    if (size > INT32_MAX) {
+        return copi_fail(
+            w->ctx, COP_E_UNSUPPORTED,
+            "an ONNX file of %zu bytes; programs read at most %d (protobuf's limit): .safetensors has none", size,
+            INT32_MAX);
+    }
     cop_status status = copi_atomic_open(w->ctx, path, &file);
     if (status) return status;
     sink s = {.base = {.append = append}, .file = &file};

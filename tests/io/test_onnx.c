@@ -7,7 +7,9 @@
 #include "io/io.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <onnx.pb-c.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define FIXTURES "io/fixtures/onnx/"
@@ -545,6 +547,30 @@ static void test_full_disk(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* A net of over 2 GiB whose weights are all one page of zeros. */
+static void test_more_than_protobuf_holds(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    cop_graph *g;
+    cop_net *net;
+    test_ok(ctx, cop_graph_create(ctx, &g));
+    cop_graph_dense(g, "fc", cop_graph_flatten(g, "f", cop_graph_input(g, "in", 1, 4, 4)), 2, 0);
+    test_ok(ctx, cop_graph_build(g, 1, &net));
+    copi_param *p = &net->param[0], kept = *p;
+    size_t bytes = (size_t)1 << 31;
+    int file = open("/dev/zero", O_RDONLY);
+    void *zeros = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, file, 0);
+    assert_true(zeros != MAP_FAILED && close(file) == 0);
+    p->data = zeros;
+    p->count = (int64_t)(bytes / sizeof(float));
+    test_fails(ctx, cop_net_save(net, in_dir("large.onnx")), COP_E_UNSUPPORTED, "programs read at most 2147483647");
+    assert_int_not_equal(access(in_dir("large.onnx"), F_OK), 0);
+    *p = kept;
+    munmap(zeros, bytes);
+    cop_net_destroy(net);
+    test_ctx_destroy(ctx);
+}
+
 static void test_mangled_files_never_hurt(void **state) {
     (void)state;
     static const char *const paths[] = {FIXTURES "torch1/dense.onnx", FIXTURES "tf2onnx/mobile.onnx"};
@@ -602,6 +628,7 @@ int main(void) {
         cmocka_unit_test(test_metadata_of_no_layer_are_warned_of),
         cmocka_unit_test(test_sparse_files_are_smaller),
         cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_more_than_protobuf_holds),
         cmocka_unit_test(test_mangled_files_never_hurt),
         cmocka_unit_test(test_memory_that_runs_out),
     };
