@@ -246,9 +246,10 @@ cop_status copi_onnx_unpack(copi_file *file, Onnx__ModelProto **model) {
         Onnx__GraphProto *graph = (*model)->graph;
         for (size_t i = 0; i < graph->n_initializer; i++) {
             if (!left[i].data) continue;
-            graph->initializer[i]->has_raw_data = 1;
-            graph->initializer[i]->raw_data =
-                (ProtobufCBinaryData){left[i].length, (uint8_t *)(uintptr_t)left[i].data};
+            Onnx__TensorProto *t = graph->initializer[i];
+            unpack_free(&memory, t->raw_data.data); /* given twice, a small one first */
+            t->has_raw_data = 1;
+            t->raw_data = (ProtobufCBinaryData){left[i].length, (uint8_t *)(uintptr_t)left[i].data};
         }
     }
     copi_free(ctx, left);

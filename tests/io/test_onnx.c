@@ -535,6 +535,34 @@ static void test_sparse_files_are_smaller(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* One field with a length: number below 16, then the bytes. Returns how many it takes. */
+static size_t put_field(uint8_t *to, unsigned number, const void *bytes, size_t n) {
+    size_t at = 0;
+    to[at++] = (uint8_t)(number << 3 | 2);
+    size_t left = n;
+    for (; left > 127; left >>= 7) to[at++] = (uint8_t)((left & 127) | 128);
+    to[at++] = (uint8_t)left;
+    memmove(to + at, bytes, n);
+    return at + n;
+}
+
+/* The last of a field's values counts, which may be one that is lent by the file, after one that is not. */
+static void test_raw_data_given_twice(void **state) {
+    (void)state;
+    static const size_t sizes[][2] = {{100, 8000}, {8000, 100}, {8000, 9000}};
+    for (size_t i = 0; i < COPI_COUNT(sizes); i++) {
+        static uint8_t zeros[9000], tensor[20000], graph[20000], model[20000];
+        cop_ctx *ctx = test_ctx();
+        cop_net *net;
+        size_t n = 0;
+        for (int k = 0; k < 2; k++) n += put_field(tensor + n, 9, zeros, sizes[i][k]);
+        n = put_field(graph, 5, tensor, n);
+        n = put_field(model, 7, graph, n);
+        test_fails(ctx, copi_onnx_parse(ctx, model, n, &net), COP_E_UNSUPPORTED, "the graph has 0 outputs");
+        test_ctx_destroy(ctx); /* no block is left */
+    }
+}
+
 static void test_full_disk(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
@@ -627,6 +655,7 @@ int main(void) {
         cmocka_unit_test(test_layers_keep_their_names),
         cmocka_unit_test(test_metadata_of_no_layer_are_warned_of),
         cmocka_unit_test(test_sparse_files_are_smaller),
+        cmocka_unit_test(test_raw_data_given_twice),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_more_than_protobuf_holds),
         cmocka_unit_test(test_mangled_files_never_hurt),
