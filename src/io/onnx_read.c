@@ -32,17 +32,28 @@ static cop_status declare_constant(copi_onnx_reader *r, const char *name) {
     return status;
 }
 
+/* They are the first values. */
 static cop_status declare_initializers(copi_onnx_reader *r) {
     const Onnx__GraphProto *g = r->proto;
     cop_status status = COP_OK;
-    for (size_t i = 0; !status && i < g->n_initializer; i++) {
-        status = declare_constant(r, g->initializer[i]->name);
-        if (!status) status = copi_onnx_tensor_read(r, g->initializer[i], &r->value[r->values - 1].tensor);
-    }
+    for (size_t i = 0; !status && i < g->n_initializer; i++) status = declare_constant(r, g->initializer[i]->name);
     for (size_t i = 0; !status && i < g->n_sparse_initializer; i++) {
         const Onnx__SparseTensorProto *s = g->sparse_initializer[i];
         status = declare_constant(r, s->values ? s->values->name : NULL);
-        if (!status) status = copi_onnx_sparse_read(r, s, &r->value[r->values - 1].tensor);
+    }
+    return status;
+}
+
+/* Those that something needs: the rest may be of any type. */
+static cop_status read_initializers(copi_onnx_reader *r) {
+    const Onnx__GraphProto *g = r->proto;
+    copi_onnx_value *v = r->value;
+    cop_status status = COP_OK;
+    for (size_t i = 0; !status && i < g->n_initializer; i++, v++) {
+        if (v->consumers) status = copi_onnx_tensor_read(r, g->initializer[i], &v->tensor);
+    }
+    for (size_t i = 0; !status && i < g->n_sparse_initializer; i++, v++) {
+        if (v->consumers) status = copi_onnx_sparse_read(r, g->sparse_initializer[i], &v->tensor);
     }
     return status;
 }
@@ -455,6 +466,7 @@ static cop_status read_model(copi_onnx_reader *r, cop_net **net) {
         return copi_fail(r->ctx, COP_E_FORMAT, "nothing gives the output '%s'", r->proto->output[0]->name);
     }
     status = find_needed(r);
+    if (!status) status = read_initializers(r);
     if (!status) status = read_input(r);
     if (!status) status = read_nodes(r);
     if (!status) status = settle_output(r);

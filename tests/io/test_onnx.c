@@ -258,24 +258,43 @@ static void test_what_became_of_the_graph_is_said(void **state) {
     test_ctx_destroy(ctx);
 }
 
+/* What we write of a graph (which is freed), to be changed and read again: for files as others write them. */
+static Onnx__ModelProto *written(cop_ctx *ctx, cop_graph *g) {
+    cop_net *net;
+    uint8_t *bytes;
+    size_t n;
+    test_ok(ctx, cop_graph_build(g, 1, &net));
+    test_ok(ctx, cop_net_save(net, in_dir("written.onnx")));
+    test_ok(ctx, copi_read_file(ctx, in_dir("written.onnx"), 0, &bytes, &n));
+    Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, n, bytes);
+    assert_non_null(model);
+    copi_free(ctx, bytes);
+    cop_net_destroy(net);
+    return model;
+}
+
+/* Frees the model. */
+static cop_status read_again(cop_ctx *ctx, Onnx__ModelProto *model, cop_net **net) {
+    size_t n = onnx__model_proto__get_packed_size(model);
+    uint8_t *bytes = copi_alloc(ctx, n, 1);
+    assert_non_null(bytes);
+    assert_int_equal(onnx__model_proto__pack(model, bytes), n);
+    onnx__model_proto__free_unpacked(model, NULL);
+    cop_status status = copi_onnx_parse(ctx, bytes, n, net);
+    copi_free(ctx, bytes);
+    return status;
+}
+
 /* Sub(images, 127.5), made of a relu6's Clip(images, 0, 6). */
 static void test_a_mean_alone_is_of_bytes(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
     cop_graph *g;
     cop_net *net;
-    uint8_t *bytes;
-    size_t n;
     test_ok(ctx, cop_graph_create(ctx, &g));
     int at = cop_graph_relu6(g, "r", cop_graph_input(g, "in", 1, 4, 4));
     cop_graph_dense(g, "fc", cop_graph_flatten(g, "f", at), 2, 1);
-    test_ok(ctx, cop_graph_build(g, 1, &net));
-    test_ok(ctx, cop_net_save(net, in_dir("mean.onnx")));
-    cop_net_destroy(net);
-    test_ok(ctx, copi_read_file(ctx, in_dir("mean.onnx"), 0, &bytes, &n));
-    Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, n, bytes);
-    copi_free(ctx, bytes);
-    assert_non_null(model);
+    Onnx__ModelProto *model = written(ctx, g);
     Onnx__NodeProto *clip = model->graph->node[0];
     Onnx__TensorProto *six = model->graph->initializer[1];
     assert_string_equal(clip->op_type, "Clip");
@@ -286,17 +305,40 @@ static void test_a_mean_alone_is_of_bytes(void **state) {
     clip->n_input = 2;
     assert_int_equal(six->raw_data.len, sizeof(float));
     memcpy(six->raw_data.data, &(float){127.5F}, sizeof(float));
-    n = onnx__model_proto__get_packed_size(model);
-    bytes = copi_alloc(ctx, n, 1);
-    assert_int_equal(onnx__model_proto__pack(model, bytes), n);
-    onnx__model_proto__free_unpacked(model, NULL);
-    test_ok(ctx, copi_onnx_parse(ctx, bytes, n, &net));
+    test_ok(ctx, read_again(ctx, model, &net));
     assert_non_null(strstr(net->provenance, "images of [0,255]"));
     test_near(net->mean[0], 0.5, 1e-12, 0);
     test_near(net->std[0], 1.0 / 255, 1e-12, 0);
-    copi_free(ctx, bytes);
     cop_net_destroy(net);
     test_ctx_destroy(ctx);
+}
+
+/* Names of classes, say, as an initializer of strings: nothing reads it, and nobody minds. */
+static void test_initializers_that_nothing_reads(void **state) {
+    (void)state;
+    for (int needed = 0; needed < 2; needed++) {
+        cop_ctx *ctx = test_ctx();
+        cop_graph *g;
+        cop_net *net;
+        test_ok(ctx, cop_graph_create(ctx, &g));
+        int at = cop_graph_relu6(g, "r", cop_graph_input(g, "in", 1, 4, 4));
+        cop_graph_dense(g, "fc", cop_graph_flatten(g, "f", at), 2, 1);
+        Onnx__ModelProto *model = written(ctx, g);
+        Onnx__NodeProto *clip = model->graph->node[0];
+        model->graph->initializer[0]->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__STRING;
+        if (!needed) { /* Relu reads neither bound */
+            memcpy(clip->op_type, "Relu", 4);
+            while (clip->n_input > 1) free(clip->input[--clip->n_input]);
+        }
+        cop_status status = read_again(ctx, model, &net);
+        if (needed) {
+            test_fails(ctx, status, COP_E_UNSUPPORTED, "tensor 'coppice.0' is of data type 8; read are float,");
+        } else {
+            test_ok(ctx, status);
+        }
+        cop_net_destroy(net);
+        test_ctx_destroy(ctx);
+    }
 }
 
 static void same_function(const cop_net *a, const cop_net *b, double tolerance) {
@@ -649,6 +691,7 @@ int main(void) {
         cmocka_unit_test(test_layers_have_the_names_people_know),
         cmocka_unit_test(test_what_became_of_the_graph_is_said),
         cmocka_unit_test(test_a_mean_alone_is_of_bytes),
+        cmocka_unit_test(test_initializers_that_nothing_reads),
         cmocka_unit_test(test_metadata_of_others_is_kept),
         cmocka_unit_test(test_external_data_behind_links),
         cmocka_unit_test(test_random_nets_come_back),
