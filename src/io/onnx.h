@@ -116,6 +116,7 @@ typedef struct copi_onnx_reader {
     double input_scale[COP_MAX_CHANNELS], input_shift[COP_MAX_CHANNELS]; /* what the graph does to its images first */
     bool input_scaled;
     bool logits;             /* a LogSoftmax at the end was left out */
+    int training;            /* batch-norms in training form, read in inference form */
     int left_out;            /* nodes that became nothing: transposes, identities, folded constants */
 } copi_onnx_reader;
 

@@ -368,6 +368,8 @@ cop_status copi_onnx_batch_normalization(copi_onnx_node *n) {
                                   i + 1, given.count, channels);
         }
     }
+    /* by an attribute, or, in old files, by the batch's statistics as outputs */
+    n->r->training += copi_onnx_int(n, "training_mode", 0) || (n->r->opset < 14 && n->proto->n_output > 1);
     return add_batchnorm(n, x, copi_onnx_input(n, 1)->name, copi_onnx_real(n, "epsilon", 1e-5), tensor);
 }
 

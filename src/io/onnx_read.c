@@ -412,6 +412,13 @@ static cop_status note_import(copi_onnx_reader *r, cop_net *net) {
         status = copi_net_note(
             net, "the LogSoftmax at the output was left out: the net gives the logits it would normalize");
     }
+    if (!status && r->training) {
+        copi_log(r->ctx, COP_LOG_WARNING,
+                 "batch-norms in training form, by each batch's own statistics: %d; read in inference form, by the "
+                 "running mean and variance",
+                 r->training);
+        status = copi_net_note(net, "batch-norms in training form, read in inference form: %d", r->training);
+    }
     return status;
 }
 

@@ -341,6 +341,30 @@ static void test_initializers_that_nothing_reads(void **state) {
     }
 }
 
+static void test_batch_norms_in_training_form(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    for (int training = 0; training < 2; training++) {
+        cop_graph *g;
+        cop_net *net;
+        test_ok(ctx, cop_graph_create(ctx, &g));
+        int at = cop_graph_batchnorm(g, "bn", cop_graph_input(g, "in", 1, 4, 4), 1e-3);
+        cop_graph_dense(g, "fc", cop_graph_flatten(g, "f", at), 2, 1);
+        Onnx__ModelProto *model = written(ctx, g);
+        Onnx__AttributeProto *epsilon = model->graph->node[0]->attribute[0]; /* becomes another */
+        free(epsilon->name);
+        epsilon->name = strdup("training_mode");
+        epsilon->has_f = 0;
+        epsilon->has_i = 1;
+        epsilon->i = training;
+        test_ok(ctx, read_again(ctx, model, &net));
+        const char *note = strstr(net->provenance, "batch-norms in training form, read in inference form: 1");
+        assert_int_equal(note != NULL, training);
+        cop_net_destroy(net);
+    }
+    test_ctx_destroy(ctx);
+}
+
 static void same_function(const cop_net *a, const cop_net *b, double tolerance) {
     int64_t n = 2, count = n * ref_count(a, a->nodes - 1);
     assert_int_equal(count, n * ref_count(b, b->nodes - 1));
@@ -692,6 +716,7 @@ int main(void) {
         cmocka_unit_test(test_what_became_of_the_graph_is_said),
         cmocka_unit_test(test_a_mean_alone_is_of_bytes),
         cmocka_unit_test(test_initializers_that_nothing_reads),
+        cmocka_unit_test(test_batch_norms_in_training_form),
         cmocka_unit_test(test_metadata_of_others_is_kept),
         cmocka_unit_test(test_external_data_behind_links),
         cmocka_unit_test(test_random_nets_come_back),
