@@ -341,7 +341,9 @@ const char *terminal_style(FILE *stream, style which); /* "" where colour is unw
 int text_columns(const char *utf8);
 /** Where the text ends that fills at most so many columns. */
 size_t text_cut(const char *utf8, int columns);
-void text_make_printable(char *text); /* control characters become '?' */
+/** What would command a terminal, control characters of ASCII and those of UTF-8's second row, becomes '?'. */
+void text_make_printable(char *text);
+void text_print(const char *text); /* to standard output, likewise, but for '\n' */
 /** The context's callbacks; user is unused. */
 void terminal_progress(void *user, const cop_progress *p);
 void terminal_log(void *user, cop_log_level level, const char *text);
@@ -396,6 +398,8 @@ int open_data(const settings *s, cop_ctx *ctx, cop_data **data);
 int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **net);
 /** Open both; images of a folder are scaled to what a model file takes, unless --height or --width is given. */
 int open_both(const settings *s, cop_ctx *ctx, cop_data **data, cop_net **net);
+/** The same size, put into s->data_options, for what opens them itself. */
+int scale_to_model(settings *s, cop_ctx *ctx);
 /** Open both, do the work with them, close them; gives what the work gives. */
 int with_model_and_data(const settings *s, cop_ctx *ctx,
                         int (*work)(const settings *s, cop_ctx *ctx, const cop_net *net, const cop_data *data));

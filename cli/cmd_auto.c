@@ -92,7 +92,6 @@ static int run(settings *s, cop_ctx *ctx) {
     cop_auto_params p = s->automatic;
     p.model = s->model;
     p.data = s->data;
-    p.data_options = s->data_options;
     p.seed = (uint64_t)s->seed;
     if (!isnan(p.floor) && !isnan(s->lose_points))
         return usage_error(s, "--floor and --lose both say what accuracy must hold; give one");
@@ -102,11 +101,13 @@ static int run(settings *s, cop_ctx *ctx) {
     p.flip = (s->augment & AUGMENT_FLIP) != 0;
     p.erase = (s->augment & AUGMENT_ERASE) != 0;
     p.shift = s->augment & AUGMENT_SHIFT ? cop_auto_params_default().shift : 0;
+    int code = scale_to_model(s, ctx);
+    if (code != EXIT_DONE) return code;
+    p.data_options = s->data_options;
     cop_auto_summary summary;
     cop_status status = cop_auto_run(ctx, &p, s->dir, &summary);
     terminal_clear();
     if (status) return library_error(ctx, status);
-    int code = EXIT_DONE;
     if (s->json)
         code = json_print(as_json(&summary));
     else

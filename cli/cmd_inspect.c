@@ -148,11 +148,6 @@ static void print_weights(const settings *s, const subject *of) {
     print_layers(of);
 }
 
-/* Texts of a file, which may hold anything: what would command a terminal is not sent to it. */
-static void print_text(const char *text) {
-    for (; *text; text++) putchar(((unsigned char)*text < ' ' && *text != '\n') || *text == 127 ? '?' : *text);
-}
-
 static void print_net(const settings *s, const subject *of) {
     const cop_net_info *n = &of->info;
     const int64_t shape[3] = {n->channels, n->height, n->width};
@@ -161,7 +156,7 @@ static void print_net(const settings *s, const subject *of) {
         printf("classes:");
         for (int c = 0; c < n->classes && c < 20; c++) {
             fputs(c ? ", " : " ", stdout);
-            print_text(n->class_name[c]);
+            text_print(n->class_name[c]);
         }
         puts(n->classes > 20 ? ", ..." : "");
     }
@@ -179,7 +174,7 @@ static void print_net(const settings *s, const subject *of) {
                SAY(count, n->parameters_dense), SAY(macs, n->macs_dense));
     if (n->provenance && *n->provenance) {
         puts("\nhow it came to be:");
-        print_text(n->provenance);
+        text_print(n->provenance);
         if (n->provenance[strlen(n->provenance) - 1] != '\n') puts("");
     }
 }

@@ -82,8 +82,11 @@ static void print_result(const settings *s, const cop_sensitivity *r) {
     print_levels(r);
     puts("\n! under the floor. What holds it, as limits of a study's trial or options of coppice prune:");
     printf("  limits: [");
-    for (int g = 0; g < r->groups; g++)
-        printf("%s{layer: \"%s\", most: %g}", g ? ",\n           " : "", r->group[g].name, r->group[g].advice);
+    for (int g = 0; g < r->groups; g++) {
+        printf("%s{layer: \"", g ? ",\n           " : "");
+        text_print(r->group[g].name);
+        printf("\", most: %g}", r->group[g].advice);
+    }
     puts("]");
     printf("all of it at once: sparsity %s, validation accuracy %.4f before any tuning\n",
            SAY(share, r->advised_sparsity), r->advised_accuracy);

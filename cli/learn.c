@@ -41,7 +41,7 @@ static void print_epochs(const settings *s, const cop_data *data, const cop_hist
     double all = s->recipe.epochs,
            steps = floor((double)cop_data_get_info(data)->images[COP_SPLIT_TRAIN] / (double)s->recipe.batch);
     if (h->steps < llround(all * steps))
-        printf(", %.3g of %g epoch%s", (double)h->steps / steps, all, all == 1 ? "" : "s");
+        printf(", %g of %g epoch%s", (double)h->steps / steps, all, all == 1 ? "" : "s");
     else
         printf(", %g epoch%s", all, all == 1 ? "" : "s");
 }

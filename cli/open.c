@@ -87,20 +87,40 @@ int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **
     return code == EXIT_DONE ? preprocess(s, ctx, *net) : code;
 }
 
+/* A folder of images whose size nobody gave, and a model file that has one. */
+static bool is_to_be_scaled(const settings *s) {
+    struct stat st;
+    char train[4096];
+    if (is_name(s->model, choice_preset) || s->data_options.height || s->data_options.width) return false;
+    if (s->data_options.format) return strcmp(s->data_options.format, "folder") == 0;
+    snprintf(train, sizeof train, "%s/train", s->data);
+    return !stat(train, &st) && S_ISDIR(st.st_mode);
+}
+
+static void take_size(settings *s, const cop_net *net) {
+    cop_net_info info;
+    cop_net_get_info(net, &info);
+    s->data_options.height = info.height;
+    s->data_options.width = info.width;
+}
+
+int scale_to_model(settings *s, cop_ctx *ctx) {
+    cop_net *net;
+    if (!is_to_be_scaled(s)) return EXIT_DONE;
+    int code = open_model(s, ctx, NULL, &net);
+    if (code == EXIT_DONE) take_size(s, net);
+    cop_net_destroy(net);
+    return code;
+}
+
 int open_both(const settings *s, cop_ctx *ctx, cop_data **data, cop_net **net) {
-    int code = open_data(s, ctx, data);
-    if (code == EXIT_DONE) code = open_model(s, ctx, *data, net);
-    if (code != EXIT_DONE) return code;
-    const cop_data_info *d = cop_data_get_info(*data);
-    settings fit = *s;
-    cop_net_info n;
-    cop_net_get_info(*net, &n);
-    bool fits = d->height == n.height && d->width == n.width;
-    if (fits || strcmp(d->format, "folder") != 0 || s->data_options.height || s->data_options.width) return code;
-    fit.data_options.height = n.height, fit.data_options.width = n.width;
-    cop_data_destroy(*data);
-    *data = NULL;
-    return open_data(&fit, ctx, data);
+    settings own = *s;
+    bool model_first = is_to_be_scaled(s);
+    int code = model_first ? open_model(s, ctx, NULL, net) : EXIT_DONE;
+    if (code == EXIT_DONE && model_first) take_size(&own, *net);
+    if (code == EXIT_DONE) code = open_data(&own, ctx, data);
+    if (code == EXIT_DONE && !model_first) code = open_model(s, ctx, *data, net);
+    return code;
 }
 
 int with_model_and_data(const settings *s, cop_ctx *ctx,

@@ -64,9 +64,18 @@ size_t text_cut(const char *utf8, int columns) {
     return i;
 }
 
+static bool commands(const char *at) {
+    const unsigned char *c = (const unsigned char *)at;
+    return *c < ' ' || *c == 127 || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0);
+}
+
 void text_make_printable(char *text) {
     for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 127) *c = '?';
+        if (commands(c)) *c = '?';
+}
+
+void text_print(const char *text) {
+    for (; *text; text++) putchar(commands(text) && *text != '\n' ? '?' : *text);
 }
 
 void terminal_clear(void) {

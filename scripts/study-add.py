@@ -57,9 +57,11 @@ def main():
     path = os.path.join(a.folder, "study.db")
     if not os.path.exists(path):
         raise SystemExit(f"study-add: {a.folder} holds no study; `coppice study run` makes one")
-    with contextlib.closing(sqlite3.connect(path, timeout=10)) as store, store:
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as store:
         for table in a.tables:
-            print(f"{table}: {add(store, table)} trials added to {a.folder}")
+            with store:  # all of a table, or nothing
+                added = add(store, table)
+            print(f"{table}: {added} trial{'' if added == 1 else 's'} added to {a.folder}")
 
 
 if __name__ == "__main__":

@@ -519,7 +519,7 @@ typedef struct cop_shrink_report {
 /** A new, smaller net that computes the same function: dead filters, neurons and inputs are gone. Parameters that
  *  remain keep their masks. Residual branches that give constants go too where what they add can be put elsewhere
  *  exactly. The dense totals (for sparsity) travel along. report may be NULL.
- *  Errors: NOMEM, UNSUPPORTED, INTERNAL (the check failed). */
+ *  Errors: NOMEM, UNSUPPORTED, DIVERGED (the net gives no numbers), INTERNAL (the check failed). */
 COP_API cop_status cop_shrink(const cop_net *net, cop_net **shrunk, cop_shrink_report *report);
 /** The same, but dead channels and neurons stay where that makes the number of a layer's a multiple (or all it had):
  *  vector units may like that better. Whether they do is for cop_bench to say. Errors: also RANGE (multiple). */

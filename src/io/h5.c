@@ -24,7 +24,7 @@ static bool is_usual(const uint8_t *bytes, size_t n) {
 }
 
 /* -- one thread at a time: what libhdf5 keeps is the process's, as are the conversions registered below. A thread may
- * have several files open, and what its context calls back may open one -- */
+ * have several files open. -- */
 
 static pthread_mutex_t lock;
 static pthread_once_t lock_made = PTHREAD_ONCE_INIT;

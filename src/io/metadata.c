@@ -347,7 +347,7 @@ cop_status copi_metadata_normalize(cop_net *net, const double *scale, const doub
     for (int64_t c = 0; c < channels; c++) {
         std[c] = 1 / scale[c];
         mean[c] = -shift[c] / scale[c];
-        largest = fmax(largest, fmax(std[c], fabs(mean[c])));
+        largest = fmax(largest, fmax(std[c], mean[c]));
     }
     bool bytes = largest > 2; /* a mean or deviation that pixels in [0,1] can't have: the model takes 0 to 255 */
     for (int64_t c = 0; bytes && c < channels; c++) {

@@ -131,7 +131,10 @@ cop_status copi_onnx_image(const copi_onnx_node *n, int i, copi_onnx_value **val
 
 /* Is this the name that a layer had when we wrote the file? Our metadata know it by that. */
 static bool is_kept(const copi_onnx_reader *r, const char *name) {
-    return r->own && *name && strlen(name) <= COPI_MAX_NAME && copi_json_is_utf8(name);
+    if (!r->own || !*name || strlen(name) > COPI_MAX_NAME) return false;
+    for (const char *c = name; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127) return false;
+    return copi_json_is_utf8(name);
 }
 
 cop_status copi_onnx_lay_flat(copi_onnx_reader *r, copi_onnx_value *v) {

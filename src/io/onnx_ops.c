@@ -369,7 +369,9 @@ cop_status copi_onnx_batch_normalization(copi_onnx_node *n) {
         }
     }
     /* by an attribute, or, in old files, by the batch's statistics as outputs */
-    n->r->training += copi_onnx_int(n, "training_mode", 0) || (n->r->opset < 14 && n->proto->n_output > 1);
+    bool statistics = false;
+    for (size_t i = 1; i < n->proto->n_output; i++) statistics |= *copi_onnx_text_or(n->proto->output[i], "") != 0;
+    n->r->training += copi_onnx_int(n, "training_mode", 0) || (n->r->opset < 14 && statistics);
     return add_batchnorm(n, x, copi_onnx_input(n, 1)->name, copi_onnx_real(n, "epsilon", 1e-5), tensor);
 }
 

@@ -61,11 +61,17 @@ static cop_status compare(const cop_net *net, const cop_net *shrunk, double *dif
         for (size_t i = 0; i < pixels; i++) x[i] = (float)copi_rng_normal(&rng);
         if (!(s = logits_of(net, x, y, a)) && !(s = logits_of(shrunk, x, y, b))) {
             double apart = 0, largest = 0;
+            bool finite = true;
             for (size_t i = 0; i < outputs; i++) {
+                finite &= isfinite(a[i]) != 0;
                 double d = fabs((double)a[i] - (double)b[i]);
                 if (d > apart || isnan(d)) apart = d; /* once NaN, always NaN */
                 largest = fmax(largest, fabs((double)a[i]));
             }
+            if (!finite)
+                s = copi_fail(ctx, COP_E_DIVERGED,
+                              "shrink: the net's outputs for random images are no numbers; its weights "
+                              "are damaged, or too large");
             *difference = apart == 0 ? 0 : apart / fmax(largest, 0x1p-126);
         }
     }

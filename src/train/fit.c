@@ -255,6 +255,13 @@ cop_status copi_check_finite(cop_ctx *ctx, const char *phase, const char *what, 
     return COP_OK;
 }
 
+/* Has the time of the recipe run out, at the end of an epoch? */
+static bool is_over(const fit_run *f) {
+    const copi_progress_state *st = &f->state;
+    return f->recipe->max_seconds > 0 && st->step > 0 && st->step % f->per_epoch == 0 &&
+           st->seconds >= f->recipe->max_seconds;
+}
+
 static cop_status end_epoch(fit_run *f, double rate) {
     cop_history *h = f->history;
     count(f);
@@ -270,8 +277,7 @@ static cop_status end_epoch(fit_run *f, double rate) {
         h->epoch = grown;
         f->history_cap = cap;
     }
-    bool last =
-        f->state.step == f->steps || (f->recipe->max_seconds > 0 && f->state.seconds >= f->recipe->max_seconds);
+    bool last = f->state.step == f->steps || is_over(f);
     cop_epoch *e = &h->epoch[h->count++];
     *e = (cop_epoch){.epoch = h->count,
                      .rate = rate,
@@ -289,20 +295,12 @@ static cop_status end_epoch(fit_run *f, double rate) {
     return s;
 }
 
-/* Has the time of the recipe run out, at the end of an epoch? */
-static bool is_over(const fit_run *f) {
-    const copi_progress_state *st = &f->state;
-    return f->recipe->max_seconds > 0 && st->step > 0 && st->step % f->per_epoch == 0 &&
-           st->seconds >= f->recipe->max_seconds;
-}
-
 static cop_status run_steps(fit_run *f) {
     const cop_recipe *r = f->recipe;
     const int64_t from = f->state.step;
     double since = copi_now(), reported = since;
     f->mark = since;
-    while (f->state.step < f->steps) {
-        if (is_over(f)) return COP_OK; /* a checkpoint of a training that its time ended */
+    while (f->state.step < f->steps && !is_over(f)) {
         int64_t t = f->state.step, n, correct;
         const float *x;
         const int32_t *label;
@@ -335,8 +333,7 @@ static cop_status run_steps(fit_run *f) {
             reported = copi_now();
         }
         if (ended && (s = end_epoch(f, rate))) return s;
-        if (is_over(f)) return COP_OK;
-        if (!finished && copi_cancelled(f->ctx))
+        if (!finished && !is_over(f) && copi_cancelled(f->ctx))
             return copi_fail(f->ctx, COP_E_CANCELLED, "%s: interrupted after step %lld of %lld", f->fit->phase,
                              (long long)f->state.step, (long long)f->steps);
     }
