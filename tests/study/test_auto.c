@@ -378,8 +378,8 @@ static void test_erase(void **state) {
     static const struct {
         const char *folder;
         double times;
-        int erase, side;
-    } rows[] = {{"long", 1000, 1, SIDE / 3}, {"short", 3, 1, 0}, {"unasked", 1000, 0, 0}};
+        int erase;
+    } rows[] = {{"long", 1000, 1}, {"short", 1.5, 1}, {"unasked", 1000, 0}};
     for (size_t i = 0; i < COPI_COUNT(rows); i++) {
         char path[600];
         snprintf(path, sizeof path, "%s", in(rows[i].folder, "auto.yaml"));
@@ -387,9 +387,13 @@ static void test_erase(void **state) {
         cop_auto_params p = asked_within(rows[i].times * need());
         p.erase = rows[i].erase;
         test_fails(ctx, cop_auto_run(ctx, &p, in(rows[i].folder, ""), NULL), COP_E_CANCELLED, "interrupted");
-        char *text = read_text(rows[i].folder, "auto.yaml"), *first = strstr(text, "erase: ");
+        char *text = read_text(rows[i].folder, "auto.yaml"), *first = strstr(text, "erase: "),
+             *epochs = strstr(text, "epochs: ");
         assert_non_null(first);
-        assert_int_equal(atoi(first + strlen("erase: ")), rows[i].side);
+        assert_non_null(epochs);
+        bool due = rows[i].erase && atoi(epochs + strlen("epochs: ")) >= 30;
+        assert_int_equal(atoi(first + strlen("erase: ")), due ? SIDE / 3 : 0);
+        assert_true(rows[i].times < 1000 || due == rows[i].erase);
         assert_null(strstr(first + 1, "erase: "));
         free(text);
         cop_ctx_destroy(ctx);
