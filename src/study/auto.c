@@ -251,7 +251,7 @@ static void say_time(double seconds, char text[32]) {
         snprintf(text, 32, "%.1f min", seconds / 60);
 }
 
-/* Refuse a budget that is too short for one trial; the time that it names instead is taken when it is given. */
+/* Refuse a budget that is too short for one trial; the time that it names instead is, as a rule, taken. */
 static cop_status check_budget(copi_auto *a, bool taught_known) {
     bool preset = is_preset(a->p->model);
     double dense = preset ? DENSE_LEAST * a->plain : 0, need = a->probing + dense + TRIAL_LEAST * a->taught;

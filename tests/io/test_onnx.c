@@ -273,6 +273,15 @@ static Onnx__ModelProto *written(cop_ctx *ctx, cop_graph *g) {
     return model;
 }
 
+/* The same of images through a relu6, which is written as Clip(images, 0, 6), into a dense layer. */
+static Onnx__ModelProto *written_clip(cop_ctx *ctx) {
+    cop_graph *g;
+    test_ok(ctx, cop_graph_create(ctx, &g));
+    int at = cop_graph_relu6(g, "r", cop_graph_input(g, "in", 1, 4, 4));
+    cop_graph_dense(g, "fc", cop_graph_flatten(g, "f", at), 2, 1);
+    return written(ctx, g);
+}
+
 /* Frees the model. */
 static cop_status read_again(cop_ctx *ctx, Onnx__ModelProto *model, cop_net **net) {
     size_t n = onnx__model_proto__get_packed_size(model);
@@ -289,12 +298,8 @@ static cop_status read_again(cop_ctx *ctx, Onnx__ModelProto *model, cop_net **ne
 static void test_a_mean_alone_is_of_bytes(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
-    cop_graph *g;
     cop_net *net;
-    test_ok(ctx, cop_graph_create(ctx, &g));
-    int at = cop_graph_relu6(g, "r", cop_graph_input(g, "in", 1, 4, 4));
-    cop_graph_dense(g, "fc", cop_graph_flatten(g, "f", at), 2, 1);
-    Onnx__ModelProto *model = written(ctx, g);
+    Onnx__ModelProto *model = written_clip(ctx);
     Onnx__NodeProto *clip = model->graph->node[0];
     Onnx__TensorProto *six = model->graph->initializer[1];
     assert_string_equal(clip->op_type, "Clip");
@@ -318,12 +323,8 @@ static void test_initializers_that_nothing_reads(void **state) {
     (void)state;
     for (int needed = 0; needed < 2; needed++) {
         cop_ctx *ctx = test_ctx();
-        cop_graph *g;
         cop_net *net;
-        test_ok(ctx, cop_graph_create(ctx, &g));
-        int at = cop_graph_relu6(g, "r", cop_graph_input(g, "in", 1, 4, 4));
-        cop_graph_dense(g, "fc", cop_graph_flatten(g, "f", at), 2, 1);
-        Onnx__ModelProto *model = written(ctx, g);
+        Onnx__ModelProto *model = written_clip(ctx);
         Onnx__NodeProto *clip = model->graph->node[0];
         model->graph->initializer[0]->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__STRING;
         if (!needed) { /* Relu reads neither bound */

@@ -148,8 +148,8 @@ static void state_that_does_not_fit(void **state) {
         assert_int_equal(files(&f), 0);
         forget(&again);
     }
-    for (int kind = 0; kind < 2;
-         kind++) { /* what a cut refuses is no fault of the state; nor does state of another cut fit */
+    /* what a cut refuses is no fault of the state; the state of other cuts does not fit */
+    for (int kind = 0; kind < 2; kind++) {
         cop_method_params other = p;
         if (kind)
             other.sparsity = 0.3;
