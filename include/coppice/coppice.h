@@ -105,10 +105,10 @@ typedef struct cop_ctx_options {
     cop_allocator allocator; /* {0}: malloc and free */
     uint64_t seed;           /* of every random choice that is not given a seed of its own */
     int threads;             /* 0: all processors of the process's affinity mask */
-    int jobs;                /* trials of a study at a time, each on threads / jobs threads; what is called back is called
+    int jobs; /* trials of a study at a time, each on threads / jobs threads; what is called back is called
                                 by one thread at a time; 0: 1 */
-    void (*log)(void *user, cop_log_level level, const char *text);      /* NULL: silent */
-    void (*progress)(void *user, const cop_progress *progress);          /* NULL: none */
+    void (*log)(void *user, cop_log_level level, const char *text); /* NULL: silent */
+    void (*progress)(void *user, const cop_progress *progress);     /* NULL: none */
     int (*cancel)(void *user); /* polled once a step; nonzero ends the work with COP_E_CANCELLED; NULL: never.
                                 * Handlers of signals that the program installs need SA_ONSTACK (sigaltstack): generated
                                 * code uses the stack pointer as a register */
@@ -131,9 +131,9 @@ typedef enum cop_split { COP_SPLIT_TRAIN, COP_SPLIT_VALIDATION, COP_SPLIT_TEST }
 #define COP_MAX_CHANNELS 16 /* of an input image */
 
 typedef struct cop_data_options {
-    const char *format;   /* NULL: guess; "idx", "cifar10", "cifar100", "npz", "folder" */
-    double validation;    /* share of train set aside where the data brings no validation split; [0, 0.9] */
-    int64_t limit;        /* at most so many images per split (the first ones after a fixed shuffle); 0: all */
+    const char *format;    /* NULL: guess; "idx", "cifar10", "cifar100", "npz", "folder" */
+    double validation;     /* share of train set aside where the data brings no validation split; [0, 0.9] */
+    int64_t limit;         /* at most so many images per split (the first ones after a fixed shuffle); 0: all */
     int64_t height, width; /* image folders are resized to this; 0: the first image's size */
 } cop_data_options;
 /** Guess the format, validation 0.1, no limit. */
@@ -143,13 +143,13 @@ typedef struct cop_data_info {
     const char *path, *format;
     int64_t channels, height, width;
     int classes;
-    const char *const *class_name;      /* [classes] */
-    int64_t images[COP_SPLITS];         /* in each split; 0 where there is none */
+    const char *const *class_name;           /* [classes] */
+    int64_t images[COP_SPLITS];              /* in each split; 0 where there is none */
     const int64_t *class_images[COP_SPLITS]; /* [classes] images of each class */
-    double mean[COP_MAX_CHANNELS];      /* of the training split, pixels scaled to [0,1] (float images: as they are) */
+    double mean[COP_MAX_CHANNELS]; /* of the training split, pixels scaled to [0,1] (float images: as they are) */
     double std[COP_MAX_CHANNELS];
-    size_t bytes;                       /* held in memory */
-    const char *digest;                 /* hex digest of everything that decides the splits' contents */
+    size_t bytes;       /* held in memory */
+    const char *digest; /* hex digest of everything that decides the splits' contents */
 } cop_data_info;
 
 /** Read a data set into memory as bytes. options may be NULL. The validation split is carved from train by a fixed
@@ -167,8 +167,8 @@ typedef struct cop_net cop_net;
 
 /** What an op does is stated in src/net/ops.def; the same list makes `coppice help ops`. */
 COP_API int cop_op_count(void);
-COP_API const char *cop_op_name(int op);   /* "conv", "dense", ... */
-COP_API const char *cop_op_help(int op);   /* one line with the formula */
+COP_API const char *cop_op_name(int op); /* "conv", "dense", ... */
+COP_API const char *cop_op_help(int op); /* one line with the formula */
 
 /** Names and one-line descriptions of the built-in nets. */
 COP_API int cop_preset_count(void);
@@ -183,19 +183,19 @@ COP_API cop_status cop_net_preset(cop_ctx *ctx, const char *name, int64_t channe
  *  wrong), then build. The first error is kept and returned by cop_graph_build, which always frees the graph. */
 typedef struct cop_graph cop_graph;
 typedef struct cop_conv_params {
-    int64_t filters;             /* O */
-    int64_t kernel[2];           /* KH, KW */
-    int64_t stride[2];           /* default 1 1 */
-    int64_t dilation[2];         /* 1: none; default 1 1 */
-    int64_t pad[4];              /* top, left, bottom, right; default 0 */
-    int64_t groups;              /* default 1; == I for depthwise */
-    int bias;                    /* 1: has a bias; default 1 */
+    int64_t filters;     /* O */
+    int64_t kernel[2];   /* KH, KW */
+    int64_t stride[2];   /* default 1 1 */
+    int64_t dilation[2]; /* 1: none; default 1 1 */
+    int64_t pad[4];      /* top, left, bottom, right; default 0 */
+    int64_t groups;      /* default 1; == I for depthwise */
+    int bias;            /* 1: has a bias; default 1 */
 } cop_conv_params;
 typedef struct cop_pool_params {
     int64_t kernel[2];
-    int64_t stride[2];           /* 0 0: the kernel's size */
-    int64_t pad[4];              /* top, left, bottom, right */
-    int count_pad;               /* average pooling only: 1 divides by KH*KW also at the borders */
+    int64_t stride[2]; /* 0 0: the kernel's size */
+    int64_t pad[4];    /* top, left, bottom, right */
+    int count_pad;     /* average pooling only: 1 divides by KH*KW also at the borders */
 } cop_pool_params;
 COP_API cop_conv_params cop_conv_params_default(int64_t filters, int64_t kernel); /* square kernel, no padding */
 COP_API cop_pool_params cop_pool_params_default(int64_t kernel);                  /* square, stride = kernel */
@@ -234,17 +234,17 @@ COP_API cop_status cop_net_save(const cop_net *net, const char *path);
 COP_API cop_status cop_net_init(cop_net *net, uint64_t seed);
 
 typedef struct cop_layer_info {
-    const char *name, *op;               /* owned by the net */
-    int rank;                            /* of the output: 3 for [C,H,W], 1 for [C] */
-    int64_t shape[3];                    /* the output's */
-    int weight_rank;                     /* 0: no weights */
-    int64_t weight_shape[4];             /* [O,I,KH,KW] or [O,I] or [C] */
-    int64_t parameters;                  /* held now, biases and scale/shift counted, running statistics not */
-    int64_t parameters_dense;            /* of this layer in the original dense net */
-    int64_t zeros;                       /* of the parameters held now */
-    int64_t masked;                      /* held at zero by a mask */
-    double sparsity;                     /* 1 - (parameters - zeros) / parameters_dense */
-    int64_t macs, macs_effective;        /* per image; effective: zero weights skipped */
+    const char *name, *op;        /* owned by the net */
+    int rank;                     /* of the output: 3 for [C,H,W], 1 for [C] */
+    int64_t shape[3];             /* the output's */
+    int weight_rank;              /* 0: no weights */
+    int64_t weight_shape[4];      /* [O,I,KH,KW] or [O,I] or [C] */
+    int64_t parameters;           /* held now, biases and scale/shift counted, running statistics not */
+    int64_t parameters_dense;     /* of this layer in the original dense net */
+    int64_t zeros;                /* of the parameters held now */
+    int64_t masked;               /* held at zero by a mask */
+    double sparsity;              /* 1 - (parameters - zeros) / parameters_dense */
+    int64_t macs, macs_effective; /* per image; effective: zero weights skipped */
 } cop_layer_info;
 
 #define COP_CHANNEL_ORDER_LIST(X) X(RGB, "rgb") X(BGR, "bgr")
@@ -253,18 +253,18 @@ typedef enum cop_channel_order { COP_CHANNEL_ORDER_LIST(X) } cop_channel_order; 
 #undef X
 
 typedef struct cop_net_info {
-    int layers;                          /* ops, the input included */
-    int64_t channels, height, width;     /* of the input */
+    int layers;                      /* ops, the input included */
+    int64_t channels, height, width; /* of the input */
     int classes;
-    const char *const *class_name;       /* [classes], or NULL when unknown */
+    const char *const *class_name; /* [classes], or NULL when unknown */
     int64_t parameters, parameters_dense, zeros, nonzero;
     double sparsity, sparsity_conv, sparsity_dense; /* METHODS section 1; NaN where there is no such layer */
     int64_t macs, macs_dense, macs_effective;
-    size_t bytes;                        /* of the weights in memory */
-    int normalized;                      /* 1: mean and std are those the net was trained with */
+    size_t bytes;   /* of the weights in memory */
+    int normalized; /* 1: mean and std are those the net was trained with */
     double mean[COP_MAX_CHANNELS], std[COP_MAX_CHANNELS];
-    cop_channel_order channel_order;     /* in which the net takes the channels of an image */
-    const char *provenance;              /* one line a step: how this net came to be */
+    cop_channel_order channel_order; /* in which the net takes the channels of an image */
+    const char *provenance;          /* one line a step: how this net came to be */
 } cop_net_info;
 
 COP_API void cop_net_get_info(const cop_net *net, cop_net_info *info);
@@ -282,7 +282,7 @@ typedef struct cop_preprocessing {
     cop_pixel_range range;
     double mean[COP_MAX_CHANNELS], std[COP_MAX_CHANNELS]; /* in the range's units; of channels that the net has */
 } cop_preprocessing;
-COP_API cop_preprocessing cop_preprocessing_default(void); /* RGB, UNIT, mean 0, std 1 */
+COP_API cop_preprocessing cop_preprocessing_default(void);           /* RGB, UNIT, mean 0, std 1 */
 COP_API const char *cop_channel_order_name(cop_channel_order order); /* "rgb", "bgr" */
 /** The net's images are treated like this from now on, here and in files: cop_net_info tells it as mean and std of
  *  pixels in [0,1]. Errors: RANGE (not finite, std <= 0), SHAPE (BGR of an image without 3 channels). */
@@ -325,8 +325,9 @@ COP_API void cop_weights_get_info(const cop_weights *weights, cop_net_info *info
 COP_API cop_status cop_weights_get_layer(const cop_weights *weights, int i, cop_layer_info *info);
 
 typedef struct cop_save_options {
-    int sparse;       /* .onnx: 1: kernels become sparse initializers where that is smaller */
-    const char *like; /* .h5: a Keras file of the same layers; its names and attributes, the net's weights. NULL: no */
+    int sparse; /* .onnx: 1: kernels become sparse initializers where that is smaller */
+    const char
+        *like; /* .h5: a Keras file of the same layers; its names and attributes, the net's weights. NULL: no */
 } cop_save_options;
 COP_API cop_save_options cop_save_options_default(void);
 /** cop_net_save with options; NULL: the default. What a format cannot hold is refused by name, what it does without
@@ -350,41 +351,42 @@ typedef enum cop_precision { COP_PRECISION_LIST(X) } cop_precision; /* AUTO: bf1
 
 /** How to train. METHODS section 6: the same recipe gives the same bytes for the same build, ISA, threads, seed. */
 typedef struct cop_recipe {
-    double epochs;              /* passes over the training split; fractions allowed */
-    int64_t batch;              /* images a step; a smaller last batch is dropped */
+    double epochs; /* passes over the training split; fractions allowed */
+    int64_t batch; /* images a step; a smaller last batch is dropped */
     cop_optimizer optimizer;
-    double rate;                /* the peak learning rate */
-    double momentum;            /* SGD, Nesterov */
+    double rate;                  /* the peak learning rate */
+    double momentum;              /* SGD, Nesterov */
     double beta1, beta2, epsilon; /* Adam, AdamW */
-    double decay;               /* weight decay on conv and dense kernels: decoupled for AdamW, an L2 gradient else */
-    double l1;                  /* l1 * sum|w| over conv and dense kernels is added to the loss (subgradient) */
-    double l1_scale;            /* l1_scale * sum |batch-norm scale| is added likewise (Network Slimming's training) */
-    double l2;                  /* l2 * sum w^2 over conv and dense kernels is added to the loss */
-    double l2_conv;             /* the same over conv kernels only (the reference study's 1e-5) */
+    double decay;    /* weight decay on conv and dense kernels: decoupled for AdamW, an L2 gradient else */
+    double l1;       /* l1 * sum|w| over conv and dense kernels is added to the loss (subgradient) */
+    double l1_scale; /* l1_scale * sum |batch-norm scale| is added likewise (Network Slimming's training) */
+    double l2;       /* l2 * sum w^2 over conv and dense kernels is added to the loss */
+    double l2_conv;  /* the same over conv kernels only (the reference study's 1e-5) */
     cop_schedule schedule;
-    double warmup;              /* share of the steps; one-cycle and cosine rise linearly over it */
-    double step_epochs[4];      /* STEP: the rate is multiplied by step_factor at each; 0 ends the list */
+    double warmup;         /* share of the steps; one-cycle and cosine rise linearly over it */
+    double step_epochs[4]; /* STEP: the rate is multiplied by step_factor at each; 0 ends the list */
     double step_factor;
-    int restarts;               /* COSINE, ONE_CYCLE: the schedule begins anew so many times, in parts of equal length:
+    int restarts;   /* COSINE, ONE_CYCLE: the schedule begins anew so many times, in parts of equal length:
                                  * Loshchilov & Hutter 2017, arXiv:1608.03983 */
-    int flip;                   /* 1: mirror half the images left to right */
-    int shift;                  /* shift by up to so many pixels in both directions */
-    int erase;                  /* erase a square of so many pixels a side, wherever its middle falls: DeVries & Taylor 2017,
+    int flip;       /* 1: mirror half the images left to right */
+    int shift;      /* shift by up to so many pixels in both directions */
+    int erase;      /* erase a square of so many pixels a side, wherever its middle falls: DeVries & Taylor 2017,
                                    arXiv:1708.04552 */
-    double dropout;             /* the shares of the net's dropout layers times this, in [0,1]; 1: as the net has them */
-    double average;             /* in [0,1); 0: none. The net that comes out has the averages of the parameters (SSS's factors apart),
+    double dropout; /* the shares of the net's dropout layers times this, in [0,1]; 1: as the net has them */
+    double
+        average; /* in [0,1); 0: none. The net that comes out has the averages of the parameters (SSS's factors apart),
                                    a = d a + (1-d) w after step t = 1, 2, ..: d = min(average, (t-1) / (t+9)),
                                    and batch-norm statistics made anew for them */
-    double label_smoothing;     /* [0,1) */
-    const cop_net *teacher;     /* distil from this net, NULL: no; loss = (1-a) CE + a T^2 KL */
-    double distil_share;        /* a */
-    double distil_temperature;  /* T */
+    double label_smoothing;    /* [0,1) */
+    const cop_net *teacher;    /* distil from this net, NULL: no; loss = (1-a) CE + a T^2 KL */
+    double distil_share;       /* a */
+    double distil_temperature; /* T */
     cop_precision precision;
-    uint64_t seed;              /* of order, augmentation and dropout */
-    const char *checkpoint;     /* NULL, or a file that holds the state after each epoch and on interruption */
-    int resume;                 /* 1: go on from the checkpoint if it exists, bit-exactly */
-    double max_seconds;         /* 0: no limit; stop after the epoch that passes it */
-    int evaluate_every;         /* epochs between validation figures in the history; 0: only after the last */
+    uint64_t seed;          /* of order, augmentation and dropout */
+    const char *checkpoint; /* NULL, or a file that holds the state after each epoch and on interruption */
+    int resume;             /* 1: go on from the checkpoint if it exists, bit-exactly */
+    double max_seconds;     /* 0: no limit; stop after the epoch that passes it */
+    int evaluate_every;     /* epochs between validation figures in the history; 0: only after the last */
 } cop_recipe;
 
 /** 10 epochs, AdamW 2e-3 one-cycle, batch 128, decay 1e-2, flip and shift off, precision AUTO, seed 1. */
@@ -396,20 +398,20 @@ COP_API const char *cop_precision_name(cop_precision precision);
 COP_API double cop_schedule_rate(const cop_recipe *recipe, int64_t t, int64_t n, int64_t steps_per_epoch);
 
 typedef struct cop_epoch {
-    int epoch;                  /* 1-based */
-    double rate;                /* at its end */
-    double loss, accuracy;      /* training means over the epoch */
+    int epoch;                                   /* 1-based */
+    double rate;                                 /* at its end */
+    double loss, accuracy;                       /* training means over the epoch */
     double accuracy_validation, loss_validation; /* NaN where not computed */
-    double seconds;             /* since the start of training */
+    double seconds;                              /* since the start of training */
 } cop_epoch;
 
 typedef struct cop_history {
-    cop_epoch *epoch;           /* [count], owned by the history; cop_history_clear frees it */
+    cop_epoch *epoch; /* [count], owned by the history; cop_history_clear frees it */
     int count;
-    int64_t images, steps;      /* trained on */
-    double seconds;             /* of training alone */
-    double macs;                /* training MACs spent: 3 x MACs of the net as trained x images */
-    int resumed;                /* 1: went on from a checkpoint */
+    int64_t images, steps; /* trained on */
+    double seconds;        /* of training alone */
+    double macs;           /* training MACs spent: 3 x MACs of the net as trained x images */
+    int resumed;           /* 1: went on from a checkpoint */
     cop_ctx *ctx;
 } cop_history;
 COP_API void cop_history_clear(cop_history *history);
@@ -421,13 +423,13 @@ COP_API cop_status cop_train(cop_net *net, const cop_data *data, const cop_recip
 
 typedef struct cop_eval {
     int64_t images, correct;
-    double accuracy, loss;      /* top-1 in [0,1]; mean cross-entropy */
+    double accuracy, loss; /* top-1 in [0,1]; mean cross-entropy */
     double seconds;
 } cop_eval;
 typedef struct cop_eval_options {
-    int64_t batch;              /* default 256 */
-    cop_precision precision;    /* default F32 */
-    int64_t *confusion;         /* NULL, or [classes*classes], row = true class; overwritten */
+    int64_t batch;           /* default 256 */
+    cop_precision precision; /* default F32 */
+    int64_t *confusion;      /* NULL, or [classes*classes], row = true class; overwritten */
 } cop_eval_options;
 COP_API cop_eval_options cop_eval_options_default(void);
 /** Accuracy on a split, with the net's own normalization if it has one, else the data's. options may be NULL.
@@ -457,32 +459,33 @@ COP_API const char *cop_aggregate_name(cop_aggregate aggregate);
  *  Both bind layer-wise and global ranking: a floor that the asked share would break is refused layer by layer, a cap
  *  takes what it lets go; ranked globally, other layers give more. */
 typedef struct cop_layer_limit {
-    const char *layer;       /* a layer's name, or a pattern of names with * ? [...] */
-    int64_t keep;            /* units (weights for magnitude) kept at least; 0: as cop_prune_params.keep */
-    double most;             /* share of its units removed at most, in [0,1]; 1: no cap */
+    const char *layer; /* a layer's name, or a pattern of names with * ? [...] */
+    int64_t keep;      /* units (weights for magnitude) kept at least; 0: as cop_prune_params.keep */
+    double most;       /* share of its units removed at most, in [0,1]; 1: no cap */
 } cop_layer_limit;
 
 typedef struct cop_prune_params {
-    const char *criterion;   /* "magnitude", "l1-filter", "l2-filter", "l2-neuron", "random", ... */
-    const char *scope;       /* "layer": the lowest share of each layer; "global": the lowest of all layers together */
-    double sparsity;         /* share of what the criterion ranks (weights, filters, neurons), in [0,1) */
-    int64_t keep;            /* units (weights for magnitude) kept in every layer at least; >= 1; binds global too */
-    uint64_t seed;           /* of "random" */
-    double macs;             /* criteria of weights, scope global: the effective MACs left at most, a share of the dense
+    const char *criterion; /* "magnitude", "l1-filter", "l2-filter", "l2-neuron", "random", ... */
+    const char *scope;     /* "layer": the lowest share of each layer; "global": the lowest of all layers together */
+    double sparsity;       /* share of what the criterion ranks (weights, filters, neurons), in [0,1) */
+    int64_t keep;          /* units (weights for magnitude) kept in every layer at least; >= 1; binds global too */
+    uint64_t seed;         /* of "random" */
+    double macs;           /* criteria of weights, scope global: the effective MACs left at most, a share of the dense
                                 net's where less than 1: scores are divided by the least power of a weight's MACs that it
                                 takes; 0: no bound ("lamp-macs": the power 0.4) */
-    double macs_at;          /* the sparsity at which so many are left, if this is a cut on the way there; else 0 */
-    const cop_data *data;    /* for criteria that look at data; NULL otherwise */
-    cop_aggregate aggregate; /* of coupled channels (`coppice inspect --groups`): residual sums, grouped convolutions */
+    double macs_at;        /* the sparsity at which so many are left, if this is a cut on the way there; else 0 */
+    const cop_data *data;  /* for criteria that look at data; NULL otherwise */
+    cop_aggregate
+        aggregate; /* of coupled channels (`coppice inspect --groups`): residual sums, grouped convolutions */
     const cop_layer_limit *limit; /* [limits] */
     int limits;
 } cop_prune_params;
 COP_API cop_prune_params cop_prune_params_default(void); /* magnitude, layer, sparsity 0, keep 1, sum, no limits */
 
 typedef struct cop_prune_report {
-    int64_t ranked, removed;       /* weights, filters or neurons: how many were ranked, how many are now at 0 */
-    double asked, obtained;        /* share asked; whole-net sparsity obtained */
-    const char *idle;              /* the layer of a limit, of params, that fits none of the ranked layers; NULL */
+    int64_t ranked, removed; /* weights, filters or neurons: how many were ranked, how many are now at 0 */
+    double asked, obtained;  /* share asked; whole-net sparsity obtained */
+    const char *idle;        /* the layer of a limit, of params, that fits none of the ranked layers; NULL */
 } cop_prune_report;
 
 /** Set masks (and zeros) by a criterion; what was masked before stays masked and counts towards the share. A pruned
@@ -495,14 +498,14 @@ COP_API cop_status cop_prune(cop_net *net, const cop_prune_params *params, cop_p
 /** The coupling groups of a net: layers whose output channels can only go together. METHODS section 4. */
 typedef struct cop_groups cop_groups;
 typedef struct cop_group_info {
-    const char *name;              /* of its first layer */
-    const char *const *layer;      /* [layers] convs and denses (and the input) of the group, in the net's order */
+    const char *name;         /* of its first layer */
+    const char *const *layer; /* [layers] convs and denses (and the input) of the group, in the net's order */
     int layers;
-    int64_t units;                 /* that can be removed, each a set of coupled channels */
-    int64_t channels;              /* of all layers together, those of fixed sets included */
-    int64_t fixed;                 /* sets that stay, whatever is ranked */
-    const char *fixed_by;          /* the first op that ties them, the net's input or output; NULL: nothing does */
-    int64_t parameters, macs;      /* of its layers, per image */
+    int64_t units;            /* that can be removed, each a set of coupled channels */
+    int64_t channels;         /* of all layers together, those of fixed sets included */
+    int64_t fixed;            /* sets that stay, whatever is ranked */
+    const char *fixed_by;     /* the first op that ties them, the net's input or output; NULL: nothing does */
+    int64_t parameters, macs; /* of its layers, per image */
 } cop_group_info;
 /** Find them; they are independent of the net afterwards. Errors: NOMEM. */
 COP_API cop_status cop_groups_create(const cop_net *net, cop_groups **groups);
@@ -513,8 +516,8 @@ COP_API void cop_groups_destroy(cop_groups *groups);
 
 typedef struct cop_shrink_report {
     int64_t parameters_before, parameters_after, macs_before, macs_after;
-    int64_t units_removed;         /* channels and neurons */
-    double max_difference;         /* max |masked - shrunk| over outputs of random inputs, divided by max |masked| */
+    int64_t units_removed; /* channels and neurons */
+    double max_difference; /* max |masked - shrunk| over outputs of random inputs, divided by max |masked| */
 } cop_shrink_report;
 /** A new, smaller net that computes the same function: dead filters, neurons and inputs are gone. Parameters that
  *  remain keep their masks. Residual branches that give constants go too where what they add can be put elsewhere
@@ -535,8 +538,8 @@ COP_API int cop_method_count(void);
 COP_API const char *cop_method_name(int method);
 COP_API const char *cop_method_help(int method);
 
-#define COP_PACE_LIST(X) X(ONE_SHOT, "one-shot") X(LINEAR, "linear") X(GEOMETRIC, "geometric") X(CUBIC, "cubic") \
-    X(GRADUAL, "gradual")
+#define COP_PACE_LIST(X)                                                                                             \
+    X(ONE_SHOT, "one-shot") X(LINEAR, "linear") X(GEOMETRIC, "geometric") X(CUBIC, "cubic") X(GRADUAL, "gradual")
 #define X(name, text) COP_PACE_##name,
 typedef enum cop_pace { COP_PACE_LIST(X) } cop_pace; /* how rounds approach the sparsity; GRADUAL: within training */
 #undef X
@@ -563,54 +566,54 @@ COP_API const char *cop_target_name(cop_target target);
 
 typedef struct cop_method_params {
     const char *method;
-    const char *scope;        /* criterion methods: "layer" (default) or "global" */
-    double sparsity;          /* criterion methods: share asked */
-    int64_t keep;             /* units kept per layer at least */
-    double macs;              /* as in cop_prune_params; met at the last cut */
-    int rounds;               /* 0: prune only; n: prune and tune n times */
-    cop_pace pace;            /* sparsity of round r of n: ONE_SHOT s; LINEAR s r/n; GEOMETRIC 1-(1-s)^(r/n);
+    const char *scope; /* criterion methods: "layer" (default) or "global" */
+    double sparsity;   /* criterion methods: share asked */
+    int64_t keep;      /* units kept per layer at least */
+    double macs;       /* as in cop_prune_params; met at the last cut */
+    int rounds;        /* 0: prune only; n: prune and tune n times */
+    cop_pace pace;     /* sparsity of round r of n: ONE_SHOT s; LINEAR s r/n; GEOMETRIC 1-(1-s)^(r/n);
                                  CUBIC s (1-(1-r/n)^3); GRADUAL: one round, for criteria of weights: at step
                                  t the cubic's share, (t - t0) / (t1 - t0) in place of r/n */
-    const char *rank;         /* compound: the criterion that ranks the weights; "lamp" */
-    const char *first;        /* compound: what removes structures: "sss" (default), or a criterion of filters or neurons,
+    const char *rank;  /* compound: the criterion that ranks the weights; "lamp" */
+    const char *first; /* compound: what removes structures: "sss" (default), or a criterion of filters or neurons,
                                  after whose cut the small net is trained by `search` */
-    double share;             /* compound, of such a criterion: the share of each layer's that goes */
-    double begin, end;        /* GRADUAL: the shares of the training between which weights are pruned */
-    double revive;            /* GRADUAL: share of each kernel's living weights that is exchanged, at each cut, for zeros
+    double share;      /* compound, of such a criterion: the share of each layer's that goes */
+    double begin, end; /* GRADUAL: the shares of the training between which weights are pruned */
+    double revive;     /* GRADUAL: share of each kernel's living weights that is exchanged, at each cut, for zeros
                                  of the largest gradient; falls to 0 at `end` as a cosine. RigL, arXiv:1911.11134 */
-    cop_recipe tune;          /* of each round; dense-longer: of the extra training */
-    cop_aggregate aggregate;  /* as in cop_prune_params, like limit */
+    cop_recipe tune;   /* of each round; dense-longer: of the extra training */
+    cop_aggregate aggregate;      /* as in cop_prune_params, like limit */
     const cop_layer_limit *limit; /* [limits] */
     int limits;
-    cop_recipe sparsify;      /* training before the first cut, on the dense net; epochs 0 (default): none. With l1_scale
+    cop_recipe sparsify; /* training before the first cut, on the dense net; epochs 0 (default): none. With l1_scale
                                  and criterion bn-scale: Network Slimming (Liu et al. 2017, arXiv:1708.06519) */
-    int shrink;               /* 1 (default): filter and neuron methods tune the shrunk net, which costs less and gives
+    int shrink;          /* 1 (default): filter and neuron methods tune the shrunk net, which costs less and gives
                                  the same function; 0: masked-dense, as other tools do */
     /* SSS */
-    unsigned structures;      /* a bit 1u << COP_STRUCTURE_* for each kind that gets factors; default: neurons */
-    double gamma;             /* weight of |lambda|_1; where a target is searched for, the first that is tried */
-    int cost_aware;           /* 1: gamma of a structure times (its MACs / the mean structure's MACs) */
-    cop_target target;        /* NONE: gamma as it is; else it is searched by bisection of log gamma, each try a search
+    unsigned structures; /* a bit 1u << COP_STRUCTURE_* for each kind that gets factors; default: neurons */
+    double gamma;        /* weight of |lambda|_1; where a target is searched for, the first that is tried */
+    int cost_aware;      /* 1: gamma of a structure times (its MACs / the mean structure's MACs) */
+    cop_target target;   /* NONE: gamma as it is; else it is searched by bisection of log gamma, each try a search
                                  of its own, for the net that removal leaves */
-    double reach;             /* SPARSITY: at least this share; MACS, PARAMETERS: at most so many are left, a share of
+    double reach;        /* SPARSITY: at least this share; MACS, PARAMETERS: at most so many are left, a share of
                                  the dense net's where less than 1 */
-    int tries;                /* searches at most; it ends before when less than 0.02 of the dense net is left between
+    int tries;           /* searches at most; it ends before when less than 0.02 of the dense net is left between
                                  what was reached and asked */
     cop_prox prox;
-    double factor_rate;       /* eta of the factors */
-    double factor_momentum;   /* mu */
-    double factor_threshold;  /* structures with lambda <= this are removed; 0: exactly the zeros */
-    cop_recipe search;        /* training with factors */
-    cop_recipe retrain;       /* after removal, usually with l1 */
-    const double *threshold;  /* [thresholds] final weight thresholds: |w| <= t becomes 0; each gives a point */
-    int thresholds;           /* 0: one point, threshold 0 */
+    double factor_rate;      /* eta of the factors */
+    double factor_momentum;  /* mu */
+    double factor_threshold; /* structures with lambda <= this are removed; 0: exactly the zeros */
+    cop_recipe search;       /* training with factors */
+    cop_recipe retrain;      /* after removal, usually with l1 */
+    const double *threshold; /* [thresholds] final weight thresholds: |w| <= t becomes 0; each gives a point */
+    int thresholds;          /* 0: one point, threshold 0 */
     /* scratch */
-    const char *like;         /* the method whose structure is trained from new weights: its shrunk net, or its masks if it
+    const char *like;   /* the method whose structure is trained from new weights: its shrunk net, or its masks if it
                                  prunes weights */
-    cop_recipe scratch;       /* how; its epochs are those that the dense net was trained for, which count as spent: the
+    cop_recipe scratch; /* how; its epochs are those that the dense net was trained for, which count as spent: the
                                  net gets as many as make up the same training MACs */
     uint64_t seed;
-    const char *state;        /* NULL, or how the names of files begin that keep the state of each training, as a recipe's
+    const char *state; /* NULL, or how the names of files begin that keep the state of each training, as a recipe's
                                  checkpoint does: after E_CANCELLED, or a crash, the same run goes on from there and comes
                                  to the same nets. They are removed when the run is over, but not where on_point stopped it. None
                                  where revive is above 0, whatever the method */
@@ -629,16 +632,16 @@ COP_API cop_status cop_method_recipe_apply(cop_ctx *ctx, const char *name, cop_m
 
 /** One point of the accuracy-sparsity plane. */
 typedef struct cop_point {
-    int round;                      /* 0: pruned without tuning; else 1-based */
-    double level;                   /* the method's own parameter: share of this round, or gamma (the one found) */
-    double asked;                   /* sparsity asked for; NaN for SSS */
-    double threshold;               /* of SSS's last step; NaN elsewhere */
+    int round;        /* 0: pruned without tuning; else 1-based */
+    double level;     /* the method's own parameter: share of this round, or gamma (the one found) */
+    double asked;     /* sparsity asked for; NaN for SSS */
+    double threshold; /* of SSS's last step; NaN elsewhere */
     double sparsity, sparsity_conv, sparsity_dense;
     double accuracy_val, accuracy_test;
-    double accuracy_pruned;         /* validation, right after pruning, before tuning; NaN where it is the same */
+    double accuracy_pruned; /* validation, right after pruning, before tuning; NaN where it is the same */
     int64_t parameters, nonzero, macs, macs_effective;
     double epochs, seconds, train_macs; /* spent from the dense net to this point */
-    cop_history history;            /* of the training that led here since the point before; owned by the library */
+    cop_history history; /* of the training that led here since the point before; owned by the library */
 } cop_point;
 
 /** Called for each point reached, in order; pruned is valid during the call. Return nonzero to stop early. */
@@ -676,7 +679,7 @@ typedef struct cop_trial_row {
     const char *trial, *method, *status;
     uint64_t seed;
     double score;
-    cop_point point;             /* history left empty */
+    cop_point point; /* history left empty */
 } cop_trial_row;
 COP_API cop_status cop_study_list(cop_ctx *ctx, const char *dir, int (*on_row)(void *user, const cop_trial_row *row),
                                   void *user);
@@ -684,43 +687,43 @@ COP_API cop_status cop_study_list(cop_ctx *ctx, const char *dir, int (*on_row)(v
 /* -------------------------------------------------------------------------------------------------- auto -- */
 
 typedef struct cop_auto_params {
-    const char *model;           /* a preset, whose dense net is trained within the budget, or a trained model's file */
+    const char *model; /* a preset, whose dense net is trained within the budget, or a trained model's file */
     const char *data;
     cop_data_options data_options;
-    double budget;               /* seconds, all in all */
-    double floor;                /* validation accuracy that must hold, in (0,1]; NaN: none */
-    double lose;                 /* or: what may be lost of the dense net's, in [0,1]; NaN: none */
-    double sparsity;             /* at least this share; 0: any */
-    int64_t parameters;          /* nonzero ones left at most; 0: any */
-    int64_t macs;                /* effective MACs left at most; 0: any */
-    int64_t bytes;               /* of the net as sparse ONNX at most; 0: any */
-    double ms;                   /* median latency of the shrunk net, one image, at most; 0: any */
-    int flip, shift;             /* augmentation of all training, as in cop_recipe */
-    int erase;                   /* 1: a preset that is trained 30 epochs or more loses squares of a third of the image's
+    double budget;      /* seconds, all in all */
+    double floor;       /* validation accuracy that must hold, in (0,1]; NaN: none */
+    double lose;        /* or: what may be lost of the dense net's, in [0,1]; NaN: none */
+    double sparsity;    /* at least this share; 0: any */
+    int64_t parameters; /* nonzero ones left at most; 0: any */
+    int64_t macs;       /* effective MACs left at most; 0: any */
+    int64_t bytes;      /* of the net as sparse ONNX at most; 0: any */
+    double ms;          /* median latency of the shrunk net, one image, at most; 0: any */
+    int flip, shift;    /* augmentation of all training, as in cop_recipe */
+    int erase;          /* 1: a preset that is trained 30 epochs or more loses squares of a third of the image's
                                     side, as in cop_recipe */
     uint64_t seed;
 } cop_auto_params;
 /** No bounds; flip 1, shift 2, erase 1, seed 1. */
 COP_API cop_auto_params cop_auto_params_default(void);
 
-typedef struct cop_auto_net {    /* a net of the frontier */
-    char label[128];             /* the trial: "lamp 0.985 global gradual, 30 epochs" */
-    char file[160];              /* in the directory */
-    cop_point point;             /* history left empty */
-    double score;                /* on test */
-    int64_t bytes;               /* 0 and NaN where they are not bound */
+typedef struct cop_auto_net { /* a net of the frontier */
+    char label[128];          /* the trial: "lamp 0.985 global gradual, 30 epochs" */
+    char file[160];           /* in the directory */
+    cop_point point;          /* history left empty */
+    double score;             /* on test */
+    int64_t bytes;            /* 0 and NaN where they are not bound */
     double ms;
-    int meets;                   /* 1: all bounds */
+    int meets; /* 1: all bounds */
 } cop_auto_net;
 typedef struct cop_auto_summary {
     cop_ctx *ctx;
-    cop_auto_net *net;           /* [nets] not beaten in sparsity and validation accuracy, by rising sparsity */
-    int nets, best;              /* best: index, chosen on validation; -1: none */
-    int met;                     /* 1: the best meets every bound */
-    char missed[256];            /* else: the bound that binds, what was reached, by how much that misses; "" */
-    double floor;                /* the accuracy under which a point scores nothing */
+    cop_auto_net *net; /* [nets] not beaten in sparsity and validation accuracy, by rising sparsity */
+    int nets, best;    /* best: index, chosen on validation; -1: none */
+    int met;           /* 1: the best meets every bound */
+    char missed[256];  /* else: the bound that binds, what was reached, by how much that misses; "" */
+    double floor;      /* the accuracy under which a point scores nothing */
     int trials;
-    double seconds;              /* spent, earlier runs included */
+    double seconds; /* spent, earlier runs included */
 } cop_auto_summary;
 COP_API void cop_auto_summary_clear(cop_auto_summary *summary);
 
@@ -739,30 +742,30 @@ COP_API cop_status cop_auto_run(cop_ctx *ctx, const cop_auto_params *params, con
 /* ------------------------------------------------------------------------------------------- sensitivity -- */
 
 typedef struct cop_sensitivity_params {
-    const char *criterion;       /* NULL: l2-filter for groups with a convolution, l2-neuron for the others */
+    const char *criterion; /* NULL: l2-filter for groups with a convolution, l2-neuron for the others */
     cop_aggregate aggregate;
-    const double *level;         /* [levels] shares of a group's units to remove, rising, each in (0,1) */
+    const double *level; /* [levels] shares of a group's units to remove, rising, each in (0,1) */
     int levels;
-    double floor;                /* accuracy that must hold; NaN: that of the net as it is, less lose */
-    double lose;                 /* in [0,1] */
-    uint64_t seed;               /* of criteria that draw */
+    double floor;  /* accuracy that must hold; NaN: that of the net as it is, less lose */
+    double lose;   /* in [0,1] */
+    uint64_t seed; /* of criteria that draw */
 } cop_sensitivity_params;
 COP_API cop_sensitivity_params cop_sensitivity_params_default(void); /* 0.1 to 0.9 by 0.1, sum, lose 0.01 */
 
 typedef struct cop_sensitivity_group {
-    char *name, *layers;         /* of the first layer; all of them, separated by spaces */
-    int64_t units;               /* that can go */
-    double *accuracy;            /* [levels] on validation, when of this group alone a level's share is removed */
-    double *sparsity;            /* [levels] of the whole net then */
-    double advice;               /* the highest level up to which every level holds the floor; 0: none does */
+    char *name, *layers; /* of the first layer; all of them, separated by spaces */
+    int64_t units;       /* that can go */
+    double *accuracy;    /* [levels] on validation, when of this group alone a level's share is removed */
+    double *sparsity;    /* [levels] of the whole net then */
+    double advice;       /* the highest level up to which every level holds the floor; 0: none does */
 } cop_sensitivity_group;
 typedef struct cop_sensitivity {
     cop_ctx *ctx;
     cop_sensitivity_group *group; /* [groups] coupling groups that have units to remove, in the net's order */
     int groups;
-    double *level;               /* [levels] */
+    double *level; /* [levels] */
     int levels;
-    double accuracy, floor;      /* of the net as it is; that must hold */
+    double accuracy, floor;                    /* of the net as it is; that must hold */
     double advised_accuracy, advised_sparsity; /* with every group at its advice at once */
 } cop_sensitivity;
 
@@ -781,17 +784,17 @@ COP_API void cop_sensitivity_clear(cop_sensitivity *result);
 
 typedef struct cop_bench_params {
     int64_t batch;
-    int training;            /* 1: whole training steps; 0: inference */
+    int training; /* 1: whole training steps; 0: inference */
     cop_precision precision;
-    int runs;                /* measured; a tenth as many more warm up */
+    int runs; /* measured; a tenth as many more warm up */
 } cop_bench_params;
 COP_API cop_bench_params cop_bench_params_default(void); /* batch 1, inference, F32, 50 runs */
 typedef struct cop_bench_result {
-    double median_ms, min_ms, max_ms;  /* a batch (or step) */
-    double images_per_second;          /* from the median */
-    double primitives_ms;              /* sum of the oneDNN primitives' own medians, each timed alone */
+    double median_ms, min_ms, max_ms; /* a batch (or step) */
+    double images_per_second;         /* from the median */
+    double primitives_ms;             /* sum of the oneDNN primitives' own medians, each timed alone */
     int threads;
-    const char *precision;             /* what was really used */
+    const char *precision; /* what was really used */
 } cop_bench_result;
 COP_API cop_status cop_bench(const cop_net *net, const cop_bench_params *params, cop_bench_result *result);
 

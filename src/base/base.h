@@ -16,16 +16,17 @@
 cop_status copi_fail(cop_ctx *ctx, cop_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /** Put `prefix: ` before the text of the error in force, e.g. the file's name, unless it begins with it; returns status
  *  unchanged. */
-cop_status copi_fail_in(cop_ctx *ctx, cop_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+cop_status copi_fail_in(cop_ctx *ctx, cop_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void copi_log(cop_ctx *ctx, cop_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void copi_progress(cop_ctx *ctx, const cop_progress *progress); /* fills trial/trials/label from the context */
 /** What copi_progress reports as label, trial and trials from now on (label is copied; NULL: none). */
 void copi_progress_trial(cop_ctx *ctx, const char *label, int trial, int trials);
 bool copi_cancelled(cop_ctx *ctx);
-int copi_threads(const cop_ctx *ctx);  /* >= 1 */
+int copi_threads(const cop_ctx *ctx); /* >= 1 */
 int copi_jobs(const cop_ctx *ctx);
 uint64_t copi_seed(const cop_ctx *ctx);
-double copi_now(void);                 /* seconds, monotonic */
+double copi_now(void); /* seconds, monotonic */
 
 /* -- memory: zeroed, aligned, counted in checked products; NULL with COP_E_NOMEM recorded -- */
 void *copi_alloc(cop_ctx *ctx, size_t count, size_t size);
@@ -37,7 +38,7 @@ void copi_use_large_pages(void *block, size_t bytes);
 void *copi_grow(cop_ctx *ctx, void *block, size_t old_count, size_t new_count, size_t size);
 char *copi_strdup(cop_ctx *ctx, const char *text);
 char *copi_format(cop_ctx *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));
-bool copi_mul(size_t a, size_t b, size_t *product);       /* false: overflow */
+bool copi_mul(size_t a, size_t b, size_t *product); /* false: overflow */
 bool copi_add(size_t a, size_t b, size_t *sum);
 bool copi_mul_i64(int64_t a, int64_t b, int64_t *product); /* false: overflow or a negative factor */
 
@@ -56,8 +57,14 @@ void copi_buffer_printf(copi_buffer *b, const char *format, ...) __attribute__((
 
 /* -- random numbers: Philox 4x32-10 (Salmon et al., SC 2011), a pure function of (seed, stream, counter) -- */
 enum { /* streams, so that no two uses share numbers */
-    COPI_STREAM_INIT = 1, COPI_STREAM_ORDER, COPI_STREAM_AUGMENT, COPI_STREAM_DROPOUT, COPI_STREAM_SPLIT,
-    COPI_STREAM_PRUNE, COPI_STREAM_CHECK, COPI_STREAM_TEST
+       COPI_STREAM_INIT = 1,
+       COPI_STREAM_ORDER,
+       COPI_STREAM_AUGMENT,
+       COPI_STREAM_DROPOUT,
+       COPI_STREAM_SPLIT,
+       COPI_STREAM_PRUNE,
+       COPI_STREAM_CHECK,
+       COPI_STREAM_TEST
 };
 void copi_philox(uint64_t seed, uint64_t stream, uint64_t counter, uint32_t out[4]);
 typedef struct copi_rng {
@@ -65,7 +72,8 @@ typedef struct copi_rng {
     uint32_t have[4];
     int left;
 } copi_rng;
-copi_rng copi_rng_make(uint64_t seed, uint64_t stream, uint64_t counter_high); /* counter starts at counter_high<<32 */
+copi_rng copi_rng_make(uint64_t seed, uint64_t stream,
+                       uint64_t counter_high); /* counter starts at counter_high<<32 */
 uint32_t copi_rng_u32(copi_rng *rng);
 uint64_t copi_rng_below(copi_rng *rng, uint64_t n); /* uniform in [0,n), n >= 1, unbiased */
 double copi_rng_uniform(copi_rng *rng);             /* [0,1) */
@@ -85,7 +93,7 @@ typedef struct copi_file {
     int fd;           /* -1: all of it is there */
     uint8_t *bytes;   /* [size] owned, unless made by copi_file_of */
     size_t size;
-    uint8_t *have;    /* a byte per block: is it there? */
+    uint8_t *have; /* a byte per block: is it there? */
 } copi_file;
 /** Errors: as copi_read_file. What is no regular file is read at once. On failure nothing is open. */
 cop_status copi_file_open(cop_ctx *ctx, const char *path, copi_file *file);

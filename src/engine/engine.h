@@ -9,15 +9,15 @@ typedef struct copi_plan copi_plan;
 
 typedef struct copi_plan_options {
     int64_t batch;
-    bool training;            /* forward with dropout and batch statistics, backward, optimizer */
-    bool averages;            /* keep running averages of the parameters */
+    bool training; /* forward with dropout and batch statistics, backward, optimizer */
+    bool averages; /* keep running averages of the parameters */
     cop_precision precision;
-    uint64_t seed;            /* of dropout */
+    uint64_t seed; /* of dropout */
 } copi_plan_options;
 
 typedef struct copi_optimizer {
     cop_optimizer kind;
-    double momentum;          /* SGD, Nesterov */
+    double momentum; /* SGD, Nesterov */
     double beta1, beta2, epsilon;
     double decay, l1, l1_scale, l2, l2_conv, average; /* as cop_recipe */
 } copi_optimizer;
@@ -25,9 +25,9 @@ typedef struct copi_optimizer {
 /** How gates move: METHODS section 3. The optimizer never touches them. */
 typedef struct copi_gate_rule {
     cop_prox prox;
-    double momentum;          /* mu */
-    double gamma;             /* weight of |lambda|_1; times factor_cost of the gate's node where given */
-    const double *cost;       /* [net nodes] multiplier of gamma per gate node, or NULL: 1 */
+    double momentum;    /* mu */
+    double gamma;       /* weight of |lambda|_1; times factor_cost of the gate's node where given */
+    const double *cost; /* [net nodes] multiplier of gamma per gate node, or NULL: 1 */
 } copi_gate_rule;
 
 /** Lower net for a fixed batch; parameters and masks are copied in (push). The net may be freed afterwards.
@@ -47,14 +47,14 @@ void copi_plan_set_optimizer(copi_plan *plan, const copi_optimizer *optimizer); 
 void copi_plan_set_gates(copi_plan *plan, const copi_gate_rule *rule);
 
 typedef struct copi_step {
-    const float *x;           /* [batch,C,H,W] */
-    const int32_t *label;     /* [batch] */
+    const float *x;       /* [batch,C,H,W] */
+    const int32_t *label; /* [batch] */
     double label_smoothing;
-    const float *teacher;     /* logits [batch,classes], or NULL */
+    const float *teacher; /* logits [batch,classes], or NULL */
     double distil_share, distil_temperature;
-    double rate;              /* of this step, for the optimizer */
-    double gate_rate;         /* eta of the factors; 0: factors rest */
-    bool gradient_only;       /* compute gradients, leave parameters and state alone */
+    double rate;        /* of this step, for the optimizer */
+    double gate_rate;   /* eta of the factors; 0: factors rest */
+    bool gradient_only; /* compute gradients, leave parameters and state alone */
 } copi_step;
 /** One step: forward, loss, backward, optimizer, prox. *loss: mean over the batch of cross-entropy (with smoothing
  *  and distillation), without penalties. *correct: top-1 hits. Errors: ARG; DIVERGED when the loss is not finite

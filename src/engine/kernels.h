@@ -9,15 +9,17 @@ typedef uint16_t copi_bf16; /* the upper half of an f32, rounded to nearest even
 
 /* An activation y = min(high, x > 0 ? x : slope x) whose derivative is told from y, so that slope must not be negative
  * there: relu, relu6 (high 6), leaky relu; the identity has slope 1. high is infinite where there is none. */
-typedef struct copi_act { float slope, high; } copi_act;
+typedef struct copi_act {
+    float slope, high;
+} copi_act;
 
 /* What the optimizer does to one run of parameters that are treated alike. */
 typedef struct copi_update {
     float rate, momentum;
     float beta1, beta2, epsilon;
-    float correct1, correct2;    /* 1 / (1 - beta^t) */
-    float shrink;                /* AdamW: w is multiplied by 1 - rate * decay first */
-    float l2;                    /* added to the gradient: decay of SGD and Adam + 2 * (l2 + l2_conv) */
+    float correct1, correct2; /* 1 / (1 - beta^t) */
+    float shrink;             /* AdamW: w is multiplied by 1 - rate * decay first */
+    float l2;                 /* added to the gradient: decay of SGD and Adam + 2 * (l2 + l2_conv) */
     float l1;
 } copi_update;
 
@@ -26,7 +28,7 @@ typedef struct copi_update {
 typedef struct copi_norm {
     int64_t l;
     float *mean, *a, *b, *slope, *offset;
-    float low;                   /* 0: a relu is behind; -inf: none */
+    float low; /* 0: a relu is behind; -inf: none */
 } copi_norm;
 
 /* Elementwise kernels in both types. n elements from the given pointers. */
@@ -75,11 +77,17 @@ extern const copi_kernels copi_kernels_avx2, copi_kernels_avx512;
 #endif
 
 static inline float copi_bf16_to_f32(copi_bf16 h) {
-    union { uint32_t u; float f; } c = {(uint32_t)h << 16};
+    union {
+        uint32_t u;
+        float f;
+    } c = {(uint32_t)h << 16};
     return c.f;
 }
 static inline copi_bf16 copi_f32_to_bf16(float x) {
-    union { float f; uint32_t u; } c = {x};
+    union {
+        float f;
+        uint32_t u;
+    } c = {x};
     uint32_t rounded = c.u + 0x7FFFu + ((c.u >> 16) & 1u);
     uint32_t quiet = (c.u >> 16) | 0x40u; /* a NaN stays one */
     return (copi_bf16)((c.u & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded >> 16);

@@ -57,7 +57,7 @@ static void keep_block(uint64_t key, uint64_t block, uint32_t threshold, float s
 /* Floats and bf16 as whole numbers in the same order (of the zeros, -0 is the smaller), and back: its own inverse. */
 typedef int32_t bits_f32 __attribute__((may_alias));
 typedef int16_t bits_bf16 __attribute__((may_alias));
-#define ORDERED(T, b) ((bits_##T)((b) ^ ((b) < 0 ? (bits_##T)~SIGN_##T : 0)))
+#define ORDERED(T, b) ((bits_##T)((b) ^ ((b) < 0 ? (bits_##T) ~SIGN_##T : 0)))
 #define SIGN_f32 INT32_MIN
 #define SIGN_bf16 INT16_MIN
 
@@ -206,7 +206,8 @@ static void adam(float *restrict w, const float *restrict g, float *restrict m, 
     if (keep) ADAM_LOOP(MASKED) else ADAM_LOOP(ALL)
 }
 
-static void average(float *restrict a, const float *restrict w, const uint8_t *restrict keep, int64_t n, float share) {
+static void average(float *restrict a, const float *restrict w, const uint8_t *restrict keep, int64_t n,
+                    float share) {
     if (keep) {
         EACH a[i] = MASKED(a[i] + share * (w[i] - a[i]));
     } else {
@@ -221,7 +222,7 @@ static void gate_apply(float *restrict e, const float *restrict w, const float *
 
 #define TABLE(T)                                                                                                     \
     {                                                                                                                \
-        act_forward_##T, act_backward_##T, mask_backward_##T, dropout_##T, add_##T, max_pool_##T,                    \
-            max_pool_back_##T, norm_sums_##T, norm_apply_##T, norm_back_sums_##T, norm_back_##T                      \
+        act_forward_##T, act_backward_##T, mask_backward_##T, dropout_##T, add_##T, max_pool_##T, max_pool_back_##T, \
+            norm_sums_##T, norm_apply_##T, norm_back_sums_##T, norm_back_##T                                         \
     }
 const copi_kernels KERNELS = {ISA, TABLE(f32), TABLE(bf16), sgd, adam, average, gate_apply};

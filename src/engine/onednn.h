@@ -8,17 +8,20 @@
 #include <stdint.h>
 
 #if DNNL_VERSION_MAJOR >= 3
-typedef const_dnnl_memory_desc_t dn_desc;      /* borrowed, as oneDNN's functions take it */
+typedef const_dnnl_memory_desc_t dn_desc; /* borrowed, as oneDNN's functions take it */
 #else
 typedef const dnnl_memory_desc_t *dn_desc;
 #endif
 /* 2.x counts the shift among the arguments of batch-norm's backward, 3.x refuses it. */
 enum { DN_NORM_BACKWARD_READS_SHIFT = DNNL_VERSION_MAJOR < 3 };
-typedef struct dn_md { dnnl_memory_desc_t d; bool set; } dn_md; /* owned: free with dn_md_free */
+typedef struct dn_md {
+    dnnl_memory_desc_t d;
+    bool set;
+} dn_md; /* owned: free with dn_md_free */
 
 #define DN_DIMS 5 /* grouped kernels [G,O,I,KH,KW] */
 
-dn_desc dn_view(const dn_md *md);               /* NULL for one that is not set */
+dn_desc dn_view(const dn_md *md); /* NULL for one that is not set */
 /** tag dnnl_format_tag_any leaves the choice to the primitive. */
 dnnl_status_t dn_md_make(dn_md *md, int rank, const int64_t *dims, dnnl_data_type_t type, dnnl_format_tag_t tag);
 dnnl_status_t dn_md_copy(dn_md *md, dn_desc from);
@@ -26,18 +29,21 @@ void dn_md_free(dn_md *md);
 size_t dn_md_bytes(const dn_md *md);
 bool dn_md_equal(const dn_md *a, const dn_md *b);
 
-typedef struct dn_window { dnnl_dims_t stride, dilation, pad_l, pad_r, kernel; } dn_window; /* H, W; dilation 0: none */
+typedef struct dn_window {
+    dnnl_dims_t stride, dilation, pad_l, pad_r, kernel;
+} dn_window; /* H, W; dilation 0: none */
 
 /* Primitive descriptors; every pointer to a dn_md may be NULL where the primitive takes none. */
-dnnl_status_t dn_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, dnnl_alg_kind_t alg, const dn_md *src,
-                              const dn_md *weights, const dn_md *bias, const dn_md *dst, const dn_window *w,
-                              dnnl_primitive_attr_t attr);
-dnnl_status_t dn_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_alg_kind_t alg, const dn_md *diff_src,
-                                    const dn_md *weights, const dn_md *diff_dst, const dn_window *w,
-                                    dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr);
-dnnl_status_t dn_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_alg_kind_t alg, const dn_md *src,
-                                       const dn_md *diff_weights, const dn_md *diff_bias, const dn_md *diff_dst,
-                                       const dn_window *w, dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr);
+dnnl_status_t dn_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, dnnl_alg_kind_t alg,
+                              const dn_md *src, const dn_md *weights, const dn_md *bias, const dn_md *dst,
+                              const dn_window *w, dnnl_primitive_attr_t attr);
+dnnl_status_t dn_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_alg_kind_t alg,
+                                    const dn_md *diff_src, const dn_md *weights, const dn_md *diff_dst,
+                                    const dn_window *w, dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr);
+dnnl_status_t dn_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_alg_kind_t alg,
+                                       const dn_md *src, const dn_md *diff_weights, const dn_md *diff_bias,
+                                       const dn_md *diff_dst, const dn_window *w, dnnl_primitive_desc_t hint,
+                                       dnnl_primitive_attr_t attr);
 dnnl_status_t dn_dense_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, const dn_md *src,
                                const dn_md *weights, const dn_md *bias, const dn_md *dst, dnnl_primitive_attr_t attr);
 dnnl_status_t dn_dense_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *diff_src,

@@ -47,7 +47,8 @@ cop_status copi_h5_create(cop_ctx *ctx, copi_h5 *h5);
 cop_status copi_h5_make_group(copi_h5 *h5, const char *path); /* and those above it that are missing */
 cop_status copi_h5_put_text(copi_h5 *h5, const char *path, const char *attribute, const char *text);
 /** A list longer than one attribute holds goes into attribute0, attribute1, ... */
-cop_status copi_h5_put_names(copi_h5 *h5, const char *path, const char *attribute, const char *const *names, int count);
+cop_status copi_h5_put_names(copi_h5 *h5, const char *path, const char *attribute, const char *const *names,
+                             int count);
 cop_status copi_h5_put_floats(copi_h5 *h5, const char *path, int rank, const int64_t *shape, const float *data);
 /** The numbers of a data set that is there, in a file that was opened from memory: only what is in memory changes. */
 cop_status copi_h5_replace_floats(copi_h5 *h5, const char *path, const float *data);

@@ -6,11 +6,11 @@
 
 /* A bag of extra tensors and strings that travel beside a net in its safetensors file (checkpoints). */
 typedef struct copi_extra_tensor {
-    char *name;          /* e.g. "optimizer.m/conv1.weight" */
+    char *name; /* e.g. "optimizer.m/conv1.weight" */
     int rank;
     int64_t shape[4];
     int64_t count;
-    float *data;         /* [count], owned by the bag */
+    float *data; /* [count], owned by the bag */
 } copi_extra_tensor;
 typedef struct copi_extras {
     cop_ctx *ctx;
@@ -25,7 +25,7 @@ void copi_extras_clear(copi_extras *x);
 float *copi_extras_tensor(copi_extras *x, const char *name, int rank, const int64_t *shape);
 cop_status copi_extras_set(copi_extras *x, const char *key, const char *value);
 const copi_extra_tensor *copi_extras_find(const copi_extras *x, const char *name); /* NULL: none */
-const char *copi_extras_get(const copi_extras *x, const char *key);               /* NULL: none */
+const char *copi_extras_get(const copi_extras *x, const char *key);                /* NULL: none */
 
 /** extras may be NULL. Layout and checks: docs/safetensors.md. */
 cop_status copi_safetensors_save(const cop_net *net, const copi_extras *extras, const char *path);

@@ -21,11 +21,11 @@ typedef enum copi_keras_kind {
 
 /* One array that a layer wants. */
 typedef struct copi_keras_weight {
-    int node, slot;      /* of the net */
+    int node, slot; /* of the net */
     copi_keras_kind kind;
-    bool absent;         /* a scale or shift that the layer is without: ones or zeros, as the net has them */
-    bool laid_flat;      /* its inputs (dense) or units (vector) are an image [H,W,C] laid flat */
-    int64_t image[3];    /* C, H, W of that image */
+    bool absent;      /* a scale or shift that the layer is without: ones or zeros, as the net has them */
+    bool laid_flat;   /* its inputs (dense) or units (vector) are an image [H,W,C] laid flat */
+    int64_t image[3]; /* C, H, W of that image */
 } copi_keras_weight;
 
 typedef struct copi_keras_layer {
@@ -41,7 +41,7 @@ typedef struct copi_keras_model {
     copi_keras_layer *layer; /* [layers] in container order */
     int layers;
     bool functional;
-    bool rescaled;           /* the model rescales its images itself: y = scale x + shift */
+    bool rescaled; /* the model rescales its images itself: y = scale x + shift */
     double scale, shift;
 } copi_keras_model;
 

@@ -27,8 +27,8 @@ enum {
 #define COPI_ONNX_BATCH INT64_MIN /* among the whole numbers of a shape: the number of images, whatever it is */
 
 typedef struct copi_onnx_tensor {
-    bool real;             /* floats, else whole numbers */
-    bool sparse;           /* what the file did not store are pruned zeros */
+    bool real;   /* floats, else whole numbers */
+    bool sparse; /* what the file did not store are pruned zeros */
     int rank;
     int64_t dims[COPI_ONNX_RANK], count;
     const uint8_t *floats; /* [4*count] little-endian, perhaps unaligned; the arena's, or the file's, where they may
@@ -37,10 +37,10 @@ typedef struct copi_onnx_tensor {
 } copi_onnx_tensor;
 
 typedef enum copi_onnx_kind {
-    COPI_ONNX_ABSENT,   /* not computed yet */
+    COPI_ONNX_ABSENT, /* not computed yet */
     COPI_ONNX_CONSTANT,
-    COPI_ONNX_IMAGE,    /* [N,..three more..] */
-    COPI_ONNX_VECTOR    /* [N,F] */
+    COPI_ONNX_IMAGE, /* [N,..three more..] */
+    COPI_ONNX_VECTOR /* [N,F] */
 } copi_onnx_kind;
 
 typedef struct copi_onnx_value {
@@ -48,14 +48,14 @@ typedef struct copi_onnx_value {
     copi_onnx_kind kind;
     copi_onnx_tensor tensor; /* CONSTANT */
     int node;                /* of the net; an IMAGE's or a VECTOR's */
-    bool flat;               /* VECTOR: node already gives [F]; else it gives the image that is still to be flattened */
-    int axis[3];             /* which of C, H, W (0, 1, 2) stands where, outermost first */
-    int64_t shape[3];        /* C, H, W of the image, or of what was laid flat; a dense layer's: F, 1, 1 */
-    int64_t pad[4];          /* IMAGE: zeros that its reader must put around it: top, left, bottom, right */
-    int producer;            /* the ONNX node that gives it; -1: none */
-    int consumers;           /* how many inputs of needed nodes read it */
-    bool shared;             /* on its way from where it was computed, something else read it too */
-    bool edge;               /* IMAGE: pad repeats the edge, not zeros */
+    bool flat;        /* VECTOR: node already gives [F]; else it gives the image that is still to be flattened */
+    int axis[3];      /* which of C, H, W (0, 1, 2) stands where, outermost first */
+    int64_t shape[3]; /* C, H, W of the image, or of what was laid flat; a dense layer's: F, 1, 1 */
+    int64_t pad[4];   /* IMAGE: zeros that its reader must put around it: top, left, bottom, right */
+    int producer;     /* the ONNX node that gives it; -1: none */
+    int consumers;    /* how many inputs of needed nodes read it */
+    bool shared;      /* on its way from where it was computed, something else read it too */
+    bool edge;        /* IMAGE: pad repeats the edge, not zeros */
     struct copi_onnx_pending *pending; /* the layer that gives it, which is still to be added; NULL: node is there */
 } copi_onnx_value;
 
@@ -63,9 +63,9 @@ typedef struct copi_onnx_value {
 typedef struct copi_onnx_fill {
     int node, slot;
     copi_onnx_tensor tensor;
-    double scale;            /* every number is multiplied by it */
-    bool transposed;         /* a dense kernel given as [in,out] */
-    const int64_t *order;    /* [in] the column (or unit) each of the file's goes to; NULL: as it is */
+    double scale;         /* every number is multiplied by it */
+    bool transposed;      /* a dense kernel given as [in,out] */
+    const int64_t *order; /* [in] the column (or unit) each of the file's goes to; NULL: as it is */
 } copi_onnx_fill;
 
 /* A layer that waits for what follows: a bias, or another product or sum with a constant per channel. It is added to the
@@ -73,65 +73,65 @@ typedef struct copi_onnx_fill {
 typedef struct copi_onnx_pending {
     const Onnx__NodeProto *named; /* by this node, or by its weight */
     const char *weight;
-    copi_node proto;         /* conv or dense, without bias so far; or batch-norm, for y = scale x + shift */
-    int src;                 /* of the net */
-    copi_onnx_fill kernel;   /* conv, dense */
+    copi_node proto;       /* conv or dense, without bias so far; or batch-norm, for y = scale x + shift */
+    int src;               /* of the net */
+    copi_onnx_fill kernel; /* conv, dense */
     int64_t channels;
-    float *scale, *shift;    /* [channels] in the arena; a conv's or dense layer's: scale NULL, shift NULL or its bias */
-    int node;                /* of the net, once it is there; else -1 */
+    float *scale, *shift; /* [channels] in the arena; a conv's or dense layer's: scale NULL, shift NULL or its bias */
+    int node;             /* of the net, once it is there; else -1 */
 } copi_onnx_pending;
 
 /* A file beside the model, with weights. */
 typedef struct copi_onnx_external {
-    const char *location;    /* the model's own word for it */
+    const char *location; /* the model's own word for it */
     char *path;
     copi_file file;
-    size_t left;             /* what tensors may still take; each byte is one tensor's */
+    size_t left; /* what tensors may still take; each byte is one tensor's */
 } copi_onnx_external;
 
 typedef struct copi_onnx_reader {
     cop_ctx *ctx;
-    copi_file *file;         /* the model's */
-    const char *path;        /* external data lies beside it; NULL: from memory */
+    copi_file *file;  /* the model's */
+    const char *path; /* external data lies beside it; NULL: from memory */
     size_t file_size;
     Onnx__ModelProto *model;
     const Onnx__GraphProto *proto;
-    bool own;                /* this program wrote the file: layers are named as its nodes are */
+    bool own; /* this program wrote the file: layers are named as its nodes are */
     int64_t opset;
-    int64_t batch;           /* the fixed number of images, or -1 */
-    copi_name_map names;     /* of values */
-    copi_onnx_value *value;  /* [values] */
+    int64_t batch;          /* the fixed number of images, or -1 */
+    copi_name_map names;    /* of values */
+    copi_onnx_value *value; /* [values] */
     int values, value_cap;
-    int input, output;       /* numbers of values */
-    uint8_t *needed;         /* [nodes of the file] 1: the output needs it */
+    int input, output; /* numbers of values */
+    uint8_t *needed;   /* [nodes of the file] 1: the output needs it */
     cop_graph *graph;
-    copi_name_map layers;    /* layer names given out so far; the number counts repeats */
+    copi_name_map layers; /* layer names given out so far; the number counts repeats */
     copi_onnx_fill *fill;
     int fills, fill_cap;
-    void **block;            /* the arena: freed at the end */
+    void **block; /* the arena: freed at the end */
     int blocks, block_cap;
-    size_t memory;           /* bytes asked of the arena */
+    size_t memory; /* bytes asked of the arena */
     copi_onnx_external external[COPI_ONNX_EXTERNALS];
     int externals;
     double input_scale[COP_MAX_CHANNELS], input_shift[COP_MAX_CHANNELS]; /* what the graph does to its images first */
     bool input_scaled;
-    bool logits;             /* a LogSoftmax at the end was left out */
-    int training;            /* batch-norms in training form, read in inference form */
-    int left_out;            /* nodes that became nothing: transposes, identities, folded constants */
+    bool logits;  /* a LogSoftmax at the end was left out */
+    int training; /* batch-norms in training form, read in inference form */
+    int left_out; /* nodes that became nothing: transposes, identities, folded constants */
 } copi_onnx_reader;
 
 /* The node at hand. */
 typedef struct copi_onnx_node {
     copi_onnx_reader *r;
     const Onnx__NodeProto *proto;
-    int number;              /* among the file's nodes */
+    int number; /* among the file's nodes */
 } copi_onnx_node;
 
 typedef struct copi_onnx_op {
     const char *name;
-    const char *attributes;  /* those that are understood, "a b c"; any other is refused */
+    const char *attributes; /* those that are understood, "a b c"; any other is refused */
     cop_status (*read)(copi_onnx_node *n);
-    const char *help;        /* what is read of it */
+    const char *help; /* what is read of it */
 } copi_onnx_op;
 const copi_onnx_op *copi_onnx_op_find(const char *name);
 void copi_onnx_op_list(char *text, size_t size); /* "Add, AveragePool, ..." */
@@ -195,8 +195,8 @@ cop_status copi_onnx_lay_flat(copi_onnx_reader *r, copi_onnx_value *value);
  *  its op. */
 void copi_onnx_name_layer(const copi_onnx_node *n, const char *weight, char *name, size_t size);
 /** Add a node to the net; weight: the name of the initializer its name may come from, or NULL. *number is the net's. */
-cop_status copi_onnx_add(const copi_onnx_node *n, const char *weight, const copi_node *proto, const int *src, int nsrc,
-                         int *number);
+cop_status copi_onnx_add(const copi_onnx_node *n, const char *weight, const copi_node *proto, const int *src,
+                         int nsrc, int *number);
 /** The same for what keeps its input's shape; gives the node's output. */
 cop_status copi_onnx_elementwise(const copi_onnx_node *n, const copi_node *proto);
 /** A name that no layer has yet: wanted, or wanted_2, ... It lives in the arena. */

@@ -32,21 +32,21 @@ size_t copi_st_dtype_size(copi_st_dtype dtype); /* bytes */
 enum { COPI_ST_RANK = 8, COPI_ST_HEADER_MAX = 100000000 };
 
 typedef struct copi_st_entry {
-    const char *name;             /* owned by the header's JSON */
+    const char *name; /* owned by the header's JSON */
     copi_st_dtype dtype;
     int rank;
     int64_t shape[COPI_ST_RANK];
-    size_t begin, end;            /* in data */
-    bool used;                    /* for whoever must notice what nobody asked for; starts false */
+    size_t begin, end; /* in data */
+    bool used;         /* for whoever must notice what nobody asked for; starts false */
 } copi_st_entry;
 
 typedef struct copi_st_header {
     cop_ctx *ctx;
     json_t *root;
-    json_t *metadata;             /* in root; NULL: none. An object of strings */
-    copi_st_entry *entry;         /* [entries], sorted by name */
+    json_t *metadata;     /* in root; NULL: none. An object of strings */
+    copi_st_entry *entry; /* [entries], sorted by name */
     size_t entries;
-    const uint8_t *data;          /* [data_size] a view into the file's bytes, which may still have to be read */
+    const uint8_t *data; /* [data_size] a view into the file's bytes, which may still have to be read */
     size_t data_size;
 } copi_st_header;
 
@@ -55,8 +55,8 @@ typedef struct copi_st_header {
  *  read yet. Errors: FORMAT, UNSUPPORTED, NOMEM, IO; on failure the header is empty. */
 cop_status copi_st_header_parse(copi_file *file, copi_st_header *header);
 void copi_st_header_clear(copi_st_header *header);
-copi_st_entry *copi_st_header_find(const copi_st_header *header, const char *name);     /* NULL: none */
-const char *copi_st_header_metadata(const copi_st_header *header, const char *key);     /* NULL: none */
+copi_st_entry *copi_st_header_find(const copi_st_header *header, const char *name); /* NULL: none */
+const char *copi_st_header_metadata(const copi_st_header *header, const char *key); /* NULL: none */
 /** "[64,3,3,3]" for messages, cut where text ends. */
 void copi_st_shape_text(int rank, const int64_t *shape, char *text, size_t size);
 

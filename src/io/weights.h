@@ -8,27 +8,27 @@
 enum { COPI_ARRAY_RANK = 8 };
 
 typedef struct copi_array {
-    char *name;       /* owned */
-    size_t layer;     /* so many bytes of the name are the layer's; 0: it has none */
-    bool statistic;   /* running means and the like, which do not count as parameters */
+    char *name;     /* owned */
+    size_t layer;   /* so many bytes of the name are the layer's; 0: it has none */
+    bool statistic; /* running means and the like, which do not count as parameters */
     int rank;
     int64_t shape[COPI_ARRAY_RANK], count;
-    float *data;      /* [count], owned; NULL: not of floats (a step count) */
+    float *data; /* [count], owned; NULL: not of floats (a step count) */
 } copi_array;
 
 struct cop_weights {
     cop_ctx *ctx;
     copi_array *array; /* [arrays], those of a layer side by side */
     int arrays, cap;
-    int *first;        /* [layers+1] where each layer's arrays begin */
-    char **layer;      /* [layers] names */
+    int *first;   /* [layers+1] where each layer's arrays begin */
+    char **layer; /* [layers] names */
     int layers;
-    size_t bytes;      /* of the floats */
+    size_t bytes; /* of the floats */
 };
 
 /** Add an array of this name and shape and give its floats to fill (NULL where floats is false). Errors: NOMEM. */
-cop_status copi_weights_add(cop_weights *w, const char *name, size_t layer, int rank, const int64_t *shape, bool floats,
-                            copi_array **array);
+cop_status copi_weights_add(cop_weights *w, const char *name, size_t layer, int rank, const int64_t *shape,
+                            bool floats, copi_array **array);
 /** Order by layers' names, numbers in them by size; for files whose own order says nothing. */
 void copi_weights_sort(cop_weights *w);
 

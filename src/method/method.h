@@ -5,16 +5,16 @@
 #include "prune/prune.h"
 #include "train/train.h"
 
-typedef struct copi_run {          /* what a method's function works with */
+typedef struct copi_run { /* what a method's function works with */
     cop_ctx *ctx;
     const cop_net *dense;
     const cop_data *data;
     const cop_method_params *params;
     cop_point_fn on_point;
     void *user;
-    bool stopped;                  /* on_point asked to stop */
-    double epochs, seconds, macs;  /* spent so far */
-    int trainings;                 /* so far: the number of a training's file of state */
+    bool stopped;                 /* on_point asked to stop */
+    double epochs, seconds, macs; /* spent so far */
+    int trainings;                /* so far: the number of a training's file of state */
 } copi_run;
 typedef struct copi_method {
     const char *name, *help;

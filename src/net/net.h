@@ -24,14 +24,14 @@ typedef enum copi_param_kind {
 } copi_param_kind;
 
 typedef struct copi_param {
-    char *name;          /* "<node>.weight", ".bias", ".scale", ".shift", ".mean", ".var", ".gate" */
+    char *name; /* "<node>.weight", ".bias", ".scale", ".shift", ".mean", ".var", ".gate" */
     copi_param_kind kind;
-    int node;            /* that owns it */
+    int node; /* that owns it */
     int rank;
     int64_t shape[4];
-    int64_t count;       /* product of shape */
-    float *data;         /* [count], inside net->block, logical row-major layout */
-    uint8_t *mask;       /* [count], 1 kept, 0 held at zero; NULL: nothing is masked. Owned by the net */
+    int64_t count; /* product of shape */
+    float *data;   /* [count], inside net->block, logical row-major layout */
+    uint8_t *mask; /* [count], 1 kept, 0 held at zero; NULL: nothing is masked. Owned by the net */
 } copi_param;
 
 enum { COPI_WEIGHT, COPI_BIAS, COPI_SCALE = 0, COPI_SHIFT, COPI_MEAN, COPI_VAR, COPI_GATE = 0, COPI_SLOTS = 4 };
@@ -39,48 +39,59 @@ enum { COPI_WEIGHT, COPI_BIAS, COPI_SCALE = 0, COPI_SHIFT, COPI_MEAN, COPI_VAR, 
 typedef struct copi_node {
     char *name;
     copi_op op;
-    int *src;            /* [nsrc] node numbers, all smaller than this node's own */
+    int *src; /* [nsrc] node numbers, all smaller than this node's own */
     int nsrc;
     union {
         cop_conv_params conv;
         cop_pool_params pool;
-        struct { int64_t units; int bias; } dense;
-        struct { double epsilon; } batchnorm;
-        struct { double slope; } leaky;
-        struct { double share; } dropout;
-        struct { int64_t factors; } gate;
+        struct {
+            int64_t units;
+            int bias;
+        } dense;
+        struct {
+            double epsilon;
+        } batchnorm;
+        struct {
+            double slope;
+        } leaky;
+        struct {
+            double share;
+        } dropout;
+        struct {
+            int64_t factors;
+        } gate;
     } u;
-    int rank;            /* of the output without N: 3 [C,H,W] or 1 [C] */
-    int64_t shape[3];    /* output; entries past rank are 1 */
+    int rank;              /* of the output without N: 3 [C,H,W] or 1 [C] */
+    int64_t shape[3];      /* output; entries past rank are 1 */
     int param[COPI_SLOTS]; /* numbers in net->param, -1 where there is none. conv, dense: WEIGHT, BIAS; batch-norm:
                               SCALE, SHIFT, MEAN, VAR; gate: GATE */
-    int64_t dense_count; /* parameters (METHODS: those that count) of this layer in the original dense net */
+    int64_t dense_count;   /* parameters (METHODS: those that count) of this layer in the original dense net */
     int64_t dense_macs;
 } copi_node;
 
 struct cop_net {
     cop_ctx *ctx;
-    copi_node *node;     /* [nodes]; 0 is the input, the last is the output */
+    copi_node *node; /* [nodes]; 0 is the input, the last is the output */
     int nodes;
-    copi_param *param;   /* [params], in node order */
+    copi_param *param; /* [params], in node order */
     int params;
-    float *block;        /* [block_count] all parameters, one after another */
+    float *block; /* [block_count] all parameters, one after another */
     size_t block_count;
-    char **class_name;   /* [classes] or NULL */
-    int classes;         /* = last node's C */
+    char **class_name; /* [classes] or NULL */
+    int classes;       /* = last node's C */
     int normalized;
     double mean[COP_MAX_CHANNELS], std[COP_MAX_CHANNELS]; /* of the net's channels */
     cop_channel_order channel_order; /* the net's channel c is the image's channel c, or (BGR) C-1-c */
     int64_t dense_parameters, dense_conv, dense_dense, dense_macs; /* of the original dense net: all / conv / dense */
-    char *provenance;    /* lines separated by '\n'; never NULL */
-    char *metadata;      /* what another program had written into the model's file, a JSON object of strings; or NULL */
+    char *provenance;                                              /* lines separated by '\n'; never NULL */
+    char *metadata; /* what another program had written into the model's file, a JSON object of strings; or NULL */
 };
 
 enum {
     COPI_MAX_NODES = 16384,
     COPI_MAX_NAME = 512 /* bytes of a node's name */
 };
-#define COPI_MAX_EXTENT INT32_MAX          /* of one dimension, kernel, stride, dilation or padding */
+#define COPI_MAX_EXTENT INT32_MAX            /* of one dimension, kernel, stride, dilation or padding */
 #define COPI_MAX_ELEMENTS ((int64_t)1 << 36) /* of one parameter, or of one image's output of one node */
 #define COPI_MAX_MACS ((int64_t)1 << 48)     /* of one node; sums over all nodes then fit int64_t */
 
@@ -100,21 +111,21 @@ const char *copi_op_text(copi_op op);
 struct cop_graph {
     cop_ctx *ctx;
     cop_net *net;
-    cop_status status;   /* the first error */
-    char error[512];     /* its text: the context's may be another's by the time of building */
+    cop_status status; /* the first error */
+    char error[512];   /* its text: the context's may be another's by the time of building */
     int node_cap, param_cap;
 };
 /** Declare a parameter of the node being added, in its slot. */
-cop_status copi_node_param(cop_graph *g, copi_node *node, int slot, copi_param_kind kind, const char *suffix, int rank,
-                           const int64_t *shape);
+cop_status copi_node_param(cop_graph *g, copi_node *node, int slot, copi_param_kind kind, const char *suffix,
+                           int rank, const int64_t *shape);
 /** Add a node of any op with its attributes taken from proto (op, u); used by readers, shrink and the typed adders.
  *  Returns its number, -1 on the graph's first or a former error. */
 int copi_graph_add(cop_graph *g, const char *name, const copi_node *proto, const int *src, int nsrc);
 /** Build without drawing weights (all 0, batch-norm scale/var 1, gates 1), for readers that fill them. */
 cop_status copi_graph_build_raw(cop_graph *g, cop_net **net);
 
-int copi_net_find(const cop_net *net, const char *node_name);        /* -1: none */
-int copi_net_find_param(const cop_net *net, const char *param_name); /* -1: none */
+int copi_net_find(const cop_net *net, const char *node_name);                    /* -1: none */
+int copi_net_find_param(const cop_net *net, const char *param_name);             /* -1: none */
 copi_param *copi_node_slot(const cop_net *net, const copi_node *node, int slot); /* NULL: none */
 /** The parameter's mask, made (all 1) if there is none. NULL: no memory. */
 uint8_t *copi_param_mask(cop_net *net, copi_param *param);
@@ -122,7 +133,7 @@ uint8_t *copi_param_mask(cop_net *net, copi_param *param);
 cop_status copi_net_copy_masks(cop_net *net, const cop_net *from);
 /** Set data to 0 where the mask is 0. */
 void copi_net_apply_masks(cop_net *net);
-bool copi_param_counts(copi_param_kind kind);  /* weight, bias, scale, shift: those that sparsity counts */
+bool copi_param_counts(copi_param_kind kind); /* weight, bias, scale, shift: those that sparsity counts */
 /** Record "this is the dense net": fill dense_count/dense_macs/dense_* from the net as it stands. */
 void copi_net_mark_dense(cop_net *net);
 /** Nodes that read node's output; writes at most max numbers, returns how many there are. */

@@ -1,7 +1,6 @@
 /* Batch normalization, and the gate: both scale channels. */
 #include "net/graph.h"
 
-
 static cop_status infer_batchnorm(cop_graph *g, copi_node *node, const copi_node *const *src) {
     double epsilon = node->u.batchnorm.epsilon;
     if (!(epsilon > 0 && epsilon < 1))

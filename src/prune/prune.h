@@ -14,9 +14,10 @@ typedef enum copi_needs { COPI_NEEDS_NOTHING, COPI_NEEDS_GRADIENT, COPI_NEEDS_SQ
 typedef struct copi_criterion {
     const char *name, *help;
     copi_unit unit;
-    unsigned ops;       /* the ops whose nodes it scores: COPI_OP_BIT(CONV) | ... */
-    copi_needs needs;   /* what cop_prune must bring */
-    double macs_power;  /* ranked globally, a score is divided by this power of the MACs that its unit takes part in; of
+    unsigned ops;     /* the ops whose nodes it scores: COPI_OP_BIT(CONV) | ... */
+    copi_needs needs; /* what cop_prune must bring */
+    double
+        macs_power; /* ranked globally, a score is divided by this power of the MACs that its unit takes part in; of
                            weights only; 0: not */
     /** Score the units of one layer; low scores go first. score [units]: one per weight (logical order), filter, neuron
      *  or channel. gradient [count of the node's first parameter]: what the criterion needs, else NULL. Masked weights are 0; whole units that were masked before are never chosen again, whatever their score.
@@ -47,12 +48,15 @@ int64_t copi_lowest_scratch(int64_t n);
 float copi_select(cop_ctx *ctx, const float *x, int64_t n, int64_t k);
 
 /** Channels that must be kept or removed together: one group lists (node, channel) members. METHODS section 4. */
-typedef struct copi_group_member { int node; int64_t channel; } copi_group_member;
+typedef struct copi_group_member {
+    int node;
+    int64_t channel;
+} copi_group_member;
 typedef struct copi_group {
     copi_group_member *member; /* [members], producers' output channels that share one fate */
     int members;
-    bool fixed;                /* reaches the net's input or output: can't be removed */
-    int fixed_by;              /* the first such node; -1: not fixed */
+    bool fixed;   /* reaches the net's input or output: can't be removed */
+    int fixed_by; /* the first such node; -1: not fixed */
 } copi_group;
 typedef struct copi_groups {
     cop_ctx *ctx;
@@ -66,13 +70,14 @@ void copi_groups_clear(copi_groups *groups);
  *  map [shrunk count]: index into the old parameter's data for each element of the new one. */
 typedef struct copi_shrink_map {
     cop_ctx *ctx;
-    int params;                /* of the shrunk net */
-    int *old_param;            /* [params] number in the old net */
-    int64_t **index;           /* [params][count] */
+    int params;      /* of the shrunk net */
+    int *old_param;  /* [params] number in the old net */
+    int64_t **index; /* [params][count] */
 } copi_shrink_map;
 void copi_shrink_map_clear(copi_shrink_map *map);
 /** cop_shrink_rounded without the forward check (prune knows no engine; method and the public function do the check).
  *  multiple 1: cop_shrink. map may be NULL. */
-cop_status copi_shrink(const cop_net *net, int64_t multiple, cop_net **shrunk, copi_shrink_map *map, int64_t *units_removed);
+cop_status copi_shrink(const cop_net *net, int64_t multiple, cop_net **shrunk, copi_shrink_map *map,
+                       int64_t *units_removed);
 
 #endif

@@ -52,8 +52,9 @@ typedef struct copi_shrinker {
     uint8_t *kept; /* [channels] of the sets' roots */
     bool *live;    /* [nodes] some kept output comes from it */
     int *renamed;  /* [nodes] number in the new net */
-    int64_t multiple; /* of which the channels of convs and denses shall be as many as there are; 1: whatever is left */
-    bool grew;        /* something was kept that was not before */
+    int64_t
+        multiple; /* of which the channels of convs and denses shall be as many as there are; 1: whatever is left */
+    bool grew;    /* something was kept that was not before */
 } copi_shrinker;
 bool copi_kept(copi_shrinker *s, int64_t channel);
 void copi_keep(copi_shrinker *s, int64_t channel);

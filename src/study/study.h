@@ -60,28 +60,28 @@ typedef struct copi_schema copi_schema;
 typedef struct copi_key {
     const char *name;
     copi_key_kind kind;
-    size_t at;                    /* offset in the struct */
-    const char *range;            /* of numbers and counts, each entry of a list: "[0,1)" */
-    const char *(*names)(int i);  /* of choices; NULL past the last */
-    const copi_schema *map;       /* of MAP and MAPS */
+    size_t at;                   /* offset in the struct */
+    const char *range;           /* of numbers and counts, each entry of a list: "[0,1)" */
+    const char *(*names)(int i); /* of choices; NULL past the last */
+    const copi_schema *map;      /* of MAP and MAPS */
     bool required;
-    bool settable;                /* NAME: required only where no earlier key has set it */
-    void (*apply)(void *target);  /* called once the value is read: it sets what later keys may say otherwise */
-    unsigned family;              /* 0: always allowed; else one of the families the struct belongs to */
-    bool each;                    /* a list of which every trial takes one: not part of a trial's own text */
-    bool late;                    /* left out of the text where it is as usual, so that it renames no older trial */
+    bool settable;               /* NAME: required only where no earlier key has set it */
+    void (*apply)(void *target); /* called once the value is read: it sets what later keys may say otherwise */
+    unsigned family;             /* 0: always allowed; else one of the families the struct belongs to */
+    bool each;                   /* a list of which every trial takes one: not part of a trial's own text */
+    bool late;                   /* left out of the text where it is as usual, so that it renames no older trial */
     bool (*idle)(const void *target); /* left out where it does nothing, for the same reason */
 } copi_key;
 
 typedef struct copi_yaml copi_yaml;
 struct copi_schema {
-    const char *what;             /* "study", "recipe", ...: how errors call the mapping */
-    const copi_key *keys;         /* read in this order, whatever the file's; ends with a NULL name. A name may come
+    const char *what;     /* "study", "recipe", ...: how errors call the mapping */
+    const copi_key *keys; /* read in this order, whatever the file's; ends with a NULL name. A name may come
                                      again for another family */
-    size_t size;                  /* of the struct, for MAPS */
-    void (*init)(const void *parent, void *element);        /* MAPS: defaults of one element; may be NULL */
-    unsigned (*family)(const void *element);                /* which keys are allowed; NULL: all */
-    const char *(*owner)(unsigned family);                  /* whom a key of that family belongs to, for errors */
+    size_t size;          /* of the struct, for MAPS */
+    void (*init)(const void *parent, void *element);            /* MAPS: defaults of one element; may be NULL */
+    unsigned (*family)(const void *element);                    /* which keys are allowed; NULL: all */
+    const char *(*owner)(unsigned family);                      /* whom a key of that family belongs to, for errors */
     cop_status (*check)(copi_yaml *y, int node, void *element); /* after reading; may be NULL */
 };
 
@@ -107,34 +107,36 @@ void copi_yaml_say(copi_buffer *b, const copi_schema *schema, const void *target
 /* A recipe as a study file gives it; starts as a copy of the dense net's. */
 typedef struct copi_spec_recipe {
     cop_recipe r;
-    unsigned augment;  /* words given */
+    unsigned augment; /* words given */
 } copi_spec_recipe;
 
 typedef struct copi_spec_trial {
-    const char *recipe;        /* a named one that the keys start from; NULL: none */
-    cop_method_params p;       /* but for its recipes and threshold, which are below */
+    const char *recipe;  /* a named one that the keys start from; NULL: none */
+    cop_method_params p; /* but for its recipes and threshold, which are below */
     copi_numbers sparsity, gamma, macs, parameters, threshold;
     copi_spec_recipe sparsify, tune, search, retrain, scratch;
-    copi_list limits;          /* of cop_layer_limit */
+    copi_list limits; /* of cop_layer_limit */
 } copi_spec_trial;
 
 typedef struct copi_spec {
     cop_ctx *ctx;
-    char *path, *text;         /* of the study file */
+    char *path, *text; /* of the study file */
     char *name;
     struct {
         char *path;
-        const char *format;    /* NULL: guess */
+        const char *format; /* NULL: guess */
         double validation;
         int64_t limit, height, width;
     } data;
-    char *model;               /* a preset's name, or a file's path */
-    copi_spec_recipe dense;    /* epochs 0: the model file is taken as it is */
-    struct { double floor; } score;
+    char *model;            /* a preset's name, or a file's path */
+    copi_spec_recipe dense; /* epochs 0: the model file is taken as it is */
+    struct {
+        double floor;
+    } score;
     copi_seeds seeds;
-    int threads;               /* 0: the context's */
-    int nets;                  /* 0: the best one becomes a file; 1: all */
-    copi_list trials;          /* of copi_spec_trial */
+    int threads;      /* 0: the context's */
+    int nets;         /* 0: the best one becomes a file; 1: all */
+    copi_list trials; /* of copi_spec_trial */
 } copi_spec;
 
 /** Read and check a study file. Relative paths in it are taken from the file's folder where they exist there, else as
@@ -163,20 +165,20 @@ const copi_numbers *copi_spec_levels(const copi_spec_trial *trial);
 #define COPI_METHOD_DENSE "dense" /* the method column of dense nets */
 
 typedef struct copi_trial {
-    char name[20];             /* digest, 16 hex digits */
-    char setting[20];          /* the same without the seed: what means are taken over */
-    char label[128];           /* for people: "magnitude 0.9, 2 rounds"; of one seed's, none is another's */
-    const char *method;        /* "dense" or a method's name */
+    char name[20];               /* digest, 16 hex digits */
+    char setting[20];            /* the same without the seed: what means are taken over */
+    char label[128];             /* for people: "magnitude 0.9, 2 rounds"; of one seed's, none is another's */
+    const char *method;          /* "dense" or a method's name */
     const copi_spec_trial *spec; /* NULL for dense */
-    int dense;                 /* index of the dense trial it starts from; its own for dense */
+    int dense;                   /* index of the dense trial it starts from; its own for dense */
     uint64_t seed;
-    double level;              /* sparsity, gamma or what gamma is searched for; NaN for dense nets */
-    double asked;              /* NaN for SSS */
+    double level; /* sparsity, gamma or what gamma is searched for; NaN for dense nets */
+    double asked; /* NaN for SSS */
 } copi_trial;
 
 typedef struct copi_trials {
     cop_ctx *ctx;
-    copi_trial *trial;         /* [n]; per seed: the dense net, then the trials in the file's order */
+    copi_trial *trial; /* [n]; per seed: the dense net, then the trials in the file's order */
     int n;
 } copi_trials;
 /** data_digest and model_digest (of a model file's bytes; "" for presets) go into every name. Trials that would be
@@ -197,8 +199,8 @@ typedef struct copi_layer_row {
 
 /* A point as stored: cop_point with its curve and its layers. */
 typedef struct copi_stored_point {
-    cop_point p;               /* p.history.epoch is owned here */
-    copi_layer_row *layer;     /* [layers] */
+    cop_point p;           /* p.history.epoch is owned here */
+    copi_layer_row *layer; /* [layers] */
     int layers;
 } copi_stored_point;
 
@@ -212,14 +214,15 @@ typedef struct copi_stored_trial {
     char *name, *setting, *label, *method, *status, *message;
     uint64_t seed;
     double level, asked, seconds;
-    copi_stored_point *point;  /* [points] */
+    copi_stored_point *point; /* [points] */
     int points;
 } copi_stored_trial;
 
 /* Facts about a study that its report tells; the names are those of the store's `meta` table. */
 #define COPI_META_LIST(X)                                                                                            \
-    X(name) X(floor) X(spec_path) X(spec_text) X(command) X(program) X(build) X(machine) X(threads) X(model)         \
-    X(data_path) X(data_format) X(data_shape) X(data_classes) X(data_images) X(data_digest) X(best)
+    X(name)                                                                                                          \
+    X(floor) X(spec_path) X(spec_text) X(command) X(program) X(build) X(machine) X(threads) X(model) X(data_path)    \
+        X(data_format) X(data_shape) X(data_classes) X(data_images) X(data_digest) X(best)
 typedef struct copi_meta {
 #define X(field) char *field;
     COPI_META_LIST(X)
@@ -231,7 +234,7 @@ typedef struct copi_results {
     cop_ctx *ctx;
     copi_meta meta;
     double floor;
-    copi_stored_trial *trial;  /* [trials], in the plan's order; those not yet run have status "pending" */
+    copi_stored_trial *trial; /* [trials], in the plan's order; those not yet run have status "pending" */
     int trials;
 } copi_results;
 
@@ -262,25 +265,25 @@ void copi_results_clear(copi_results *results);
 typedef struct copi_study {
     cop_ctx *ctx;
     const char *dir;
-    double start;              /* copi_now() */
-    const char *command;       /* what the page says that made it; NULL: coppice study run */
-    int jobs;                  /* trials at a time, each with its share of the context's threads; 0: one */
-    bool keep_nets;            /* every point's net becomes a file: copi_study_net_file */
-    bool failed_is_over;       /* what failed for want of memory or disk is not tried again */
+    double start;        /* copi_now() */
+    const char *command; /* what the page says that made it; NULL: coppice study run */
+    int jobs;            /* trials at a time, each with its share of the context's threads; 0: one */
+    bool keep_nets;      /* every point's net becomes a file: copi_study_net_file */
+    bool failed_is_over; /* what failed for want of memory or disk is not tried again */
     /** Called for each point of a trial at work, before it is committed; t->point[point] is filled. */
     cop_status (*on_net)(void *user, const copi_stored_trial *t, int point, const cop_net *net);
     /** Called once a trial is committed, in place of lines to the log. */
     void (*on_trial)(void *user, const copi_stored_trial *t);
     void *user;
-    const copi_spec *spec;     /* of the last plan; the caller's */
-    cop_data *data;            /* opened by the first plan unless it is set; owned */
+    const copi_spec *spec; /* of the last plan; the caller's */
+    cop_data *data;        /* opened by the first plan unless it is set; owned */
     copi_trials trials;
-    copi_store *store;         /* likewise */
-    cop_net *dense;            /* of trial number dense_of; NULL: none at hand */
+    copi_store *store; /* likewise */
+    cop_net *dense;    /* of trial number dense_of; NULL: none at hand */
     int dense_of;
-    double best_score;         /* on validation, of all points in the store's plan */
+    double best_score; /* on validation, of all points in the store's plan */
     cop_study_summary sum;
-    struct copi_team *team;    /* of a job beside others: what they share; NULL: alone */
+    struct copi_team *team; /* of a job beside others: what they share; NULL: alone */
 } copi_study;
 /** Expand a spec into trials and write the plan. Everything that can be refused is refused here, before any work.
  *  Errors: those of cop_data_open, cop_net_load, copi_store_open. */
@@ -315,7 +318,7 @@ cop_status copi_study_copy(copi_study *run, const char *from, const char *to);
 /* ------------------------------------------------------------------------------------------------- figures -- */
 
 typedef struct copi_spread {
-    double mean, std;          /* std of the sample (n-1); NaN below two values */
+    double mean, std; /* std of the sample (n-1); NaN below two values */
     int n;
 } copi_spread;
 copi_spread copi_spread_of(const double *x, int n); /* NaNs are left out */
@@ -323,37 +326,37 @@ copi_spread copi_spread_of(const double *x, int n); /* NaNs are left out */
 /* One setting: the same trial and point over all seeds. */
 typedef struct copi_setting {
     const copi_stored_trial *trial; /* of the first seed */
-    int index;                 /* which point of the trial */
-    int method_index;          /* in copi_figures.method */
+    int index;                      /* which point of the trial */
+    int method_index;               /* in copi_figures.method */
     int seeds;
-    int lost;                  /* seeds without it, since they diverged or were refused: then it is never chosen, since
+    int lost; /* seeds without it, since they diverged or were refused: then it is never chosen, since
                                   a mean over those that survived flatters */
     copi_spread sparsity, sparsity_conv, sparsity_dense, val, test, score_val, score, epochs, seconds, train_macs;
     copi_spread nonzero, macs_effective;
     const copi_stored_trial *best_seed; /* the trial among them with the best validation score */
-    bool on_frontier;          /* of all methods, chosen on validation */
+    bool on_frontier;                   /* of all methods, chosen on validation */
     bool on_method_frontier;
 } copi_setting;
 
 typedef struct copi_method_figures {
     const char *name;
-    int best;                  /* setting with the highest mean validation score; -1: none holds the floor */
-    double hypervolume;        /* of its frontier's test accuracies against (0, floor) */
+    int best;           /* setting with the highest mean validation score; -1: none holds the floor */
+    double hypervolume; /* of its frontier's test accuracies against (0, floor) */
     double hypervolume_val;
 } copi_method_figures;
 
 typedef struct copi_figures {
     cop_ctx *ctx;
-    copi_setting *setting;     /* [settings], in the order of the plan */
+    copi_setting *setting; /* [settings], in the order of the plan */
     int settings;
     copi_method_figures *method; /* [methods], in the order of the plan, so "dense" first */
     int methods;
-    int dense;                 /* the dense net's setting, -1: none */
-    int best;                  /* setting, -1: none */
-    double hypervolume, hypervolume_val; /* over all methods */
+    int dense;                                    /* the dense net's setting, -1: none */
+    int best;                                     /* setting, -1: none */
+    double hypervolume, hypervolume_val;          /* over all methods */
     int done, diverged, refused, failed, pending; /* trials */
     int points;
-    double seconds;            /* spent on all trials */
+    double seconds; /* spent on all trials */
 } copi_figures;
 cop_status copi_figures_make(const copi_results *results, copi_figures *figures);
 void copi_figures_clear(copi_figures *figures);
@@ -374,12 +377,12 @@ void copi_order(const double *x, int n, int *order);
 typedef enum copi_verdict { COPI_UNDECIDED, COPI_CONFIRMED, COPI_REFUTED } copi_verdict;
 const char *copi_verdict_name(copi_verdict verdict);
 typedef struct copi_claim {
-    char letter;               /* 'a'..'f' */
-    const char *text;          /* as METHODS has it */
-    const char *rule;          /* how it is decided */
+    char letter;      /* 'a'..'f' */
+    const char *text; /* as METHODS has it */
+    const char *rule; /* how it is decided */
     copi_verdict verdict;
-    char figures[400];         /* one sentence with the numbers */
-    int seeds;                 /* the fewest behind any figure; under COPI_ENOUGH_SEEDS a verdict is provisional */
+    char figures[400]; /* one sentence with the numbers */
+    int seeds;         /* the fewest behind any figure; under COPI_ENOUGH_SEEDS a verdict is provisional */
 } copi_claim;
 #define COPI_CLAIMS 6
 #define COPI_ENOUGH_SEEDS 3
@@ -389,11 +392,11 @@ void copi_claims_make(const copi_results *results, const copi_figures *figures, 
 
 /* How a method is drawn, everywhere alike. */
 typedef struct copi_style {
-    const char *light, *dark;  /* colours "#rrggbb" on a light and a dark page */
-    int gnuplot_point;         /* gnuplot's hollow point type; the filled one follows it */
-    const char *chart_point;   /* Chart.js's pointStyle */
-    int turn;                  /* degrees */
-    const char *path;          /* the same shape as an SVG path around 0,0, about 10 wide */
+    const char *light, *dark; /* colours "#rrggbb" on a light and a dark page */
+    int gnuplot_point;        /* gnuplot's hollow point type; the filled one follows it */
+    const char *chart_point;  /* Chart.js's pointStyle */
+    int turn;                 /* degrees */
+    const char *path;         /* the same shape as an SVG path around 0,0, about 10 wide */
 } copi_style;
 const copi_style *copi_style_of(const char *method);
 /** The accuracies that plots show, from a little under the floor to a little over the best, and a step for ticks. */

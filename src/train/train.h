@@ -24,8 +24,8 @@ cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit,
  *  perhaps or damaged, is no reason to fail: it goes, with a warning, and the training begins afresh. */
 cop_status copi_fit_go_on(cop_net *net, const cop_data *data, const copi_fit *fit, cop_history *history);
 /** DIVERGED where one of n numbers at x is not finite; what: "weight", ... step: how many were done. */
-cop_status copi_check_finite(cop_ctx *ctx, const char *phase, const char *what, const float *x, size_t n, int64_t step,
-                             double rate);
+cop_status copi_check_finite(cop_ctx *ctx, const char *phase, const char *what, const float *x, size_t n,
+                             int64_t step, double rate);
 /** Refuse a recipe with impossible values: names the field and the value. */
 cop_status copi_recipe_check(cop_ctx *ctx, const cop_recipe *recipe);
 /** Refuse a net that does not take these images or classes: names both shapes. */
@@ -38,7 +38,8 @@ enum { COPI_SETTLE_IMAGES = 4096 }; /* a channel's mean to about 1/64 of its dev
 cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images, bool cancellable);
 /** d loss / d parameter without dropout, the mean over n training images; or, with squares, the mean over small batches
  *  of its square. gradient [net->block_count], laid out as net->block. */
-cop_status copi_mean_gradient(const cop_net *net, const cop_data *data, int64_t images, bool squares, float *gradient);
+cop_status copi_mean_gradient(const cop_net *net, const cop_data *data, int64_t images, bool squares,
+                              float *gradient);
 /** Put the epochs and costs of more behind those of history, and leave more empty. */
 cop_status copi_history_append(cop_history *history, cop_history *more);
 
