@@ -4,7 +4,7 @@
 
 #include "harness.h"
 
-#include "io/graph_json.h"
+#include "io/safetensors/graph_json.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -5,6 +5,7 @@
 
 #include "coppice/coppice.h"
 
+#include <locale.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -138,6 +139,24 @@ bool copi_read_u8(copi_reader *r, uint8_t *v);
 bool copi_read_u32be(copi_reader *r, uint32_t *v);
 bool copi_read_u32le(copi_reader *r, uint32_t *v);
 bool copi_read_u64le(copi_reader *r, uint64_t *v);
+
+/* -- numbers as text -- */
+/* Numbers in files have a '.', whatever the caller's locale says; for the calling thread, until restored. */
+typedef struct copi_locale {
+    locale_t plain, before;
+} copi_locale;
+copi_locale copi_locale_plain(void);
+void copi_locale_restore(copi_locale numbers);
+/** 592,933 */
+typedef struct copi_words {
+    char text[64];
+} copi_words;
+copi_words copi_grouped(int64_t n);
+/** x without exponent, with at most so many decimals, trailing zeros left out; "" for NaN. */
+typedef struct copi_plain {
+    char text[344];
+} copi_plain;
+copi_plain copi_plain_number(double x, int decimals);
 
 /* -- names -- */
 /** The nearest of n names to word (edit distance at most a third of its length, at least 1), or NULL: for "did you

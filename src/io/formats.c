@@ -1,7 +1,7 @@
 /* Model files: which reader and which writer. A format is one line of the list. */
 #include "io/io.h"
 
-#include "io/safetensors_header.h"
+#include "io/safetensors/header.h"
 #include "io/weights.h"
 
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "io/weights.h"
 
 #include "io/half.h"
-#include "io/safetensors_header.h"
+#include "io/safetensors/header.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -40,8 +40,6 @@ cop_status copi_run_validate(const copi_run *run, const cop_net *net, double *ac
 double copi_pace_share(cop_pace pace, double sparsity, int r, int n);
 /** Refuse a recipe that a method can't use; what names it in errors. */
 cop_status copi_method_recipe_check(cop_ctx *ctx, const char *what, const cop_recipe *recipe);
-/** cop_shrink with the map for slicing; map and report may be NULL. */
-cop_status copi_shrink_checked(const cop_net *net, cop_net **shrunk, copi_shrink_map *map, cop_shrink_report *report);
 /** Make the factors of a gated net fit for folding: none negative (the plain subgradient lets them through 0), the
  *  function being the same; and at least keep of each gate but a block's above the threshold, so that no layer is
  *  emptied (what was kept for that alone is logged and noted in the provenance). */

@@ -1,4 +1,5 @@
-/* Criteria, ranking, masks, coupling groups, shrink: pure functions on nets. */
+/* Criteria, ranking, masks, coupling groups, shrink: pure functions on nets. cut.c alone needs more than the net: it gets
+ * the gradients that some criteria rank by, and checks that a shrunk net gives the same outputs. */
 #ifndef COPPICE_PRUNE_H
 #define COPPICE_PRUNE_H
 
@@ -79,5 +80,7 @@ void copi_shrink_map_clear(copi_shrink_map *map);
  *  multiple 1: cop_shrink. map may be NULL. */
 cop_status copi_shrink(const cop_net *net, int64_t multiple, cop_net **shrunk, copi_shrink_map *map,
                        int64_t *units_removed);
+/** cop_shrink with the map for slicing; map and report may be NULL. */
+cop_status copi_shrink_checked(const cop_net *net, cop_net **shrunk, copi_shrink_map *map, cop_shrink_report *report);
 
 #endif

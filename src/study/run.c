@@ -1,4 +1,4 @@
-/* cop_study_run: dense nets first, one a seed, then every trial from its seed's dense net; each is committed when it
+/* A study at work: dense nets first, one a seed, then every trial from its seed's dense net; each is committed when it
  * is over, and the one at work keeps its state: Ctrl-C costs nothing, a crash an epoch or some seconds. */
 #include "study/study.h"
 
@@ -417,39 +417,6 @@ cop_status copi_study_save_point(copi_study *run, int t, int point, const char *
     return status;
 }
 
-/* best.safetensors must be the net of the best point. With several seeds or a new floor that may be one whose net was
- * not kept. */
-static cop_status keep_best(copi_study *run) {
-    copi_results r;
-    copi_figures f;
-    cop_status status = copi_store_load(run->store, &r);
-    if (status) return status;
-    status = copi_figures_make(&r, &f);
-    if (!status && f.best >= 0) {
-        const copi_setting *s = &f.setting[f.best];
-        char *path = path_in(run, "best.safetensors");
-        char *best = copi_format(run->ctx, "%s/%d", s->best_seed->name, s->index);
-        if (!path || !best) status = COP_E_NOMEM;
-        if (!status && (strcmp(best, r.meta.best) != 0 || access(path, F_OK))) {
-            char file[160];
-            copi_study_net_file(s->best_seed, s->index, file);
-            char *kept = path_in(run, file);
-            if (kept && access(kept, F_OK) == 0)
-                status = copi_study_copy(run, file, "best.safetensors");
-            else /* trials are in the plan's order */
-                status = copi_study_save_point(run, (int)(s->best_seed - r.trial), s->index, path);
-            copi_free(run->ctx, kept);
-            if (!status) status = copi_store_set(run->store, "best", best);
-            copi_progress_trial(run->ctx, NULL, 0, 0);
-        }
-        copi_free(run->ctx, path);
-        copi_free(run->ctx, best);
-    }
-    copi_figures_clear(&f);
-    copi_results_clear(&r);
-    return status;
-}
-
 /* --------------------------------------------------------------------------------------------------- facts -- */
 
 static char *machine_text(cop_ctx *ctx) {
@@ -584,69 +551,10 @@ cop_status copi_study_plan(copi_study *run, const copi_spec *spec) {
     return status ? status : recall_best(run);
 }
 
-cop_status copi_study_end(copi_study *run, cop_status status, cop_study_summary *summary) {
-    if (status && status != COP_E_CANCELLED) return status;
-    cop_study_summary told;
-    cop_status written = copi_write_report(run->store, run->dir, &told);
-    if (!status) status = written;
-    run->sum.trials = told.trials;
-    run->sum.points = told.points;
-    told.done = run->sum.done;
-    told.skipped = run->sum.skipped;
-    told.diverged = run->sum.diverged;
-    told.failed = run->sum.failed;
-    told.seconds = copi_now() - run->start;
-    if (summary && !written) *summary = told;
-    return status;
-}
-
 void copi_study_close(copi_study *run) {
     cop_net_destroy(run->dense);
     copi_store_close(run->store);
     if (run->trials.ctx) copi_trials_clear(&run->trials);
     cop_data_destroy(run->data);
     *run = (copi_study){0};
-}
-
-static cop_status study(cop_ctx *ctx, const copi_spec *spec, const char *dir, cop_study_summary *summary) {
-    copi_study run = {
-        .ctx = ctx, .dir = dir, .start = copi_now(), .keep_nets = spec->nets != 0, .jobs = copi_jobs(ctx)};
-    cop_status status = copi_study_plan(&run, spec);
-    if (!status) {
-        status = copi_study_go(&run);
-        if (!status) status = keep_best(&run);
-        status = copi_study_end(&run, status, summary);
-        if (status == COP_E_CANCELLED)
-            copi_fail(ctx, status,
-                      "interrupted: %d of %d trials are done and kept; the same command goes on from here",
-                      run.sum.done + run.sum.skipped, run.trials.n);
-    }
-    copi_study_close(&run);
-    return status;
-}
-
-static cop_status study_with_threads(cop_ctx *parent, const copi_spec *spec, const char *dir,
-                                     cop_study_summary *summary) {
-    cop_ctx *ctx;
-    if (copi_study_ctx(parent, spec->threads, &ctx)) return COP_E_NOMEM;
-    cop_status status = study(ctx, spec, dir, summary);
-    if (status) copi_fail(parent, status, "%s", cop_error(ctx));
-    cop_ctx_destroy(ctx);
-    copi_progress_trial(parent, NULL, 0, 0);
-    return status;
-}
-
-cop_status cop_study_run(cop_ctx *ctx, const char *spec_path, const char *dir, cop_study_summary *summary) {
-    if (!ctx) return COP_E_ARG;
-    if (summary) *summary = (cop_study_summary){0};
-    if (!spec_path || !dir) return copi_fail(ctx, COP_E_ARG, "a study needs a study file and a directory");
-    copi_locale numbers = copi_locale_plain();
-    copi_spec spec;
-    cop_status status = copi_spec_load(ctx, spec_path, &spec);
-    if (!status) {
-        status = spec.threads ? study_with_threads(ctx, &spec, dir, summary) : study(ctx, &spec, dir, summary);
-        copi_spec_clear(&spec);
-    }
-    copi_locale_restore(numbers);
-    return status;
 }

@@ -1,106 +1,17 @@
-/* A study: methods x levels x seeds from one YAML file, a store of what was measured, and the page made of it.
+/* A study: methods x levels x seeds from one YAML file, and a store of what was measured.
  *
- *   yaml.c     a YAML mapping read into a struct by a table of keys; every refusal has file, line, column
- *   spec.c     the tables of a study file; what a spec means
- *   jobs.c     trials in their order, one at a time or several side by side
- *   trial.c    a spec expanded into trials, each named by a digest of all that decides it
- *   store.c    study.db: the plan, the trials, their points, curves and layers
- *   run.c      cop_study_run: dense nets, then trials, each committed when done
- *   auto.c     cop_auto_run: a study that writes itself; auto_plan.c decides what comes next, auto_bounds.c knows what was
- *              asked for; auto.def lists what it chooses among
- *   figures.c  means over seeds, frontiers, hypervolume, the best of each method
- *   claims.c   the reference study's claims, re-tested on these figures
- *   tables.c   trials.csv, frontier.csv      summary.c  summary.json
- *   plot.c     frontier.gp and, by gnuplot.c, frontier.svg and .png
- *   sensitivity.c, sensitivity_plot.c  cop_sensitivity_run and what it writes; no study, but its plots are made alike
- *   page.c     report.html, from page/ and Chart.js, embedded at build time; svg.c draws its frontier
- *   report.c   cop_study_report and cop_study_list
+ *   yaml.c   a YAML mapping read into a struct by a table of keys
+ *   spec.c   the tables of a study file; what a spec means
+ *   trial.c  a spec expanded into trials, each named by a digest of all that decides it
+ *   store.c  study.db: the plan, the trials, their points, curves and layers
+ *   run.c    plan a study, run its trials, commit each when it is done
+ *   jobs.c   trials in their order, one at a time or several side by side
  */
 #ifndef COPPICE_STUDY_H
 #define COPPICE_STUDY_H
 
-#include "io/json.h"
 #include "method/method.h"
-
-#include <locale.h>
-
-/* ------------------------------------------------------------------------------------- a YAML file by table -- */
-
-typedef struct copi_numbers {
-    double *v; /* [n], owned by the spec */
-    int n;
-} copi_numbers;
-typedef struct copi_seeds {
-    uint64_t *v; /* [n] */
-    int n;
-} copi_seeds;
-
-typedef enum copi_key_kind {
-    COPI_KEY_TEXT,    /* char *, owned */
-    COPI_KEY_NUMBER,  /* double */
-    COPI_KEY_COUNT,   /* int64_t */
-    COPI_KEY_SMALL,   /* int */
-    COPI_KEY_FLAG,    /* int: true or false */
-    COPI_KEY_CHOICE,  /* an enum: index among names */
-    COPI_KEY_NAME,    /* const char *: one of names */
-    COPI_KEY_WORDS,   /* unsigned: a bit for each of names that stands in the list */
-    COPI_KEY_NUMBERS, /* copi_numbers: one number or a list */
-    COPI_KEY_STEPS,   /* double[4]: one number or a list, ended by 0 */
-    COPI_KEY_SEEDS,   /* copi_seeds */
-    COPI_KEY_MAP,     /* a struct inside, read by the table map */
-    COPI_KEY_MAPS     /* copi_list: a list of structs */
-} copi_key_kind;
-
-typedef struct copi_list {
-    void *v; /* [n] of the schema's size */
-    int n;
-} copi_list;
-
-typedef struct copi_schema copi_schema;
-typedef struct copi_key {
-    const char *name;
-    copi_key_kind kind;
-    size_t at;                   /* offset in the struct */
-    const char *range;           /* of numbers and counts, each entry of a list: "[0,1)" */
-    const char *(*names)(int i); /* of choices; NULL past the last */
-    const copi_schema *map;      /* of MAP and MAPS */
-    bool required;
-    bool settable;               /* NAME: required only where no earlier key has set it */
-    void (*apply)(void *target); /* called once the value is read: it sets what later keys may say otherwise */
-    unsigned family;             /* 0: always allowed; else one of the families the struct belongs to */
-    bool each;                   /* a list of which every trial takes one: not part of a trial's own text */
-    bool late;                   /* left out of the text where it is as usual, so that it renames no older trial */
-    bool (*idle)(const void *target); /* left out where it does nothing, for the same reason */
-} copi_key;
-
-typedef struct copi_yaml copi_yaml;
-struct copi_schema {
-    const char *what;     /* "study", "recipe", ...: how errors call the mapping */
-    const copi_key *keys; /* read in this order, whatever the file's; ends with a NULL name. A name may come
-                                     again for another family */
-    size_t size;          /* of the struct, for MAPS */
-    void (*init)(const void *parent, void *element);            /* MAPS: defaults of one element; may be NULL */
-    unsigned (*family)(const void *element);                    /* which keys are allowed; NULL: all */
-    const char *(*owner)(unsigned family);                      /* whom a key of that family belongs to, for errors */
-    cop_status (*check)(copi_yaml *y, int node, void *element); /* after reading; may be NULL */
-};
-
-/** Read the file's one document by a schema into target (already holding the defaults). On failure the caller still
- *  clears target. Errors: IO, FORMAT ("file:line:column: ..." with the nearest name), NOMEM. */
-cop_status copi_yaml_read(cop_ctx *ctx, const char *path, const char *text, size_t n, const copi_schema *schema,
-                          void *target);
-/** For check functions: an error at the value of key in the mapping node (key NULL: at the mapping itself). */
-cop_status copi_yaml_fail(copi_yaml *y, int node, const char *key, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-bool copi_yaml_has(copi_yaml *y, int node, const char *key);
-cop_ctx *copi_yaml_ctx(copi_yaml *y);
-/** Free what reading put into target. */
-void copi_yaml_clear(cop_ctx *ctx, const copi_schema *schema, void *target);
-/** `key=value` of all keys that are allowed and not `each`, in the table's order: what a digest is taken of. usual: a
- *  target to compare those with that are `late`; NULL: print them too. */
-void copi_yaml_print(copi_buffer *b, const copi_schema *schema, const void *target, const void *usual);
-/** What target has otherwise than base, for people: ", tune restarts 1". of: the key that both stand under, or "". */
-void copi_yaml_say(copi_buffer *b, const copi_schema *schema, const void *target, const void *base, const char *of);
+#include "study/yaml.h"
 
 /* ---------------------------------------------------------------------------------------------------- spec -- */
 
@@ -221,7 +132,8 @@ typedef struct copi_stored_trial {
 /* Facts about a study that its report tells; the names are those of the store's `meta` table. */
 #define COPI_META_LIST(X)                                                                                            \
     X(name)                                                                                                          \
-    X(floor) X(spec_path) X(spec_text) X(command) X(program) X(build) X(machine) X(threads) X(model) X(data_path)    \
+    X(floor)                                                                                                         \
+    X(spec_path) X(spec_text) X(command) X(program) X(build) X(machine) X(threads) X(model) X(data_path)             \
         X(data_format) X(data_shape) X(data_classes) X(data_images) X(data_digest) X(best)
 typedef struct copi_meta {
 #define X(field) char *field;
@@ -306,142 +218,10 @@ copi_study *copi_study_shared(copi_study *run);
 cop_status copi_study_ctx(cop_ctx *parent, int threads, cop_ctx **ctx);
 /** Save the net of point number `point` of trial t, by running the trial again: the same seed gives the same net. */
 cop_status copi_study_save_point(copi_study *run, int t, int point, const char *path);
-/** Write the report of what there is, unless status says that something broke, and fill the summary; gives status, or
- *  what writing met. */
-cop_status copi_study_end(copi_study *run, cop_status status, cop_study_summary *summary);
 void copi_study_close(copi_study *run);
 /** Where in the study's directory the net of a point is, if it is kept. */
 void copi_study_net_file(const copi_stored_trial *t, int point, char file[160]);
 /** Copy a file of the study's directory to another one there. */
 cop_status copi_study_copy(copi_study *run, const char *from, const char *to);
-
-/* ------------------------------------------------------------------------------------------------- figures -- */
-
-typedef struct copi_spread {
-    double mean, std; /* std of the sample (n-1); NaN below two values */
-    int n;
-} copi_spread;
-copi_spread copi_spread_of(const double *x, int n); /* NaNs are left out */
-
-/* One setting: the same trial and point over all seeds. */
-typedef struct copi_setting {
-    const copi_stored_trial *trial; /* of the first seed */
-    int index;                      /* which point of the trial */
-    int method_index;               /* in copi_figures.method */
-    int seeds;
-    int lost; /* seeds without it, since they diverged or were refused: then it is never chosen, since
-                                  a mean over those that survived flatters */
-    copi_spread sparsity, sparsity_conv, sparsity_dense, val, test, score_val, score, epochs, seconds, train_macs;
-    copi_spread nonzero, macs_effective;
-    const copi_stored_trial *best_seed; /* the trial among them with the best validation score */
-    bool on_frontier;                   /* of all methods, chosen on validation */
-    bool on_method_frontier;
-} copi_setting;
-
-typedef struct copi_method_figures {
-    const char *name;
-    int best;           /* setting with the highest mean validation score; -1: none holds the floor */
-    double hypervolume; /* of its frontier's test accuracies against (0, floor) */
-    double hypervolume_val;
-} copi_method_figures;
-
-typedef struct copi_figures {
-    cop_ctx *ctx;
-    copi_setting *setting; /* [settings], in the order of the plan */
-    int settings;
-    copi_method_figures *method; /* [methods], in the order of the plan, so "dense" first */
-    int methods;
-    int dense;                                    /* the dense net's setting, -1: none */
-    int best;                                     /* setting, -1: none */
-    double hypervolume, hypervolume_val;          /* over all methods */
-    int done, diverged, refused, failed, pending; /* trials */
-    int points;
-    double seconds; /* spent on all trials */
-} copi_figures;
-cop_status copi_figures_make(const copi_results *results, copi_figures *figures);
-void copi_figures_clear(copi_figures *figures);
-/** The point itself, of the setting's first seed or of its best one. */
-const copi_stored_point *copi_setting_point(const copi_setting *setting);
-const copi_stored_point *copi_setting_best(const copi_setting *setting);
-bool copi_setting_tuned(const copi_setting *setting); /* trained after pruning: drawn filled, else hollow */
-/** How people call a setting: its trial's label, with the round or threshold where the trial has several points. */
-const char *copi_setting_label(const copi_setting *setting, char out[160]);
-/** Mark the points that no other beats: (x, y) is beaten by one with x' >= x and y' >= y, one of them greater. Of
- *  equal points the first stays. NaNs never stay. */
-void copi_frontier(const double *x, const double *y, int n, bool *on);
-/** The area that the points dominate above and right of (x0, y0); scratch holds n ints. */
-double copi_hypervolume(const double *x, const double *y, int n, double x0, double y0, int *scratch);
-/** Order numbers 0..n-1 by rising x. */
-void copi_order(const double *x, int n, int *order);
-
-typedef enum copi_verdict { COPI_UNDECIDED, COPI_CONFIRMED, COPI_REFUTED } copi_verdict;
-const char *copi_verdict_name(copi_verdict verdict);
-typedef struct copi_claim {
-    char letter;      /* 'a'..'f' */
-    const char *text; /* as METHODS has it */
-    const char *rule; /* how it is decided */
-    copi_verdict verdict;
-    char figures[400]; /* one sentence with the numbers */
-    int seeds;         /* the fewest behind any figure; under COPI_ENOUGH_SEEDS a verdict is provisional */
-} copi_claim;
-#define COPI_CLAIMS 6
-#define COPI_ENOUGH_SEEDS 3
-void copi_claims_make(const copi_results *results, const copi_figures *figures, copi_claim claim[COPI_CLAIMS]);
-
-/* ------------------------------------------------------------------------------------------------- outputs -- */
-
-/* How a method is drawn, everywhere alike. */
-typedef struct copi_style {
-    const char *light, *dark; /* colours "#rrggbb" on a light and a dark page */
-    int gnuplot_point;        /* gnuplot's hollow point type; the filled one follows it */
-    const char *chart_point;  /* Chart.js's pointStyle */
-    int turn;                 /* degrees */
-    const char *path;         /* the same shape as an SVG path around 0,0, about 10 wide */
-} copi_style;
-const copi_style *copi_style_of(const char *method);
-/** The accuracies that plots show, from a little under the floor to a little over the best, and a step for ticks. */
-typedef struct copi_range {
-    double low, high, step;
-} copi_range;
-copi_range copi_accuracy_range(const copi_figures *figures, double least);
-
-cop_status copi_write_trials_csv(const copi_results *results, const char *dir);
-cop_status copi_write_frontier_csv(const copi_results *results, const copi_figures *figures, const char *dir);
-cop_status copi_write_summary(const copi_results *results, const copi_figures *figures, const copi_claim *claim,
-                              const char *dir);
-json_t *copi_json_number(double x); /* null for NaN and infinities */
-/** frontier.gp, then gnuplot for .svg and .png; without a working gnuplot a warning goes to the log. */
-cop_status copi_write_plot(const copi_results *results, const copi_figures *figures, const char *dir);
-/** Run gnuplot on NAME.gp in dir, which draws to out.'.svg' and out.'.png': NAME.svg and NAME.png. Where that fails a
- *  warning goes to the log; again: the command to run once gnuplot works. Errors: NOMEM. */
-cop_status copi_gnuplot(cop_ctx *ctx, const char *dir, const char *name, const char *again);
-/** A gnuplot string in single quotes; at most so many bytes of the text, cut between letters. */
-void copi_gnuplot_quote(copi_buffer *b, const char *text, size_t most);
-cop_status copi_write_page(const copi_results *results, const copi_figures *figures, const copi_claim *claim,
-                           const char *dir);
-/** All of them; fills summary if it isn't NULL (but for skipped). */
-cop_status copi_write_report(copi_store *store, const char *dir, cop_study_summary *summary);
-
-/* Numbers in files have a '.', whatever the caller's locale says; for the calling thread, until restored. */
-typedef struct copi_locale {
-    locale_t plain, before;
-} copi_locale;
-copi_locale copi_locale_plain(void);
-void copi_locale_restore(copi_locale numbers);
-/** 592,933 */
-typedef struct copi_words {
-    char text[64];
-} copi_words;
-copi_words copi_grouped(int64_t n);
-/** x without exponent, with at most so many decimals, trailing zeros left out; "" for NaN. */
-typedef struct copi_plain {
-    char text[344];
-} copi_plain;
-copi_plain copi_plain_number(double x, int decimals);
-
-/* Files of page/ and Chart.js, embedded by cmake/Embed.cmake; NUL-terminated past their size. */
-extern const unsigned char copi_embed_page_html[], copi_embed_page_css[], copi_embed_page_js[], copi_embed_chart_js[];
-extern const size_t copi_embed_page_html_size, copi_embed_page_css_size, copi_embed_page_js_size,
-    copi_embed_chart_js_size;
 
 #endif

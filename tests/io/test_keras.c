@@ -3,7 +3,7 @@
 #include "expect.h"
 #include "nets.h"
 
-#include "io/h5.h"
+#include "io/keras/h5.h"
 #include "io/io.h"
 
 #include <pthread.h>

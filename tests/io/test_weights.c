@@ -3,7 +3,7 @@
 #include "expect.h"
 #include "nets.h"
 
-#include "io/safetensors_header.h"
+#include "io/safetensors/header.h"
 #include "io/weights.h"
 
 #define FIXTURES "io/fixtures/"

@@ -1,0 +1,301 @@
+#include "io/safetensors/graph_json.h"
+
+#include "io/json.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* What each op has besides name and inputs. One table writes it and reads it back. */
+typedef enum value_kind { SIZES, FLAG, REAL } value_kind;
+typedef struct attribute {
+    copi_op op;
+    const char *key;
+    value_kind kind;
+    int count;     /* of numbers; 1 is written bare, more as a list */
+    size_t offset; /* in copi_node */
+} attribute;
+
+#define AT(member) offsetof(copi_node, u.member)
+static const attribute attributes[] = {
+    {COPI_OP_INPUT, "shape", SIZES, 3, offsetof(copi_node, shape)},
+    {COPI_OP_CONV, "filters", SIZES, 1, AT(conv.filters)},
+    {COPI_OP_CONV, "kernel", SIZES, 2, AT(conv.kernel)},
+    {COPI_OP_CONV, "stride", SIZES, 2, AT(conv.stride)},
+    {COPI_OP_CONV, "dilation", SIZES, 2, AT(conv.dilation)},
+    {COPI_OP_CONV, "pad", SIZES, 4, AT(conv.pad)},
+    {COPI_OP_CONV, "groups", SIZES, 1, AT(conv.groups)},
+    {COPI_OP_CONV, "bias", FLAG, 1, AT(conv.bias)},
+    {COPI_OP_DENSE, "units", SIZES, 1, AT(dense.units)},
+    {COPI_OP_DENSE, "bias", FLAG, 1, AT(dense.bias)},
+    {COPI_OP_BATCHNORM, "epsilon", REAL, 1, AT(batchnorm.epsilon)},
+    {COPI_OP_LEAKY_RELU, "slope", REAL, 1, AT(leaky.slope)},
+    {COPI_OP_MAX_POOL, "kernel", SIZES, 2, AT(pool.kernel)},
+    {COPI_OP_MAX_POOL, "stride", SIZES, 2, AT(pool.stride)},
+    {COPI_OP_MAX_POOL, "pad", SIZES, 4, AT(pool.pad)},
+    {COPI_OP_AVG_POOL, "kernel", SIZES, 2, AT(pool.kernel)},
+    {COPI_OP_AVG_POOL, "stride", SIZES, 2, AT(pool.stride)},
+    {COPI_OP_AVG_POOL, "pad", SIZES, 4, AT(pool.pad)},
+    {COPI_OP_AVG_POOL, "count_pad", FLAG, 1, AT(pool.count_pad)},
+    {COPI_OP_DROPOUT, "share", REAL, 1, AT(dropout.share)},
+    {COPI_OP_GATE, "factors", SIZES, 1, AT(gate.factors)},
+};
+#undef AT
+
+/* The dense net's totals, with the key of each. */
+static const struct {
+    const char *key;
+    size_t offset; /* in cop_net */
+} totals[] = {
+    {"parameters", offsetof(cop_net, dense_parameters)},
+    {"conv", offsetof(cop_net, dense_conv)},
+    {"dense", offsetof(cop_net, dense_dense)},
+    {"macs", offsetof(cop_net, dense_macs)},
+};
+
+/* -- writing -- */
+
+static json_t *sizes_to_json(const int64_t *size, int count) {
+    if (count == 1) return json_integer(*size);
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++) json_array_append_new(list, json_integer(size[i]));
+    if (json_array_size(list) == (size_t)count) return list;
+    json_decref(list);
+    return NULL;
+}
+
+static json_t *attribute_to_json(const attribute *a, const copi_node *node) {
+    const char *field = (const char *)node + a->offset;
+    if (a->kind == REAL) return json_real(*(const double *)(const void *)field);
+    if (a->kind == FLAG) return json_integer(*(const int *)(const void *)field);
+    return sizes_to_json((const int64_t *)(const void *)field, a->count);
+}
+
+static cop_status attributes_to_json(const cop_net *net, const copi_node *node, json_t *object) {
+    for (size_t i = 0; i < COPI_COUNT(attributes); i++) {
+        const attribute *a = &attributes[i];
+        if (a->op != node->op) continue;
+        if (a->kind == REAL) {
+            double value;
+            memcpy(&value, (const char *)node + a->offset, sizeof value);
+            if (!isfinite(value)) {
+                return copi_fail(net->ctx, COP_E_RANGE, "%s: %s is %g", node->name, a->key, value);
+            }
+        }
+        if (json_object_set_new(object, a->key, attribute_to_json(a, node))) return copi_json_no_memory(net->ctx);
+    }
+    return COP_OK;
+}
+
+static cop_status node_to_json(const cop_net *net, const copi_node *node, json_t **object) {
+    cop_status status = copi_json_check_text(net->ctx, "layer name", node->name);
+    if (status) return status;
+    json_t *inputs = json_array();
+    for (int i = 0; i < node->nsrc; i++) json_array_append_new(inputs, json_string(net->node[node->src[i]].name));
+    bool whole = json_array_size(inputs) == (size_t)node->nsrc;
+    *object =
+        json_pack("{s:s, s:s, s:o*, s:I, s:I}", "name", node->name, "op", copi_op_text(node->op), "inputs", inputs,
+                  "dense_count", (json_int_t)node->dense_count, "dense_macs", (json_int_t)node->dense_macs);
+    if (!*object || !whole) return copi_json_no_memory(net->ctx);
+    return attributes_to_json(net, node, *object);
+}
+
+cop_status copi_graph_to_json(const cop_net *net, json_t **json) {
+    *json = NULL;
+    json_t *nodes = json_array();
+    cop_status status = nodes ? COP_OK : copi_json_no_memory(net->ctx);
+    for (int i = 0; !status && i < net->nodes; i++) {
+        json_t *node = NULL;
+        status = node_to_json(net, &net->node[i], &node);
+        if (status) {
+            json_decref(node);
+        } else if (json_array_append_new(nodes, node)) {
+            status = copi_json_no_memory(net->ctx);
+        }
+    }
+    json_t *dense = json_object(), *root = json_object();
+    for (size_t i = 0; !status && i < COPI_COUNT(totals); i++) {
+        const int64_t *total = (const int64_t *)(const void *)((const char *)net + totals[i].offset);
+        if (json_object_set_new(dense, totals[i].key, json_integer(*total))) status = copi_json_no_memory(net->ctx);
+    }
+    if (!status && (json_object_set(root, "nodes", nodes) || json_object_set(root, "dense", dense))) {
+        status = copi_json_no_memory(net->ctx);
+    }
+    json_decref(nodes);
+    json_decref(dense);
+    if (status) {
+        json_decref(root);
+        root = NULL;
+    }
+    *json = root;
+    return status;
+}
+
+/* -- reading -- */
+
+static bool get_sizes(const json_t *value, int64_t *size, int count) {
+    if (count > 1 && json_array_size(value) != (size_t)count) return false;
+    for (int i = 0; i < count; i++) {
+        const json_t *item = count > 1 ? json_array_get(value, (size_t)i) : value;
+        if (!json_is_integer(item)) return false;
+        size[i] = json_integer_value(item);
+    }
+    return true;
+}
+
+static bool get_attribute(const attribute *a, const json_t *value, copi_node *node) {
+    char *field = (char *)node + a->offset;
+    int64_t sizes[4];
+    double real = json_number_value(value);
+    switch (a->kind) {
+    case REAL:
+        if (!json_is_number(value)) return false;
+        memcpy(field, &real, sizeof real);
+        return true;
+    case FLAG:
+        if (!get_sizes(value, sizes, 1) || (sizes[0] != 0 && sizes[0] != 1)) return false;
+        memcpy(field, &(int){(int)sizes[0]}, sizeof(int));
+        return true;
+    case SIZES:
+        if (!get_sizes(value, sizes, a->count)) return false;
+        memcpy(field, sizes, (size_t)a->count * sizeof *sizes);
+        return true;
+    }
+    return false;
+}
+
+static bool op_from_name(const char *name, copi_op *op) {
+    for (int i = 0; name && i < COPI_OPS; i++) {
+        if (strcmp(copi_op_text((copi_op)i), name) == 0) {
+            *op = (copi_op)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The nodes read so far: name -> number, so that a long graph is read in linear time. */
+static cop_status read_inputs(cop_ctx *ctx, const json_t *object, const char *name, const json_t *numbers, int **src,
+                              int *nsrc) {
+    const json_t *inputs = json_object_get(object, "inputs");
+    if (!json_is_array(inputs)) return copi_fail(ctx, COP_E_FORMAT, "layer '%s' has no list 'inputs'", name);
+    size_t count = json_array_size(inputs);
+    if (count > COPI_MAX_NODES) return copi_fail(ctx, COP_E_FORMAT, "layer '%s' has %zu inputs", name, count);
+    int *list = copi_alloc(ctx, count + 1, sizeof *list);
+    if (!list) return COP_E_NOMEM;
+    for (size_t i = 0; i < count; i++) {
+        const char *input = json_string_value(json_array_get(inputs, i));
+        const json_t *number = input ? json_object_get(numbers, input) : NULL;
+        if (!number) {
+            copi_free(ctx, list);
+            return copi_fail(ctx, COP_E_FORMAT, "layer '%s' reads '%s', which is no layer before it", name,
+                             input ? input : "(not a name)");
+        }
+        list[i] = (int)json_integer_value(number);
+    }
+    *src = list;
+    *nsrc = (int)count;
+    return COP_OK;
+}
+
+static const attribute *find_attribute(copi_op op, const char *key) {
+    for (size_t i = 0; i < COPI_COUNT(attributes); i++) {
+        if (attributes[i].op == op && strcmp(attributes[i].key, key) == 0) return &attributes[i];
+    }
+    return NULL;
+}
+
+/* Every key known, every attribute of the op there. */
+static cop_status read_attributes(cop_ctx *ctx, json_t *object, const char *name, copi_node *node) {
+    static const char *const common[] = {"name", "op", "inputs", "dense_count", "dense_macs", NULL};
+    const char *key;
+    json_t *value;
+    size_t found = 0, wanted = 0;
+    for (size_t i = 0; i < COPI_COUNT(attributes); i++) wanted += attributes[i].op == node->op;
+    json_object_foreach(object, key, value) {
+        if (copi_index_of(key, common) >= 0) continue;
+        const attribute *a = find_attribute(node->op, key);
+        if (!a) {
+            return copi_fail(ctx, COP_E_FORMAT, "layer '%s': %s has no attribute '%s'", name, copi_op_text(node->op),
+                             key);
+        }
+        found++;
+        if (!get_attribute(a, value, node)) {
+            return copi_fail(ctx, COP_E_FORMAT, "layer '%s': '%s' has an impossible value", name, key);
+        }
+    }
+    for (size_t i = 0; found < wanted && i < COPI_COUNT(attributes); i++) {
+        const attribute *a = &attributes[i];
+        if (a->op == node->op && !json_object_get(object, a->key)) {
+            return copi_fail(ctx, COP_E_FORMAT, "layer '%s' has no '%s'", name, a->key);
+        }
+    }
+    return COP_OK;
+}
+
+static cop_status read_node(cop_ctx *ctx, json_t *object, size_t number, json_t *numbers, cop_graph *graph) {
+    const char *name = json_string_value(json_object_get(object, "name"));
+    const char *op = json_string_value(json_object_get(object, "op"));
+    if (!name || !*name) return copi_fail(ctx, COP_E_FORMAT, "layer %zu has no name", number);
+    if (json_object_get(numbers, name)) return copi_fail(ctx, COP_E_FORMAT, "two layers are named '%s'", name);
+    copi_node node = {.rank = 3}; /* of the input, whose attribute is its shape; other ops find theirs */
+    if (!op_from_name(op, &node.op)) {
+        return copi_fail(ctx, COP_E_UNSUPPORTED, "layer '%s' is of the unknown op '%s'", name, op ? op : "");
+    }
+    if ((node.op == COPI_OP_INPUT) != (number == 0)) {
+        return copi_fail(ctx, COP_E_FORMAT,
+                         "layer '%s' is number %zu and of op '%s'; the input is the first, and only it", name, number,
+                         op);
+    }
+    cop_status status = read_attributes(ctx, object, name, &node);
+    if (status) return status;
+    int *src = NULL, nsrc = 0;
+    status = read_inputs(ctx, object, name, numbers, &src, &nsrc);
+    if (status) return status;
+    int added = copi_graph_add(graph, name, &node, src, nsrc);
+    copi_free(ctx, src);
+    if (added < 0) {
+        if (graph->status == COP_E_NOMEM) return COP_E_NOMEM;
+        return copi_fail_in(ctx, COP_E_FORMAT, "graph"); /* impossible here means malformed there */
+    }
+    return json_object_set_new(numbers, name, json_integer(added)) ? copi_json_no_memory(ctx) : COP_OK;
+}
+
+cop_status copi_graph_from_json(cop_ctx *ctx, const json_t *json, cop_graph *graph) {
+    const json_t *nodes = json_object_get(json, "nodes");
+    size_t count = json_array_size(nodes);
+    if (!count) return copi_fail(ctx, COP_E_FORMAT, "graph has no 'nodes'");
+    if (count > COPI_MAX_NODES) {
+        return copi_fail(ctx, COP_E_UNSUPPORTED, "graph has %zu layers; at most %d are read", count, COPI_MAX_NODES);
+    }
+    json_t *numbers = json_object();
+    cop_status status = numbers ? COP_OK : copi_json_no_memory(ctx);
+    for (size_t i = 0; !status && i < count; i++)
+        status = read_node(ctx, json_array_get(nodes, i), i, numbers, graph);
+    json_decref(numbers);
+    return status;
+}
+
+static cop_status read_total(cop_ctx *ctx, const json_t *object, const char *key, const char *whose, int64_t *total) {
+    const json_t *value = json_object_get(object, key);
+    *total = json_integer_value(value);
+    if (json_is_integer(value) && *total >= 0) return COP_OK;
+    return copi_fail(ctx, COP_E_FORMAT, "%s: '%s' is missing or not a count", whose, key);
+}
+
+cop_status copi_graph_totals_from_json(cop_ctx *ctx, const json_t *json, cop_net *net) {
+    const json_t *nodes = json_object_get(json, "nodes"), *dense = json_object_get(json, "dense");
+    cop_status status = COP_OK;
+    for (int i = 0; !status && i < net->nodes; i++) {
+        copi_node *node = &net->node[i];
+        const json_t *object = json_array_get(nodes, (size_t)i);
+        status = read_total(ctx, object, "dense_count", node->name, &node->dense_count);
+        if (!status) status = read_total(ctx, object, "dense_macs", node->name, &node->dense_macs);
+    }
+    for (size_t i = 0; !status && i < COPI_COUNT(totals); i++) {
+        int64_t total = 0;
+        status = read_total(ctx, dense, totals[i].key, "dense totals", &total);
+        memcpy((char *)net + totals[i].offset, &total, sizeof total);
+    }
+    return status;
+}

@@ -1,0 +1,111 @@
+/* cop_study_report and cop_study_list. */
+#include "report/report.h"
+
+#include <math.h>
+#include <string.h>
+
+static void summarize(const copi_results *r, const copi_figures *f, cop_study_summary *s) {
+    *s = (cop_study_summary){.trials = r->trials,
+                             .done = f->done,
+                             .diverged = f->diverged,
+                             .failed = f->failed + f->refused,
+                             .points = f->points,
+                             .dense_accuracy_test = f->dense < 0 ? NAN : f->setting[f->dense].test.mean,
+                             .hypervolume = f->hypervolume,
+                             .seconds = f->seconds};
+    if (f->best < 0) return;
+    const copi_setting *best = &f->setting[f->best];
+    s->best_score = best->score.mean;
+    s->best_sparsity = best->sparsity.mean;
+    s->best_accuracy_test = best->test.mean;
+    snprintf(s->best_method, sizeof s->best_method, "%s", best->trial->method);
+}
+
+cop_status copi_write_report(copi_store *store, const char *dir, cop_study_summary *summary) {
+    copi_results r;
+    copi_figures f;
+    copi_claim claim[COPI_CLAIMS];
+    cop_status status = copi_store_load(store, &r);
+    if (status) return status;
+    status = copi_figures_make(&r, &f);
+    if (!status) {
+        copi_claims_make(&r, &f, claim);
+        if (summary) summarize(&r, &f, summary);
+        status = copi_write_trials_csv(&r, dir);
+        if (!status) status = copi_write_frontier_csv(&r, &f, dir);
+        if (!status) status = copi_write_summary(&r, &f, claim, dir);
+        if (!status) status = copi_write_plot(&r, &f, dir);
+        if (!status) status = copi_write_page(&r, &f, claim, dir);
+        copi_figures_clear(&f);
+    }
+    copi_results_clear(&r);
+    return status;
+}
+
+cop_status cop_study_report(cop_ctx *ctx, const char *dir, cop_study_summary *summary) {
+    if (!ctx) return COP_E_ARG;
+    if (summary) *summary = (cop_study_summary){0};
+    if (!dir) return copi_fail(ctx, COP_E_ARG, "a report needs a study's directory");
+    copi_locale numbers = copi_locale_plain();
+    copi_store *store;
+    cop_status status = copi_store_open(ctx, dir, COPI_STORE_READ, &store);
+    if (!status) status = copi_write_report(store, dir, summary);
+    copi_store_close(store);
+    copi_locale_restore(numbers);
+    return status;
+}
+
+cop_status cop_study_list(cop_ctx *ctx, const char *dir, int (*on_row)(void *user, const cop_trial_row *row),
+                          void *user) {
+    if (!ctx) return COP_E_ARG;
+    if (!dir || !on_row) return copi_fail(ctx, COP_E_ARG, "a list needs a study's directory and a function for rows");
+    copi_store *store;
+    copi_results r;
+    cop_status status = copi_store_open(ctx, dir, COPI_STORE_READ, &store);
+    if (!status) status = copi_store_load(store, &r);
+    copi_store_close(store);
+    if (status) return status;
+    int stop = 0;
+    for (int i = 0; !stop && i < r.trials; i++) {
+        const copi_stored_trial *t = &r.trial[i];
+        cop_trial_row row = {.trial = t->name, .method = t->method, .status = COPI_DONE, .seed = t->seed};
+        for (int k = 0; !stop && k < t->points; k++) {
+            row.point = t->point[k].p;
+            row.point.history = (cop_history){0};
+            row.score = cop_score(row.point.accuracy_test, row.point.sparsity, r.floor);
+            stop = on_row(user, &row);
+        }
+        if (stop || strcmp(t->status, COPI_DONE) == 0) continue;
+        row.status = t->status;
+        row.score = NAN;
+        row.point = (cop_point){.level = t->level,
+                                .asked = t->asked,
+                                .threshold = NAN,
+                                .sparsity = NAN,
+                                .sparsity_conv = NAN,
+                                .sparsity_dense = NAN,
+                                .accuracy_val = NAN,
+                                .accuracy_test = NAN,
+                                .accuracy_pruned = NAN,
+                                .seconds = t->seconds};
+        stop = on_row(user, &row);
+    }
+    copi_results_clear(&r);
+    return COP_OK;
+}
+
+cop_status copi_report_end(copi_study *study, cop_status status, cop_study_summary *summary) {
+    if (status && status != COP_E_CANCELLED) return status;
+    cop_study_summary told;
+    cop_status written = copi_write_report(study->store, study->dir, &told);
+    if (!status) status = written;
+    study->sum.trials = told.trials;
+    study->sum.points = told.points;
+    told.done = study->sum.done;
+    told.skipped = study->sum.skipped;
+    told.diverged = study->sum.diverged;
+    told.failed = study->sum.failed;
+    told.seconds = copi_now() - study->start;
+    if (summary && !written) *summary = told;
+    return status;
+}

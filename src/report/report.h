@@ -1,0 +1,138 @@
+/* What a study's results look like: means over seeds, frontiers, claims, tables, plots, the page.
+ *
+ *   figures.c  means over seeds, frontiers, hypervolume, the best of each method
+ *   claims.c   the reference study's claims, tested on these figures
+ *   tables.c   trials.csv, frontier.csv
+ *   summary.c  summary.json
+ *   plot.c     frontier.gp and, by gnuplot.c, frontier.svg and .png
+ *   page.c     report.html, from page/ and Chart.js, embedded at build time; svg.c draws its frontier
+ *   report.c   all of them, cop_study_report, cop_study_list
+ *   best.c     best.safetensors is the net of the best point
+ *   sensitivity_plot.c  what cop_sensitivity_write writes
+ */
+#ifndef COPPICE_REPORT_H
+#define COPPICE_REPORT_H
+
+#include "io/json.h"
+#include "study/study.h"
+
+/* ------------------------------------------------------------------------------------------------- figures -- */
+
+typedef struct copi_spread {
+    double mean, std; /* std of the sample (n-1); NaN below two values */
+    int n;
+} copi_spread;
+copi_spread copi_spread_of(const double *x, int n); /* NaNs are left out */
+
+/* One setting: the same trial and point over all seeds. */
+typedef struct copi_setting {
+    const copi_stored_trial *trial; /* of the first seed */
+    int index;                      /* which point of the trial */
+    int method_index;               /* in copi_figures.method */
+    int seeds;
+    int lost; /* seeds without it, since they diverged or were refused: then it is never chosen, since
+                                  a mean over those that survived flatters */
+    copi_spread sparsity, sparsity_conv, sparsity_dense, val, test, score_val, score, epochs, seconds, train_macs;
+    copi_spread nonzero, macs_effective;
+    const copi_stored_trial *best_seed; /* the trial among them with the best validation score */
+    bool on_frontier;                   /* of all methods, chosen on validation */
+    bool on_method_frontier;
+} copi_setting;
+
+typedef struct copi_method_figures {
+    const char *name;
+    int best;           /* setting with the highest mean validation score; -1: none holds the floor */
+    double hypervolume; /* of its frontier's test accuracies against (0, floor) */
+    double hypervolume_val;
+} copi_method_figures;
+
+typedef struct copi_figures {
+    cop_ctx *ctx;
+    copi_setting *setting; /* [settings], in the order of the plan */
+    int settings;
+    copi_method_figures *method; /* [methods], in the order of the plan, so "dense" first */
+    int methods;
+    int dense;                                    /* the dense net's setting, -1: none */
+    int best;                                     /* setting, -1: none */
+    double hypervolume, hypervolume_val;          /* over all methods */
+    int done, diverged, refused, failed, pending; /* trials */
+    int points;
+    double seconds; /* spent on all trials */
+} copi_figures;
+cop_status copi_figures_make(const copi_results *results, copi_figures *figures);
+void copi_figures_clear(copi_figures *figures);
+/** The point itself, of the setting's first seed or of its best one. */
+const copi_stored_point *copi_setting_point(const copi_setting *setting);
+const copi_stored_point *copi_setting_best(const copi_setting *setting);
+bool copi_setting_tuned(const copi_setting *setting); /* trained after pruning: drawn filled, else hollow */
+/** How people call a setting: its trial's label, with the round or threshold where the trial has several points. */
+const char *copi_setting_label(const copi_setting *setting, char out[160]);
+/** Mark the points that no other beats: (x, y) is beaten by one with x' >= x and y' >= y, one of them greater. Of
+ *  equal points the first stays. NaNs never stay. */
+void copi_frontier(const double *x, const double *y, int n, bool *on);
+/** The area that the points dominate above and right of (x0, y0); scratch holds n ints. */
+double copi_hypervolume(const double *x, const double *y, int n, double x0, double y0, int *scratch);
+/** Order numbers 0..n-1 by rising x. */
+void copi_order(const double *x, int n, int *order);
+
+typedef enum copi_verdict { COPI_UNDECIDED, COPI_CONFIRMED, COPI_REFUTED } copi_verdict;
+const char *copi_verdict_name(copi_verdict verdict);
+typedef struct copi_claim {
+    char letter;      /* 'a'..'f' */
+    const char *text; /* as METHODS has it */
+    const char *rule; /* how it is decided */
+    copi_verdict verdict;
+    char figures[400]; /* one sentence with the numbers */
+    int seeds;         /* the fewest behind any figure; under COPI_ENOUGH_SEEDS a verdict is provisional */
+} copi_claim;
+#define COPI_CLAIMS 6
+#define COPI_ENOUGH_SEEDS 3
+void copi_claims_make(const copi_results *results, const copi_figures *figures, copi_claim claim[COPI_CLAIMS]);
+
+/* ------------------------------------------------------------------------------------------------- outputs -- */
+
+/* How a method is drawn, everywhere alike. */
+typedef struct copi_style {
+    const char *light, *dark; /* colours "#rrggbb" on a light and a dark page */
+    int gnuplot_point;        /* gnuplot's hollow point type; the filled one follows it */
+    const char *chart_point;  /* Chart.js's pointStyle */
+    int turn;                 /* degrees */
+    const char *path;         /* the same shape as an SVG path around 0,0, about 10 wide */
+} copi_style;
+const copi_style *copi_style_of(const char *method);
+/** The accuracies that plots show, from a little under the floor to a little over the best, and a step for ticks. */
+typedef struct copi_range {
+    double low, high, step;
+} copi_range;
+copi_range copi_accuracy_range(const copi_figures *figures, double least);
+
+cop_status copi_write_trials_csv(const copi_results *results, const char *dir);
+cop_status copi_write_frontier_csv(const copi_results *results, const copi_figures *figures, const char *dir);
+cop_status copi_write_summary(const copi_results *results, const copi_figures *figures, const copi_claim *claim,
+                              const char *dir);
+json_t *copi_json_number(double x); /* null for NaN and infinities */
+/** frontier.gp, then gnuplot for .svg and .png; without a working gnuplot a warning goes to the log. */
+cop_status copi_write_plot(const copi_results *results, const copi_figures *figures, const char *dir);
+/** Run gnuplot on NAME.gp in dir, which draws to out.'.svg' and out.'.png': NAME.svg and NAME.png. Where that fails a
+ *  warning goes to the log; again: the command to run once gnuplot works. Errors: NOMEM. */
+cop_status copi_gnuplot(cop_ctx *ctx, const char *dir, const char *name, const char *again);
+/** A gnuplot string in single quotes; at most so many bytes of the text, cut between letters. */
+void copi_gnuplot_quote(copi_buffer *b, const char *text, size_t most);
+cop_status copi_write_page(const copi_results *results, const copi_figures *figures, const copi_claim *claim,
+                           const char *dir);
+/** All of them; fills summary if it isn't NULL (but for skipped). */
+cop_status copi_write_report(copi_store *store, const char *dir, cop_study_summary *summary);
+
+/* Files of page/ and Chart.js, embedded by cmake/Embed.cmake; NUL-terminated past their size. */
+extern const unsigned char copi_embed_page_html[], copi_embed_page_css[], copi_embed_page_js[], copi_embed_chart_js[];
+extern const size_t copi_embed_page_html_size, copi_embed_page_css_size, copi_embed_page_js_size,
+    copi_embed_chart_js_size;
+
+/** Write the report of what there is, unless status says that something broke, and fill the summary; gives status, or
+ *  what writing met. */
+cop_status copi_report_end(copi_study *study, cop_status status, cop_study_summary *summary);
+/** Have best.safetensors hold the net of the best point by mean validation score: by copying its file, or by running its
+ *  trial again. */
+cop_status copi_report_keep_best(copi_study *study);
+
+#endif

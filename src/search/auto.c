@@ -1,0 +1,657 @@
+/* cop_auto_run: a study that writes itself. Each step adds trials to the text of a study file, runs what of it is
+ * pending, and decides on the next ones; so an interrupted run comes to the same trials, and finds them done. */
+#include "search/auto.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KEY_ASKED "auto_asked" /* in the store: what was asked for */
+#define KEY_SPEED "auto_speed" /* seconds an epoch, seconds it took to measure */
+#define KEY_LOST "auto_lost"   /* seconds of interrupted trials, each after the number of trials decided on */
+#define FLOOR_SCORE 0.6        /* METHODS section 1 */
+#define DENSE_SHARE (1.0 / 3)  /* of the budget */
+#define TAUGHT_COST 1.4        /* an epoch with a teacher in epochs without, before it is measured: it goes forward */
+#define ADVICE 1.3             /* times what is needed: speed varies from run to run */
+enum {
+    DENSE_LEAST = 3,
+    DENSE_MOST = 100,
+    TRIAL_LEAST = 3,
+    ERASE_LEAST = 30,
+    BATCH = 128,
+    PROBE_FEW = 4,
+    PROBE_MORE = 20, /* steps more, if they take but so many seconds: */
+    PROBE_SECONDS = 2
+};
+
+static const copi_candidate candidates[] = {
+#define X(keys, criterion, scope, structured, fast, macs, untaught)                                                  \
+    {keys, criterion, scope, structured, fast, macs, untaught},
+#include "search/auto.def"
+#undef X
+};
+_Static_assert(COPI_COUNT(candidates) <= COPI_CANDIDATES, "room for all candidates");
+
+cop_auto_params cop_auto_params_default(void) {
+    return (cop_auto_params){.data_options = cop_data_options_default(),
+                             .floor = NAN,
+                             .lose = NAN,
+                             .flip = 1,
+                             .shift = 2,
+                             .erase = 1,
+                             .seed = 1};
+}
+
+void cop_auto_summary_clear(cop_auto_summary *summary) {
+    if (summary->ctx) copi_free(summary->ctx, summary->net);
+    *summary = (cop_auto_summary){.best = -1};
+}
+
+/* ------------------------------------------------------------------------------------------- what is asked -- */
+
+static const char *preset_at(int i, const void *user) {
+    (void)user;
+    return cop_preset_name(i);
+}
+
+static bool is_preset(const char *name) {
+    for (int i = 0; i < cop_preset_count(); i++)
+        if (strcmp(cop_preset_name(i), name) == 0) return true;
+    return false;
+}
+
+static cop_status check(cop_ctx *ctx, const cop_auto_params *p, const char *dir) {
+    if (!p || !dir || !p->model || !p->data)
+        return copi_fail(ctx, COP_E_ARG, "auto: it needs parameters, a model, data and a directory");
+    const struct {
+        const char *name;
+        double value, low, high;
+        const char *range;
+    } number[] = {
+        {"budget", p->budget, 1e-3, 1e9, "above 0, in seconds"},
+        {"floor", isnan(p->floor) ? 1 : p->floor, 1e-9, 1, "in (0,1]"},
+        {"lose", isnan(p->lose) ? 0 : p->lose, 0, 1, "in [0,1]"},
+        {"sparsity", p->sparsity, 0, 0.9995, "in [0,0.9995]"},
+        {"parameters", (double)p->parameters, 0, 1e18, "0 or more"},
+        {"macs", (double)p->macs, 0, 1e18, "0 or more"},
+        {"bytes", (double)p->bytes, 0, 1e18, "0 or more"},
+        {"ms", p->ms, 0, 1e9, "0 or more"},
+        {"flip", p->flip, 0, 1, "0 or 1"},
+        {"erase", p->erase, 0, 1, "0 or 1"},
+        {"shift", p->shift, 0, 64, "in [0,64]"},
+    };
+    for (size_t i = 0; i < COPI_COUNT(number); i++)
+        if (!(number[i].value >= number[i].low && number[i].value <= number[i].high))
+            return copi_fail(ctx, COP_E_RANGE, "auto: %s is %g; it must be %s", number[i].name, number[i].value,
+                             number[i].range);
+    if (!isnan(p->floor) && !isnan(p->lose))
+        return copi_fail(ctx, COP_E_ARG, "auto: floor and lose both say what accuracy must hold; give one");
+    if (is_preset(p->model) || access(p->model, F_OK) == 0) return COP_OK;
+    const char *near = copi_nearest(p->model, cop_preset_count(), preset_at, NULL);
+    return copi_fail(ctx, COP_E_NOT_FOUND, "%s: neither a built-in net nor a file%s%s%s", p->model,
+                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static char *asked_text(cop_ctx *ctx, const cop_auto_params *p) {
+    const cop_data_options *d = &p->data_options;
+    return copi_format(
+        ctx,
+        "%s on %s (%s %g %" PRId64 " %" PRId64 " %" PRId64 "), budget %g, floor %g, lose %g, sparsity %g, "
+        "parameters %" PRId64 ", macs %" PRId64 ", bytes %" PRId64 ", ms %g, flip %d, shift %d, erase %d, seed "
+        "%" PRIu64,
+        p->model, p->data, d->format ? d->format : "guessed", d->validation, d->limit, d->height, d->width, p->budget,
+        p->floor, p->lose, p->sparsity, p->parameters, p->macs, p->bytes, p->ms, p->flip, p->shift, p->erase,
+        p->seed);
+}
+
+/* ------------------------------------------------------------------------------------------ the study file -- */
+
+/* A JSON string is a YAML string. Takes the text; NULL: there was no memory for it. */
+static void put_string(copi_buffer *b, char *text) {
+    json_t *string = text ? copi_json_text(b->ctx, text) : NULL;
+    char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
+    if (quoted)
+        copi_buffer_text(b, quoted);
+    else
+        b->failed = true;
+    free(quoted);
+    json_decref(string);
+    copi_free(b->ctx, text);
+}
+
+static void put_path(copi_buffer *b, const char *path) {
+    char folder[4096];
+    bool whole = *path == '/' || !getcwd(folder, sizeof folder);
+    put_string(b, whole ? copi_strdup(b->ctx, path) : copi_format(b->ctx, "%s/%s", folder, path));
+}
+
+static void put_attempt(const copi_auto *a, copi_buffer *b, const copi_attempt *t) {
+    const copi_candidate *c = a->candidate[t->candidate];
+    copi_buffer_printf(b, "  - {%s, sparsity: %.6g, ", c->keys, t->level);
+    double tune = t->epochs;
+    if (strstr(c->keys, "compound")) {
+        double structure = t->epochs / 4;
+        double images = (double)cop_data_get_info(a->study.data)->images[COP_SPLIT_TRAIN];
+        double steps = fmax(1, structure * floor(images / BATCH));
+        tune -= structure;
+        /* a factor that the loss does not need reaches 0 after half the steps: METHODS section 3 */
+        copi_buffer_printf(b, "gamma: %.3g, structure: {epochs: %.6g}, ", fmin(2 / steps, 0.1), structure);
+    }
+    if (c->structured) tune /= 3; /* rounds */
+    if (a->p->macs > 0 && c->keeps_macs) copi_buffer_printf(b, "macs: %" PRId64 ", ", a->p->macs);
+    copi_buffer_printf(b, "tune: {epochs: %.6g%s}}\n", tune, c->untaught ? ", distil_share: 0" : "");
+}
+
+static void put_study(const copi_auto *a, copi_buffer *b) {
+    const cop_auto_params *p = a->p;
+    const cop_data_options *d = &p->data_options;
+    copi_buffer_text(b,
+                     "# Written by coppice auto: what it tried, in its order. coppice study run repeats it.\nname: ");
+    const char *slash = strrchr(p->data, '/');
+    put_string(b, copi_format(b->ctx, "auto: %s on %s", p->model, slash && slash[1] ? slash + 1 : p->data));
+    copi_buffer_text(b, "\ndata: {path: ");
+    put_path(b, p->data);
+    if (d->format) copi_buffer_printf(b, ", format: %s", d->format);
+    copi_buffer_printf(b,
+                       ", validation: %.17g, limit: %" PRId64 ", height: %" PRId64 ", width: %" PRId64 "}\nmodel: ",
+                       d->validation, d->limit, d->height, d->width);
+    if (is_preset(p->model))
+        copi_buffer_text(b, p->model);
+    else
+        put_path(b, p->model);
+    const cop_data_info *info = a->study.data ? cop_data_get_info(a->study.data) : NULL; /* NULL: not read yet */
+    int64_t side = !info ? 0 : info->height < info->width ? info->height : info->width;
+    int64_t erased = p->erase && a->dense_epochs >= ERASE_LEAST ? side / 3 : 0;
+    copi_buffer_printf(
+        b,
+        "\ndense: {epochs: %.6g, optimizer: adamw, rate: 2e-3, schedule: one-cycle, batch: %d, decay: 5e-2, flip: "
+        "%s, "
+        "shift: %d, erase: %" PRId64
+        ", label_smoothing: 0.05, average: 0.999, evaluate_every: 5}\nscore: {floor: %.6g}\nseeds: [%" PRIu64
+        "]\ntrials:\n",
+        a->dense_epochs, BATCH, p->flip ? "true" : "false", p->shift, erased, fmin(a->floor, 0.999999), p->seed);
+    for (int i = 0; i < a->attempts; i++) put_attempt(a, b, &a->attempt[i]);
+    if (!a->attempts)
+        copi_buffer_text(b, "  - {recipe: fast, sparsity: 0.98}\n"); /* until there is one: a plan needs it */
+}
+
+/* The file names whole paths, since it may be run from anywhere; errors and the page say what was given. */
+static cop_status name_as_given(copi_auto *a, copi_spec *spec) {
+    char *data = copi_strdup(a->ctx, a->p->data), *model = copi_strdup(a->ctx, a->p->model);
+    if (!data || !model) {
+        copi_free(a->ctx, data);
+        copi_free(a->ctx, model);
+        return COP_E_NOMEM;
+    }
+    copi_free(a->ctx, spec->data.path);
+    copi_free(a->ctx, spec->model);
+    spec->data.path = data;
+    spec->model = model;
+    return COP_OK;
+}
+
+/* Write the study file as it stands and plan it. */
+static cop_status plan(copi_auto *a, bool store) {
+    copi_buffer b;
+    copi_buffer_init(&b, a->ctx);
+    put_study(a, &b);
+    char *path = copi_format(a->ctx, "%s/auto.yaml", a->dir);
+    copi_spec spec = {0};
+    cop_status status = path && !b.failed ? copi_spec_parse(a->ctx, path, b.data, b.len, &spec) : COP_E_NOMEM;
+    if (!status && (status = name_as_given(a, &spec))) copi_spec_clear(&spec);
+    if (!status) {
+        status = store ? copi_study_plan(&a->study, &spec) : copi_study_open_data(&a->study, &spec);
+        copi_spec_clear(&a->spec);
+        a->spec = spec;
+        a->study.spec = &a->spec;
+        if (status) a->study.trials.n = 0; /* they pointed into the spec before */
+    }
+    if (!status && store) status = copi_write_file(a->ctx, path, b.data, b.len);
+    copi_free(a->ctx, path);
+    copi_buffer_clear(&b);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------- the time -- */
+
+/* Seconds an epoch takes, from some steps of a net that is thrown away. */
+static cop_status probe(copi_auto *a, const cop_net *net, const cop_net *teacher, double *seconds) {
+    double images = (double)cop_data_get_info(a->study.data)->images[COP_SPLIT_TRAIN];
+    double per_epoch = fmax(1, floor(images / BATCH)), took[2] = {0}, more = 0;
+    cop_status status = COP_OK;
+    for (int i = 0; !status && i < 2; i++) {
+        if (i) more = floor(fmin(fmax(PROBE_SECONDS / took[0], 1) * PROBE_FEW, PROBE_MORE));
+        cop_recipe r = a->spec.dense.r;
+        cop_net *copy = NULL;
+        cop_history history = {0};
+        r.epochs = (PROBE_FEW + more) / per_epoch;
+        r.evaluate_every = 0;
+        r.seed = a->p->seed;
+        r.teacher = teacher;
+        r.distil_share = teacher ? 0.5 : 0;
+        status = cop_net_clone(net, &copy);
+        if (!status) status = cop_train(copy, a->study.data, &r, &history);
+        took[i] = history.seconds;
+        cop_history_clear(&history);
+        cop_net_destroy(copy);
+    }
+    /* the first steps bring memory in, and are not what an epoch is made of */
+    double step = (took[1] - took[0]) / more;
+    *seconds = per_epoch * (step > 0 ? step : took[1] / (PROBE_FEW + more));
+    return status;
+}
+
+static void say_time(double seconds, char text[32]) {
+    if (seconds < 100)
+        snprintf(text, 32, "%.*f s", seconds < 0.995 ? 3 : seconds < 9.95 ? 1 : 0, seconds);
+    else
+        snprintf(text, 32, "%.1f min", seconds / 60);
+}
+
+/* Refuse a budget that is too short for one trial; the time that it names instead is, as a rule, taken. */
+static cop_status check_budget(copi_auto *a, bool taught_known) {
+    bool preset = is_preset(a->p->model);
+    double dense = preset ? DENSE_LEAST * a->plain : 0, need = a->probing + dense + TRIAL_LEAST * a->taught;
+    if (need <= a->p->budget) return COP_OK;
+    if (!taught_known) need = 2 * a->probing + dense + TRIAL_LEAST * TAUGHT_COST * a->plain;
+    char had[32], epoch[32], wants[32];
+    say_time(a->p->budget, had);
+    say_time(a->taught, epoch);
+    say_time(need * ADVICE, wants);
+    return copi_fail(a->ctx, COP_E_REFUSED,
+                     "auto: a budget of %s is too short for one trial: an epoch of %s takes about %s here, so %s%d "
+                     "epochs of pruning and the measuring of speed take about %s; give that or more",
+                     had, a->p->model, epoch, preset ? "a dense net of 3 epochs, " : "", TRIAL_LEAST, wants);
+}
+
+/* What an epoch costs; refuses a budget that is too short as soon as that is plain. */
+static cop_status measure_speed(copi_auto *a) {
+    double start = copi_now();
+    cop_net *net = NULL;
+    cop_status status = copi_study_start_net(&a->study, a->p->seed, &net);
+    if (!status) status = copi_check_fit(net, a->study.data);
+    if (!status) status = probe(a, net, NULL, &a->plain);
+    a->taught = a->plain;
+    a->probing = copi_now() - start;
+    if (!status) status = check_budget(a, false);
+    if (!status) status = probe(a, net, net, &a->taught);
+    a->taught = fmax(a->taught, a->plain);
+    a->probing = copi_now() - start;
+    cop_net_destroy(net);
+    return status ? status : check_budget(a, true);
+}
+
+/* What the store remembers of an earlier run; *resumed: there was one. */
+static cop_status recall(copi_auto *a, bool *resumed) {
+    char *path = copi_format(a->ctx, "%s/study.db", a->dir), *asked = NULL, *speed = NULL;
+    if (!path) return COP_E_NOMEM;
+    *resumed = access(path, F_OK) == 0;
+    copi_free(a->ctx, path);
+    if (!*resumed) return COP_OK;
+    cop_status status = copi_store_open(a->ctx, a->dir, COPI_STORE_WRITE, &a->study.store);
+    if (!status) status = copi_store_get(a->study.store, KEY_ASKED, &asked);
+    if (!status) status = copi_store_get(a->study.store, KEY_SPEED, &speed);
+    if (!status && !asked)
+        status = copi_fail(a->ctx, COP_E_REFUSED,
+                           "%s: holds a study that auto did not make; choose another directory", a->dir);
+    if (!status && strcmp(asked, a->asked) != 0)
+        status =
+            copi_fail(a->ctx, COP_E_REFUSED,
+                      "%s: holds a run that was asked for something else (%s); ask for the same, or choose another "
+                      "directory",
+                      a->dir, asked);
+    if (!status && (!speed || sscanf(speed, "%lf %lf %lf", &a->plain, &a->taught, &a->probing) != 3))
+        *resumed = false; /* it ended before it had measured */
+    copi_free(a->ctx, asked);
+    copi_free(a->ctx, speed);
+    return status;
+}
+
+static cop_status remember(copi_auto *a) {
+    char *speed = copi_format(a->ctx, "%.17g %.17g %.17g", a->plain, a->taught, a->probing);
+    cop_status status = speed ? copi_store_set(a->study.store, KEY_ASKED, a->asked) : COP_E_NOMEM;
+    if (!status) status = copi_store_set(a->study.store, KEY_SPEED, speed);
+    copi_free(a->ctx, speed);
+    return status;
+}
+
+/* Seconds of interrupted trials while at most so many were decided on: what the decision at hand may know, so that
+ * decisions before it come out as they did. */
+static cop_status lost_until(copi_auto *a, int decided, double *seconds) {
+    char *text;
+    *seconds = 0;
+    cop_status status = copi_store_get(a->study.store, KEY_LOST, &text);
+    int count, used;
+    double lost;
+    for (const char *at = text; at && sscanf(at, "%d %lf %n", &count, &lost, &used) == 2; at += used)
+        if (count <= decided) *seconds += lost;
+    copi_free(a->ctx, text);
+    return status;
+}
+
+static cop_status lose(copi_auto *a) {
+    char *text;
+    cop_status status = copi_store_get(a->study.store, KEY_LOST, &text);
+    char *more = status
+                     ? NULL
+                     : copi_format(a->ctx, "%s%d %.3f\n", text ? text : "", a->attempts, copi_now() - a->last_commit);
+    if (!status) status = more ? copi_store_set(a->study.store, KEY_LOST, more) : COP_E_NOMEM;
+    copi_free(a->ctx, text);
+    copi_free(a->ctx, more);
+    return status;
+}
+
+/* ---------------------------------------------------------------------------------------- nets and results -- */
+
+static bool weighs(const copi_auto *a) {
+    return a->p->bytes > 0 || a->p->ms > 0;
+}
+
+/* What a net weighs is kept beside the trial's figures. */
+static cop_status on_net(void *user, const copi_stored_trial *t, int point, const cop_net *net) {
+    copi_auto *a = user;
+    char file[160];
+    int64_t bytes;
+    double ms;
+    if (!weighs(a)) return COP_OK;
+    copi_study_net_file(t, point, file);
+    cop_status status = copi_auto_weigh(a, net, &bytes, &ms);
+    char *text = status ? NULL : copi_format(a->ctx, "%" PRId64 " %.17g", bytes, ms);
+    if (!status) status = text ? copi_store_set(a->study.store, file, text) : COP_E_NOMEM;
+    copi_free(a->ctx, text);
+    return status;
+}
+
+static cop_status recall_weight(copi_auto *a, const copi_stored_trial *t, int point, int64_t *bytes, double *ms) {
+    char file[160], *text = NULL;
+    *bytes = 0;
+    *ms = NAN;
+    if (!weighs(a)) return COP_OK;
+    copi_study_net_file(t, point, file);
+    cop_status status = copi_store_get(a->study.store, file, &text);
+    char *end = NULL;
+    if (text) *bytes = strtoll(text, &end, 10);
+    if (end) *ms = strtod(end, NULL);
+    copi_free(a->ctx, text);
+    return status;
+}
+
+static void on_trial(void *user, const copi_stored_trial *t) {
+    copi_auto *a = user;
+    a->last_commit = copi_now();
+    if (!t->points) return; /* why was said */
+    const cop_point *p = &t->point[t->points - 1].p;
+    char took[32];
+    say_time(t->seconds, took);
+    bool millions = p->macs_effective >= 100000;
+    copi_log(a->ctx, COP_LOG_INFO, "%s: sparsity %.4f, accuracy %.4f validation, %.2f %s MACs; %.4g epochs, %s",
+             t->label, p->sparsity, p->accuracy_val, (double)p->macs_effective / (millions ? 1e6 : 1e3),
+             millions ? "M" : "k", p->epochs, took);
+}
+
+/* Read what the attempts came to. *spent: seconds of all of them and the dense net. */
+static cop_status read_results(copi_auto *a, double *spent) {
+    copi_results r;
+    cop_status status = copi_store_load(a->study.store, &r);
+    if (status) return status;
+    *spent = a->probing + a->foretelling;
+    for (int i = 0; !status && i < r.trials; i++) {
+        const copi_stored_trial *t = &r.trial[i];
+        if (strcmp(t->status, COPI_PENDING) == 0 || i > a->attempts) continue; /* beyond: what put_study adds */
+        *spent += t->seconds;
+        if (i == 0) {
+            a->dense_val = t->points ? t->point[0].p.accuracy_val : NAN;
+            continue;
+        }
+        copi_attempt *to = &a->attempt[i - 1];
+        to->seconds = t->seconds;
+        to->done = t->points > 0 && strcmp(t->status, COPI_DONE) == 0;
+        if (!to->done) continue;
+        to->p = t->point[t->points - 1].p;
+        to->p.history = (cop_history){0};
+        status = recall_weight(a, t, t->points - 1, &to->bytes, &to->ms);
+    }
+    copi_results_clear(&r);
+    return status;
+}
+
+/* ----------------------------------------------------------------------------------------------- the search -- */
+
+static int count_done(copi_auto *a) {
+    int n = 0;
+    char was[16];
+    for (int t = 1; t <= a->attempts && t < a->study.trials.n; t++)
+        if (copi_store_status(a->study.store, a->study.trials.trial[t].name, was) == COP_OK)
+            n += strcmp(was, COPI_PENDING) != 0;
+    return n;
+}
+
+static void set_floor(copi_auto *a) {
+    if (!isnan(a->p->floor))
+        a->floor = a->p->floor;
+    else if (!isnan(a->p->lose))
+        a->floor = fmax(0, a->dense_val - a->p->lose);
+    else
+        a->floor = fmin(FLOOR_SCORE, 0.85 * a->dense_val); /* a hard task must score too */
+}
+
+static cop_status begin(copi_auto *a) {
+    bool resumed, preset = is_preset(a->p->model);
+    cop_status status = recall(a, &resumed);
+    if (!status) status = plan(a, false);
+    if (!status && !resumed) status = measure_speed(a);
+    if (status) return status;
+    a->dense_epochs = preset ? fmin(fmax(floor(DENSE_SHARE * a->p->budget / a->plain), DENSE_LEAST), DENSE_MOST) : 0;
+    for (size_t i = 0; i < COPI_COUNT(candidates); i++)
+        if (!candidates[i].fast_only || a->p->macs > 0 || a->p->ms > 0)
+            a->candidate[a->candidates++] = &candidates[i];
+    char epoch[32], taught[32], dense[40] = "";
+    say_time(a->plain, epoch);
+    say_time(a->taught, taught);
+    if (preset) snprintf(dense, sizeof dense, "; dense net: %g epochs", a->dense_epochs);
+    copi_log(a->ctx, COP_LOG_INFO, "an epoch takes about %s, with the dense net as teacher %s%s", epoch, taught,
+             dense);
+    status = plan(a, true);
+    if (!status) status = remember(a);
+    a->last_commit = copi_now();
+    return status ? status : copi_study_dense(&a->study);
+}
+
+static cop_status search(copi_auto *a) {
+    cop_status status = begin(a);
+    for (bool more = true; !status && more;) {
+        double spent, lost;
+        status = read_results(a, &spent);
+        if (!status) status = lost_until(a, a->attempts, &lost);
+        if (!status) {
+            set_floor(a);
+            status = copi_auto_next(a, a->p->budget - spent - lost, &more);
+        }
+        if (!status) status = plan(a, true);
+        a->last_commit = copi_now();
+        if (!status && more) status = copi_study_go(&a->study);
+        a->study.failed_is_over = true; /* until the next start */
+    }
+    if (status == COP_E_CANCELLED && a->study.store) {
+        int done = count_done(a);
+        cop_status written = lose(a);
+        if (written) return written;
+        copi_fail(a->ctx, status, "interrupted: %d trial%s done and kept; the same command goes on from here", done,
+                  done == 1 ? " is" : "s are");
+    }
+    return status;
+}
+
+/* -------------------------------------------------------------------------------------------------- the end -- */
+
+typedef struct found { /* a point of the store, as a net to keep */
+    int trial, point;
+    copi_measures m;
+    cop_auto_net net;
+    bool keep;
+} found;
+
+static cop_status find_all(copi_auto *a, const copi_results *r, found **list, int *n) {
+    size_t points = 0;
+    for (int t = 0; t < r->trials; t++) points += (size_t)r->trial[t].points;
+    *n = 0;
+    *list = copi_alloc(a->ctx, points + 1, sizeof **list);
+    cop_status status = *list ? COP_OK : COP_E_NOMEM;
+    for (int t = 0; t < r->trials; t++)
+        for (int i = 0; !status && i < r->trial[t].points; i++) {
+            const copi_stored_trial *from = &r->trial[t];
+            found *f = &(*list)[(*n)++];
+            *f = (found){.trial = t, .point = i, .net.point = from->point[i].p};
+            f->net.point.history = (cop_history){0};
+            snprintf(f->net.label, sizeof f->net.label, "%s", from->label);
+            copi_study_net_file(from, i, f->net.file);
+            status = recall_weight(a, from, i, &f->net.bytes, &f->net.ms);
+            f->m = copi_auto_measures(&f->net.point, f->net.bytes, f->net.ms);
+            f->net.meets = copi_auto_miss(a, &f->m, true, NULL) <= 0;
+            f->net.score = cop_score(f->net.point.accuracy_test, f->net.point.sparsity, a->floor);
+        }
+    return status;
+}
+
+/* Is f what was asked for rather than g? */
+static bool better(const copi_auto *a, const found *f, const found *g) {
+    if (f->net.meets != g->net.meets) return f->net.meets;
+    const cop_point *p = &f->net.point, *q = &g->net.point;
+    if (!f->net.meets) return copi_auto_miss(a, &f->m, true, NULL) < copi_auto_miss(a, &g->m, true, NULL);
+    if (copi_auto_accuracy_bound(a)) return p->sparsity > q->sparsity;
+    if (copi_auto_bound(a)) return p->accuracy_val > q->accuracy_val;
+    return cop_score(p->accuracy_val, p->sparsity, a->floor) > cop_score(q->accuracy_val, q->sparsity, a->floor);
+}
+
+static cop_status mark(copi_auto *a, found *list, int n, int *best) {
+    double *x = copi_alloc(a->ctx, (size_t)n + 1, sizeof *x), *y = copi_alloc(a->ctx, (size_t)n + 1, sizeof *y);
+    bool *on = copi_alloc(a->ctx, (size_t)n + 1, sizeof *on);
+    cop_status status = x && y && on ? COP_OK : COP_E_NOMEM;
+    *best = -1;
+    for (int i = 0; !status && i < n; i++) {
+        x[i] = list[i].net.point.sparsity;
+        y[i] = list[i].net.point.accuracy_val;
+        if (*best < 0 || better(a, &list[i], &list[*best])) *best = i;
+    }
+    if (!status) copi_frontier(x, y, n, on);
+    for (int i = 0; !status && i < n; i++) list[i].keep = on[i] || i == *best; /* fewer MACs may need a point below */
+    copi_free(a->ctx, x);
+    copi_free(a->ctx, y);
+    copi_free(a->ctx, on);
+    return status;
+}
+
+/* Have the files of the nets that are kept, and those alone. */
+static cop_status keep_files(copi_auto *a, const found *list, int n) {
+    cop_status status = COP_OK;
+    for (int i = 0; !status && i < n; i++) {
+        char *path = copi_format(a->ctx, "%s/%s", a->dir, list[i].net.file);
+        if (!path) return COP_E_NOMEM;
+        bool there = access(path, F_OK) == 0;
+        if (list[i].keep && !there) status = copi_study_save_point(&a->study, list[i].trial, list[i].point, path);
+        if (!list[i].keep && list[i].trial > 0) unlink(path);
+        copi_free(a->ctx, path);
+    }
+    return status;
+}
+
+static cop_status copy_best(copi_auto *a, const copi_results *r, const found *best) {
+    char *name = copi_format(a->ctx, "%s/%d", r->trial[best->trial].name, best->point);
+    cop_status status = name ? copi_study_copy(&a->study, best->net.file, "best.safetensors") : COP_E_NOMEM;
+    if (!status) status = copi_store_set(a->study.store, "best", name);
+    copi_free(a->ctx, name);
+    return status;
+}
+
+static int by_sparsity(const void *x, const void *y) {
+    const found *f = x, *g = y;
+    double d = f->net.point.sparsity - g->net.point.sparsity;
+    if (d != 0) return d < 0 ? -1 : 1;
+    return f->trial != g->trial ? f->trial - g->trial : f->point - g->point;
+}
+
+static cop_status summarize(copi_auto *a, const copi_results *r, found *list, int n, cop_auto_summary *s) {
+    int kept = 0;
+    copi_bound binds;
+    s->ctx = a->ctx;
+    s->floor = a->floor;
+    s->trials = a->attempts;
+    for (int i = 0; i < r->trials; i++) s->seconds += r->trial[i].seconds;
+    double lost;
+    cop_status status = lost_until(a, a->attempts, &lost);
+    s->seconds += a->probing + a->foretelling + lost;
+    s->net = copi_alloc(a->ctx, (size_t)n + 1, sizeof *s->net);
+    if (!s->net) return COP_E_NOMEM;
+    for (int i = 0; i < n; i++) {
+        if (!list[i].keep) continue;
+        s->net[kept] = list[i].net;
+        kept++;
+    }
+    s->nets = kept;
+    const found *best = NULL;
+    for (int i = 0, k = 0; i < n; i++) {
+        if (!list[i].keep) continue;
+        if (!best || better(a, &list[i], best)) best = &list[i], s->best = k;
+        k++;
+    }
+    s->met = best && best->net.meets;
+    if (best && !s->met) {
+        copi_auto_miss(a, &best->m, true, &binds);
+        copi_auto_tell_miss(a, &best->m, binds, s->missed, sizeof s->missed);
+    }
+    return status;
+}
+
+static cop_status finish(copi_auto *a, cop_auto_summary *summary) {
+    copi_results r;
+    found *list = NULL;
+    int n = 0, best;
+    cop_status status = copi_store_load(a->study.store, &r);
+    if (status) return status;
+    status = find_all(a, &r, &list, &n);
+    if (!status) {
+        qsort(list, (size_t)n, sizeof *list, by_sparsity);
+        status = mark(a, list, n, &best);
+    }
+    if (!status) status = keep_files(a, list, n);
+    if (!status && best >= 0) status = copy_best(a, &r, &list[best]);
+    if (!status && summary) status = summarize(a, &r, list, n, summary);
+    copi_free(a->ctx, list);
+    copi_results_clear(&r);
+    return status;
+}
+
+cop_status cop_auto_run(cop_ctx *ctx, const cop_auto_params *params, const char *dir, cop_auto_summary *summary) {
+    if (!ctx) return COP_E_ARG;
+    if (summary) *summary = (cop_auto_summary){.best = -1};
+    cop_status status = check(ctx, params, dir);
+    if (status) return status;
+    copi_locale numbers = copi_locale_plain();
+    copi_auto a = {
+        .ctx = ctx, .p = params, .dir = dir, .floor = FLOOR_SCORE, .dense_epochs = 1, .last_commit = copi_now()};
+    char *command = copi_format(ctx, "coppice auto %s --data %s --budget %gs -o %s", params->model, params->data,
+                                params->budget, dir);
+    a.asked = asked_text(ctx, params);
+    a.study = (copi_study){.ctx = ctx,
+                           .dir = dir,
+                           .start = copi_now(),
+                           .command = command,
+                           .keep_nets = true, /* until the end tells which are worth it */
+                           .on_net = on_net,
+                           .on_trial = on_trial,
+                           .user = &a};
+    status = command && a.asked ? search(&a) : COP_E_NOMEM;
+    if (!status) status = finish(&a, summary);
+    if (a.study.store) status = copi_report_end(&a.study, status, NULL);
+    if (status && summary) cop_auto_summary_clear(summary);
+    copi_study_close(&a.study);
+    copi_spec_clear(&a.spec);
+    copi_free(ctx, a.attempt);
+    copi_free(ctx, a.asked);
+    copi_free(ctx, command);
+    copi_locale_restore(numbers);
+    return status;
+}
