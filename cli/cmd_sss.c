@@ -9,22 +9,22 @@ static const option options[] = {
     {.name = "scope",
      .kind = OPTION_WORDS,
      .value = "NAME,..",
-     .at = offsetof(settings, sss.structures),
+     .at = offsetof(settings, sss.sss.structures),
      .choice = choice_structure,
      .help = "what gets factors, one or several"},
-    NUMBER("gamma", "G", sss.gamma, "[0,1e3]", "weight of the factors' L1 penalty; of a search, where it begins"),
-    FLAG("cost-aware", 0, sss.cost_aware, "weight gamma by what each structure costs in MACs"),
+    NUMBER("gamma", "G", sss.sss.gamma, "[0,1e3]", "weight of the factors' L1 penalty; of a search, where it begins"),
+    FLAG("cost-aware", 0, sss.sss.cost_aware, "weight gamma by what each structure costs in MACs"),
     NUMBER("sparsity", "S", sparsity, "(0,1)", "search gamma for at least this sparsity"),
     NUMBER("macs", "N", macs, "(0,1e18]", "search gamma for so many MACs at most; below 1: a share of the net's"),
     NUMBER("parameters", "N", parameters, "(0,1e18]", "search gamma for so many parameters at most, likewise"),
-    SMALL("tries", sss.tries, "[1,100]", "searches at most"),
-    CHOICE("prox", sss.prox, choice_prox, "how factors move: proximal step or plain subgradient"),
-    NUMBER("factor-rate", "R", sss.factor_rate, "(0,1e3]", "learning rate of the factors"),
-    NUMBER("factor-momentum", "M", sss.factor_momentum, "[0,1)", "their momentum"),
-    NUMBER("factor-threshold", "T", sss.factor_threshold, "[0,1e3]", "structures with a factor up to this go"),
+    SMALL("tries", sss.sss.tries, "[1,100]", "searches at most"),
+    CHOICE("prox", sss.sss.prox, choice_prox, "how factors move: proximal step or plain subgradient"),
+    NUMBER("factor-rate", "R", sss.sss.factor_rate, "(0,1e3]", "learning rate of the factors"),
+    NUMBER("factor-momentum", "M", sss.sss.factor_momentum, "[0,1)", "their momentum"),
+    NUMBER("factor-threshold", "T", sss.sss.factor_threshold, "[0,1e3]", "structures with a factor up to this go"),
     COUNT("keep", sss.keep, "[1,1e9]", "channels and neurons that every layer keeps at least"),
     NUMBER("retrain-epochs", "N", retrain_epochs, "[0,1e6]", "training after removal"),
-    NUMBER("retrain-l1", "W", sss.retrain.l1, "[0,1]", "weight of sum |w| then"),
+    NUMBER("retrain-l1", "W", sss.sss.retrain.l1, "[0,1]", "weight of sum |w| then"),
     NUMBER("threshold", "T", threshold, "[0,1e3]", "weights up to this become 0 at the end"),
     OPTION_OUTPUT("where the pruned model goes (its ending tells the format: coppice help formats)"),
     OPTIONS_DATA,
@@ -38,11 +38,11 @@ static int choose_target(settings *s) {
         [COP_TARGET_SPARSITY] = s->sparsity, [COP_TARGET_MACS] = s->macs, [COP_TARGET_PARAMETERS] = s->parameters};
     for (int t = COP_TARGET_SPARSITY; t <= COP_TARGET_PARAMETERS; t++) {
         if (!reach[t]) continue;
-        if (s->sss.target != COP_TARGET_NONE)
+        if (s->sss.sss.target != COP_TARGET_NONE)
             return usage_error(s, "--%s and --%s: gamma can be searched for one of them",
-                               cop_target_name(s->sss.target), cop_target_name((cop_target)t));
-        s->sss.target = (cop_target)t;
-        s->sss.reach = reach[t];
+                               cop_target_name(s->sss.sss.target), cop_target_name((cop_target)t));
+        s->sss.sss.target = (cop_target)t;
+        s->sss.sss.reach = reach[t];
     }
     const cop_recipe usual = settings_default().recipe;
     if (s->teacher || s->recipe.distil_share != usual.distil_share ||
@@ -80,14 +80,14 @@ static int run(settings *s, cop_ctx *ctx) {
     if (code == EXIT_DONE) code = open_both(s, ctx, &data, &net);
     if (code == EXIT_DONE) {
         cop_method_params p = s->sss;
-        double l1 = p.retrain.l1;
+        double l1 = p.sss.retrain.l1;
         p.method = "sss";
-        p.search = p.retrain = s->recipe;
-        p.search.distil_share = p.retrain.distil_share = 0;
-        p.retrain.epochs = s->retrain_epochs;
-        p.retrain.l1 = l1;
-        p.threshold = &s->threshold;
-        p.thresholds = 1;
+        p.sss.search = p.sss.retrain = s->recipe;
+        p.sss.search.distil_share = p.sss.retrain.distil_share = 0;
+        p.sss.retrain.epochs = s->retrain_epochs;
+        p.sss.retrain.l1 = l1;
+        p.sss.threshold = &s->threshold;
+        p.sss.thresholds = 1;
         cop_status status = cop_method_run(net, data, &p, keep_point, &point, &small);
         if (status) code = library_error(ctx, status);
     }

@@ -148,8 +148,8 @@ static void print_recipes(FILE *out) {
                 "   tune: {epochs: %g, batch: %lld, optimizer: %s, rate: %g, schedule: %s, decay: %g,\n"
                 "          distil_share: %g, distil_temperature: %g,\n"
                 "          label_smoothing: %g, erase: %d, dropout: %g, average: %g}}\n",
-                cop_method_recipe_name(i), p.method, p.scope, p.rounds, cop_pace_name(p.pace), p.begin, p.end,
-                t->epochs, (long long)t->batch, cop_optimizer_name(t->optimizer), t->rate,
+                cop_method_recipe_name(i), p.method, p.scope, p.rounds, cop_pace_name(p.pace), p.gradual.begin,
+                p.gradual.end, t->epochs, (long long)t->batch, cop_optimizer_name(t->optimizer), t->rate,
                 cop_schedule_name(t->schedule), t->decay, t->distil_share, t->distil_temperature, t->label_smoothing,
                 t->erase, t->dropout, t->average);
     }

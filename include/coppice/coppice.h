@@ -564,41 +564,23 @@ typedef enum cop_target { COP_TARGET_LIST(X) } cop_target;
 #undef X
 COP_API const char *cop_target_name(cop_target target);
 
-typedef struct cop_method_params {
-    const char *method;
-    const char *scope; /* criterion methods: "layer" (default) or "global" */
-    double sparsity;   /* criterion methods: share asked */
-    int64_t keep;      /* units kept per layer at least */
-    double macs;       /* as in cop_prune_params; met at the last cut */
-    int rounds;        /* 0: prune only; n: prune and tune n times */
-    cop_pace pace;     /* sparsity of round r of n: ONE_SHOT s; LINEAR s r/n; GEOMETRIC 1-(1-s)^(r/n);
-                                 CUBIC s (1-(1-r/n)^3); GRADUAL: one round, for criteria of weights: at step
-                                 t the cubic's share, (t - t0) / (t1 - t0) in place of r/n */
-    const char *rank;  /* compound: the criterion that ranks the weights; "lamp" */
-    const char *first; /* compound: what removes structures: "sss" (default), or a criterion of filters or neurons,
-                                 after whose cut the small net is trained by `search` */
-    double share;      /* compound, of such a criterion: the share of each layer's that goes */
-    double begin, end; /* GRADUAL: the shares of the training between which weights are pruned */
-    double revive;     /* GRADUAL: share of each kernel's living weights that is exchanged, at each cut, for zeros
-                                 of the largest gradient; falls to 0 at `end` as a cosine. RigL, arXiv:1911.11134 */
-    cop_recipe tune;   /* of each round; dense-longer: of the extra training */
-    cop_aggregate aggregate;      /* as in cop_prune_params, like limit */
-    const cop_layer_limit *limit; /* [limits] */
-    int limits;
-    cop_recipe sparsify; /* training before the first cut, on the dense net; epochs 0 (default): none. With l1_scale
-                                 and criterion bn-scale: Network Slimming (Liu et al. 2017, arXiv:1708.06519) */
-    int shrink;          /* 1 (default): filter and neuron methods tune the shrunk net, which costs less and gives
-                                 the same function; 0: masked-dense, as other tools do */
-    /* SSS */
-    unsigned structures; /* a bit 1u << COP_STRUCTURE_* for each kind that gets factors; default: neurons */
-    double gamma;        /* weight of |lambda|_1; where a target is searched for, the first that is tried */
+/** Gradual pruning (pace GRADUAL, and compound): weights go within one training. */
+typedef struct cop_gradual_params {
+    double begin, end; /* shares of the training between which weights are pruned */
+    double revive;     /* share of each kernel's nonzero weights that each cut exchanges for zeros of the largest
+                        * gradient; falls to 0 at `end` as a cosine. RigL, arXiv:1911.11134 */
+} cop_gradual_params;
+
+/** Sparse structure selection. */
+typedef struct cop_sss_params {
+    unsigned structures; /* a bit 1u << COP_STRUCTURE_* for each kind that gets factors */
+    double gamma;        /* weight of |lambda|_1; with a target, the first that is tried */
     int cost_aware;      /* 1: gamma of a structure times (its MACs / the mean structure's MACs) */
-    cop_target target;   /* NONE: gamma as it is; else it is searched by bisection of log gamma, each try a search
-                                 of its own, for the net that removal leaves */
-    double reach;        /* SPARSITY: at least this share; MACS, PARAMETERS: at most so many are left, a share of
-                                 the dense net's where less than 1 */
-    int tries;           /* searches at most; it ends before when less than 0.02 of the dense net is left between
-                                 what was reached and asked */
+    cop_target target;   /* NONE: gamma as it is; else it is searched by bisection of log gamma, each try a search of
+                          * its own, for the net that removal leaves */
+    double reach;        /* SPARSITY: at least this; MACS, PARAMETERS: at most this many, below 1 a share of the dense
+                          * net's */
+    int tries;           /* at most this many searches; stops early once the result is within .02 of the target */
     cop_prox prox;
     double factor_rate;      /* eta of the factors */
     double factor_momentum;  /* mu */
@@ -607,16 +589,53 @@ typedef struct cop_method_params {
     cop_recipe retrain;      /* after removal, usually with l1 */
     const double *threshold; /* [thresholds] final weight thresholds: |w| <= t becomes 0; each gives a point */
     int thresholds;          /* 0: one point, threshold 0 */
-    /* scratch */
-    const char *like;   /* the method whose structure is trained from new weights: its shrunk net, or its masks if it
-                                 prunes weights */
-    cop_recipe scratch; /* how; its epochs are those that the dense net was trained for, which count as spent: the
-                                 net gets as many as make up the same training MACs */
+} cop_sss_params;
+
+/** Compound: structures, then weights by gradual pruning. */
+typedef struct cop_compound_params {
+    const char *rank;  /* the criterion that ranks the weights */
+    const char *first; /* what removes structures: "sss", or a criterion of filters or neurons, after whose cut the
+                        * small net is trained by sss.search */
+    double share;      /* of such a criterion: the share of each layer's units that it removes */
+} cop_compound_params;
+
+/** Scratch, the control of new weights. */
+typedef struct cop_scratch_params {
+    const char *like; /* the method whose structure is trained from new weights: its shrunk net, or its masks if it
+                        * prunes weights */
+    cop_recipe
+        recipe; /* its epochs are those that the dense net was trained for, which count as spent: the net gets as
+                        * many as make up the same training MACs */
+} cop_scratch_params;
+
+typedef struct cop_method_params {
+    const char *method;
+    const char *scope;            /* criterion methods: "layer" (default) or "global" */
+    double sparsity;              /* criterion methods, compound: share asked */
+    int64_t keep;                 /* units kept per layer at least */
+    double macs;                  /* as in cop_prune_params; met at the last cut */
+    int rounds;                   /* 0: prune only; n: prune and tune n times */
+    cop_pace pace;                /* sparsity of round r of n: ONE_SHOT s; LINEAR s r/n; GEOMETRIC 1-(1-s)^(r/n);
+                        * CUBIC s (1-(1-r/n)^3); GRADUAL: one round, for criteria of weights: at step t the cubic's
+                        * share, (t - t0) / (t1 - t0) in place of r/n */
+    cop_recipe tune;              /* of each round; dense-longer: of the extra training */
+    cop_aggregate aggregate;      /* as in cop_prune_params, like limit */
+    const cop_layer_limit *limit; /* [limits] */
+    int limits;
+    cop_recipe
+        sparsify; /* training before the first cut, on the dense net; epochs 0 (default): none. With l1_scale and
+                          * criterion bn-scale: Network Slimming (Liu et al. 2017, arXiv:1708.06519) */
+    int shrink;   /* 1 (default): filter and neuron methods tune the shrunk net, which costs less and gives the
+                          * same function; 0: masked-dense, as other tools do */
+    cop_gradual_params gradual;
+    cop_sss_params sss;
+    cop_compound_params compound;
+    cop_scratch_params scratch;
     uint64_t seed;
     const char *state; /* NULL, or how the names of files begin that keep the state of each training, as a recipe's
-                                 checkpoint does: after E_CANCELLED, or a crash, the same run goes on from there and comes
-                                 to the same nets. They are removed when the run is over, but not where on_point stopped it. None
-                                 where revive is above 0, whatever the method */
+                        * checkpoint does: after E_CANCELLED, or a crash, the same run goes on from there and comes to
+                        * the same nets. They are removed when the run is over, but not where on_point stopped it. None
+                        * where gradual.revive is above 0, whatever the method */
 } cop_method_params;
 /** magnitude, layer-wise, 0 rounds; compound: sss first, lamp; SSS: neurons, gamma 1e-3, no target, 8 tries, apg, eta 0.1, mu 0.9, factor
  *  threshold 0. */

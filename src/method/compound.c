@@ -9,7 +9,7 @@
 /* What prunes the weights of the small net: the criterion of weights within one training. */
 static cop_method_params weights_of(const cop_method_params *p, double share) {
     cop_method_params weights = *p;
-    weights.method = p->rank;
+    weights.method = p->compound.rank;
     weights.rounds = 1;
     weights.pace = COP_PACE_GRADUAL;
     weights.sparsity = share;
@@ -19,29 +19,29 @@ static cop_method_params weights_of(const cop_method_params *p, double share) {
 /* What cuts the structures, where no factors are learned. */
 static cop_method_params structures_of(const cop_method_params *p) {
     cop_method_params structures = *p;
-    structures.method = p->first;
+    structures.method = p->compound.first;
     structures.scope = "layer";
     structures.rounds = 1;
     structures.pace = COP_PACE_ONE_SHOT;
-    structures.sparsity = p->share;
+    structures.sparsity = p->compound.share;
     structures.macs = 0;
-    structures.tune = p->search;
+    structures.tune = p->sss.search;
     return structures;
 }
 
 static bool by_factors(const cop_method_params *p) {
-    return strcmp(p->first, "sss") == 0;
+    return strcmp(p->compound.first, "sss") == 0;
 }
 
 cop_status copi_compound_check(cop_ctx *ctx, const cop_method_params *p) {
-    if (!p->first) return copi_fail(ctx, COP_E_ARG, "first names nothing; \"sss\", or a criterion");
-    if (!by_factors(p) && !(p->share > 0 && p->share < 1))
-        return copi_fail(ctx, COP_E_RANGE, "share is %g; it must be in (0,1)", p->share);
+    if (!p->compound.first) return copi_fail(ctx, COP_E_ARG, "first names nothing; \"sss\", or a criterion");
+    if (!by_factors(p) && !(p->compound.share > 0 && p->compound.share < 1))
+        return copi_fail(ctx, COP_E_RANGE, "share is %g; it must be in (0,1)", p->compound.share);
     const cop_method_params weights = weights_of(p, p->sparsity), structures = structures_of(p);
     cop_status s = by_factors(p) ? copi_sss_check(ctx, p) : copi_criterion_check(ctx, &structures);
-    if (!s && !by_factors(p) && copi_criterion_find(p->first)->unit == COPI_UNIT_WEIGHT)
+    if (!s && !by_factors(p) && copi_criterion_find(p->compound.first)->unit == COPI_UNIT_WEIGHT)
         s = copi_fail(ctx, COP_E_ARG, "first is %s, which ranks weights; sss, or a criterion of filters or neurons",
-                      p->first);
+                      p->compound.first);
     return s ? s : copi_criterion_check(ctx, &weights);
 }
 
@@ -74,7 +74,7 @@ static cop_status share_left(const cop_net *small, const cop_method_params *p, d
             "sparsity %g lets %.0f of the dense net's parameters stay; after the structures %.0f are biases "
             "and scales, which rank %s leaves: a lower sparsity would do, or fewer structures",
             p->sparsity, (1 - p->sparsity) * (double)info.parameters_dense, (double)info.parameters - kernels,
-            p->rank);
+            p->compound.rank);
     *share = allowed >= kernels ? 0 : 1 - allowed / kernels;
     return COP_OK;
 }

@@ -12,7 +12,7 @@ static const double PI = 3.14159265358979323846;
 /* Share at step t of n: s (1 - (1 - (t - t0) / (t1 - t0))^3) between steps t0 and t1, the shares begin and end of the
  * training; s from t1 on, or at the last step. */
 double copi_gradual_share(const cop_method_params *p, int64_t t, int64_t n) {
-    double from = p->begin * (double)n, to = p->end * (double)n;
+    double from = p->gradual.begin * (double)n, to = p->gradual.end * (double)n;
     if ((double)t >= to || t + 1 >= n) return p->sparsity;
     if ((double)t < from) return 0;
     return p->sparsity * (1 - pow(1 - ((double)t - from) / (to - from), 3));
@@ -20,9 +20,9 @@ double copi_gradual_share(const cop_method_params *p, int64_t t, int64_t n) {
 
 /* How much of what lives is exchanged at step t: revive at the beginning, falling to 0 at the end as a cosine. */
 static double revived_share(const cop_method_params *p, int64_t t, int64_t n) {
-    double from = p->begin * (double)n, to = p->end * (double)n;
-    if (p->revive <= 0 || t == 0 || (double)t >= to || t + 1 >= n) return 0;
-    return p->revive * 0.5 * (1 + cos(PI * ((double)t - from) / (to - from)));
+    double from = p->gradual.begin * (double)n, to = p->gradual.end * (double)n;
+    if (p->gradual.revive <= 0 || t == 0 || (double)t >= to || t + 1 >= n) return 0;
+    return p->gradual.revive * 0.5 * (1 + cos(PI * ((double)t - from) / (to - from)));
 }
 
 static bool is_due(const cop_method_params *p, int64_t t, int64_t n) {
@@ -93,12 +93,12 @@ cop_status copi_gradual_check(cop_ctx *ctx, const cop_method_params *p) {
     if (p->rounds != 1)
         return copi_fail(ctx, COP_E_RANGE, "rounds is %d; pace gradual prunes within one training: rounds 1",
                          p->rounds);
-    if (!(p->begin >= 0 && p->begin <= p->end && p->end <= 1))
+    if (!(p->gradual.begin >= 0 && p->gradual.begin <= p->gradual.end && p->gradual.end <= 1))
         return copi_fail(ctx, COP_E_RANGE, "begin is %g and end %g; 0 <= begin <= end <= 1, shares of the training",
-                         p->begin, p->end);
-    if (!(p->revive >= 0 && p->revive < 1))
+                         p->gradual.begin, p->gradual.end);
+    if (!(p->gradual.revive >= 0 && p->gradual.revive < 1))
         return copi_fail(ctx, COP_E_RANGE, "revive is %g; it must be in [0,1), a share of the weights that live",
-                         p->revive);
+                         p->gradual.revive);
     return COP_OK;
 }
 
@@ -111,10 +111,11 @@ static char *describe(cop_ctx *ctx, const cop_method_params *p) {
         limits = copi_hash(limits, &l->keep, sizeof l->keep);
         limits = copi_hash(limits, &l->most, sizeof l->most);
     }
-    return copi_format(
-        ctx,
-        "%s %s sparsity %.17g from %.17g to %.17g keep %" PRId64 " macs %.17g limits %016" PRIx64 " seed %" PRIu64,
-        p->method, p->scope ? p->scope : "layer", p->sparsity, p->begin, p->end, p->keep, p->macs, limits, p->seed);
+    return copi_format(ctx,
+                       "%s %s sparsity %.17g from %.17g to %.17g keep %" PRId64 " macs %.17g limits %016" PRIx64
+                       " seed %" PRIu64,
+                       p->method, p->scope ? p->scope : "layer", p->sparsity, p->gradual.begin, p->gradual.end,
+                       p->keep, p->macs, limits, p->seed);
 }
 
 cop_status copi_gradual_train(copi_run *run, cop_net *net, cop_history *history) {
@@ -128,7 +129,7 @@ cop_status copi_gradual_train(copi_run *run, cop_net *net, cop_history *history)
     if (!s) s = copi_run_train(run, net, &fit, 1, history);
     if (!s)
         s = copi_net_note(net, "gradual: %s, scope %s, to %g along a cubic from %g to %g of the training", p->method,
-                          p->scope, p->sparsity, p->begin, p->end);
+                          p->scope, p->sparsity, p->gradual.begin, p->gradual.end);
     copi_free(run->ctx, g.each);
     copi_free(run->ctx, g.square);
     copi_free(run->ctx, rests);

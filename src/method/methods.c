@@ -69,25 +69,22 @@ cop_method_params cop_method_params_default(void) {
                            .scope = "layer",
                            .keep = 1,
                            .pace = COP_PACE_ONE_SHOT,
-                           .rank = "lamp",
-                           .first = "sss",
-                           .begin = 0.1,
-                           .end = 0.7,
                            .tune = cop_recipe_default(),
                            .sparsify = cop_recipe_default(),
                            .shrink = 1,
-                           .structures = 1u << COP_STRUCTURE_NEURON,
-                           .gamma = 1e-3,
-                           .tries = 8,
-                           .prox = COP_PROX_APG,
-                           .factor_rate = 0.1,
-                           .factor_momentum = 0.9,
-                           .search = cop_recipe_default(),
-                           .retrain = cop_recipe_default(),
-                           .like = "l1-filter",
-                           .scratch = cop_recipe_default(),
+                           .gradual = {.begin = 0.1, .end = 0.7},
+                           .sss = {.structures = 1u << COP_STRUCTURE_NEURON,
+                                   .gamma = 1e-3,
+                                   .tries = 8,
+                                   .prox = COP_PROX_APG,
+                                   .factor_rate = 0.1,
+                                   .factor_momentum = 0.9,
+                                   .search = cop_recipe_default(),
+                                   .retrain = cop_recipe_default()},
+                           .compound = {.rank = "lamp", .first = "sss"},
+                           .scratch = {.like = "l1-filter", .recipe = cop_recipe_default()},
                            .seed = 1};
-    p.retrain.l1 = 1e-5;
+    p.sss.retrain.l1 = 1e-5;
     p.sparsify.epochs = 0;
     return p;
 }
@@ -112,7 +109,8 @@ static char *state_file(const copi_run *run, int training) {
 
 /* Train, going on from the state of this training that an earlier run may have left. */
 static cop_status resume(copi_run *run, cop_net *net, const copi_fit *fit, cop_recipe *recipe, cop_history *history) {
-    if (!run->params->state || run->params->revive > 0) /* revival looks at gradients, which no checkpoint holds */
+    if (!run->params->state ||
+        run->params->gradual.revive > 0) /* revival looks at gradients, which no checkpoint holds */
         return copi_fit_run(net, run->data, fit, history);
     char *path = state_file(run, ++run->trainings);
     recipe->checkpoint = path;

@@ -4,12 +4,12 @@
 #include <string.h>
 
 static void gradual_root(cop_method_params *p, double epochs) {
-    p->method = p->rank = "fisher-root";
+    p->method = p->compound.rank = "fisher-root";
     p->scope = "global";
     p->rounds = 1;
     p->pace = COP_PACE_GRADUAL;
-    p->begin = 0;
-    p->end = 0.6;
+    p->gradual.begin = 0;
+    p->gradual.end = 0.6;
     p->tune.epochs = epochs;
     p->tune.batch = 64;
     p->tune.optimizer = COP_OPTIMIZER_ADAMW;

@@ -7,29 +7,29 @@
 #include <string.h>
 
 static bool is_sss(const cop_method_params *p) {
-    return strcmp(p->like, "sss") == 0;
+    return strcmp(p->scratch.like, "sss") == 0;
 }
 
 /* The parameters of the method that gives the structure. */
 static cop_method_params likeness(const cop_method_params *p) {
     cop_method_params like = *p;
-    like.method = p->like;
+    like.method = p->scratch.like;
     like.shrink = 1;
     return like;
 }
 
 cop_status copi_scratch_check(cop_ctx *ctx, const cop_method_params *p) {
-    const copi_criterion *criterion = p->like ? copi_criterion_find(p->like) : NULL;
-    if (!p->like || !copi_method_find(p->like) || !(criterion || is_sss(p)))
+    const copi_criterion *criterion = p->scratch.like ? copi_criterion_find(p->scratch.like) : NULL;
+    if (!p->scratch.like || !copi_method_find(p->scratch.like) || !(criterion || is_sss(p)))
         return copi_fail(ctx, COP_E_ARG, "like is '%s'; it must be sss or a method that ranks by a criterion",
-                         p->like ? p->like : "");
-    if (!(p->scratch.epochs > 0))
+                         p->scratch.like ? p->scratch.like : "");
+    if (!(p->scratch.recipe.epochs > 0))
         return copi_fail(ctx, COP_E_RANGE,
                          "scratch: epochs is %g; say for how many the dense net was trained, since as much is spent",
-                         p->scratch.epochs);
+                         p->scratch.recipe.epochs);
     const cop_method_params like = likeness(p);
-    cop_status s = copi_method_find(p->like)->check(ctx, &like);
-    return s ? s : copi_method_recipe_check(ctx, "scratch", &p->scratch);
+    cop_status s = copi_method_find(p->scratch.like)->check(ctx, &like);
+    return s ? s : copi_method_recipe_check(ctx, "scratch", &p->scratch.recipe);
 }
 
 /* MACs an image of the nets that a method's rounds tune, summed; nets before the last one are larger. */
@@ -67,7 +67,7 @@ static cop_status structure(copi_run *run, cop_net **small, double *macs) {
     double gamma, epochs = like.tune.epochs, tuned = 0; /* tuned: MACs an image in each of those epochs */
     cop_status s;
     if (is_sss(run->params)) {
-        epochs = like.retrain.epochs;
+        epochs = like.sss.retrain.epochs;
         s = copi_sss_search(&own, small, &history, &gamma);
     } else {
         bool gradual = like.pace == COP_PACE_GRADUAL;
@@ -116,11 +116,11 @@ static cop_status renew(cop_net *net, uint64_t seed) {
 
 cop_status copi_scratch_run(copi_run *run, cop_net **result) {
     const cop_method_params *p = run->params;
-    cop_recipe recipe = p->scratch;
+    cop_recipe recipe = p->scratch.recipe;
     const copi_fit fit = {.recipe = &recipe, .phase = "train"};
     cop_history history = {.ctx = run->ctx};
     cop_point point = {.round = 1,
-                       .level = is_sss(p) ? p->gamma : p->sparsity,
+                       .level = is_sss(p) ? p->sss.gamma : p->sparsity,
                        .asked = is_sss(p) ? NAN : p->sparsity,
                        .threshold = NAN,
                        .accuracy_pruned = NAN};
@@ -134,7 +134,7 @@ cop_status copi_scratch_run(copi_run *run, cop_net **result) {
         macs += 3 * (double)dense.macs * recipe.epochs * (double)run->data->info.images[COP_SPLIT_TRAIN];
         recipe.epochs = macs / (3 * (double)small.macs * (double)run->data->info.images[COP_SPLIT_TRAIN]);
         s = copi_net_note(*result, "scratch: the structure of %s, new weights, %.4g epochs for %.4g training MACs",
-                          p->like, recipe.epochs, macs);
+                          p->scratch.like, recipe.epochs, macs);
     }
     if (!s) s = copi_run_train(run, *result, &fit, 1, &history);
     if (!s) s = copi_run_point(run, *result, &point, &history);

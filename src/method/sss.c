@@ -8,14 +8,14 @@
 enum { ALL_STRUCTURES = (1u << (COP_STRUCTURE_BLOCK + 1)) - 1 };
 
 static cop_status check_target(cop_ctx *ctx, const cop_method_params *p) {
-    if (p->target == COP_TARGET_NONE) return COP_OK;
-    double most = p->target == COP_TARGET_SPARSITY ? 1 : 1e18;
-    if (!(p->reach > 0 && p->reach < most))
-        return copi_fail(ctx, COP_E_RANGE, "%s to reach is %g; it must be in (0,%g)", cop_target_name(p->target),
-                         p->reach, most);
-    if (!(p->gamma > 0))
-        return copi_fail(ctx, COP_E_RANGE, "gamma is %g; a search for %s starts from one above 0", p->gamma,
-                         cop_target_name(p->target));
+    if (p->sss.target == COP_TARGET_NONE) return COP_OK;
+    double most = p->sss.target == COP_TARGET_SPARSITY ? 1 : 1e18;
+    if (!(p->sss.reach > 0 && p->sss.reach < most))
+        return copi_fail(ctx, COP_E_RANGE, "%s to reach is %g; it must be in (0,%g)", cop_target_name(p->sss.target),
+                         p->sss.reach, most);
+    if (!(p->sss.gamma > 0))
+        return copi_fail(ctx, COP_E_RANGE, "gamma is %g; a search for %s starts from one above 0", p->sss.gamma,
+                         cop_target_name(p->sss.target));
     return COP_OK;
 }
 
@@ -25,29 +25,29 @@ cop_status copi_sss_check(cop_ctx *ctx, const cop_method_params *p) {
         double value, low, high;
         const char *range;
     } number[] = {
-        {"gamma", p->gamma, 0, 1e6, "in [0,1e6]"},
-        {"factor_rate", p->factor_rate, 1e-12, 1e3, "in (0,1000]"},
-        {"factor_momentum", p->factor_momentum, 0, 0.999999, "in [0,1)"},
-        {"factor_threshold", p->factor_threshold, 0, 1e6, "in [0,1e6]"},
+        {"gamma", p->sss.gamma, 0, 1e6, "in [0,1e6]"},
+        {"factor_rate", p->sss.factor_rate, 1e-12, 1e3, "in (0,1000]"},
+        {"factor_momentum", p->sss.factor_momentum, 0, 0.999999, "in [0,1)"},
+        {"factor_threshold", p->sss.factor_threshold, 0, 1e6, "in [0,1e6]"},
         {"keep", (double)p->keep, 1, 1e9, "at least 1"},
-        {"prox", (double)p->prox, 0, COP_PROX_SUBGRADIENT, "one of apg, subgradient"},
-        {"thresholds", p->thresholds, 0, 1000, "in [0,1000]"},
-        {"structures", p->structures, 1, ALL_STRUCTURES, "a set of neuron, group, block, not empty"},
-        {"target", p->target, 0, COP_TARGET_PARAMETERS, "one of none, sparsity, macs, parameters"},
-        {"tries", p->tries, 1, 100, "in [1,100]"},
+        {"prox", (double)p->sss.prox, 0, COP_PROX_SUBGRADIENT, "one of apg, subgradient"},
+        {"thresholds", p->sss.thresholds, 0, 1000, "in [0,1000]"},
+        {"structures", p->sss.structures, 1, ALL_STRUCTURES, "a set of neuron, group, block, not empty"},
+        {"target", p->sss.target, 0, COP_TARGET_PARAMETERS, "one of none, sparsity, macs, parameters"},
+        {"tries", p->sss.tries, 1, 100, "in [1,100]"},
     };
     for (size_t i = 0; i < COPI_COUNT(number); i++)
         if (!(number[i].value >= number[i].low && number[i].value <= number[i].high))
             return copi_fail(ctx, COP_E_RANGE, "%s is %g; it must be %s", number[i].name, number[i].value,
                              number[i].range);
-    if (p->thresholds && !p->threshold)
-        return copi_fail(ctx, COP_E_ARG, "thresholds is %d, but threshold is NULL", p->thresholds);
-    for (int i = 0; i < p->thresholds; i++)
-        if (!(p->threshold[i] >= 0 && p->threshold[i] <= 1e6))
-            return copi_fail(ctx, COP_E_RANGE, "threshold[%d] is %g; it must be in [0,1e6]", i, p->threshold[i]);
+    if (p->sss.thresholds && !p->sss.threshold)
+        return copi_fail(ctx, COP_E_ARG, "thresholds is %d, but threshold is NULL", p->sss.thresholds);
+    for (int i = 0; i < p->sss.thresholds; i++)
+        if (!(p->sss.threshold[i] >= 0 && p->sss.threshold[i] <= 1e6))
+            return copi_fail(ctx, COP_E_RANGE, "threshold[%d] is %g; it must be in [0,1e6]", i, p->sss.threshold[i]);
     cop_status s = check_target(ctx, p);
-    if (!s) s = copi_method_recipe_check(ctx, "search", &p->search);
-    return s ? s : copi_method_recipe_check(ctx, "retrain", &p->retrain);
+    if (!s) s = copi_method_recipe_check(ctx, "search", &p->sss.search);
+    return s ? s : copi_method_recipe_check(ctx, "retrain", &p->sss.retrain);
 }
 
 /* Give a factor another value and its producer the ratio: the same function. Units of a block or group share a
@@ -102,7 +102,7 @@ cop_status copi_factors_mend(cop_net *gated, double factor_threshold, int64_t ke
 static cop_status no_gates(const copi_run *run, const cop_net *gated) {
     for (int i = 0; i < gated->nodes; i++)
         if (gated->node[i].op == COPI_OP_GATE) return COP_OK;
-    unsigned only = run->params->structures;
+    unsigned only = run->params->sss.structures;
     return copi_fail(run->ctx, COP_E_REFUSED, "the net has %s that could get a factor; neuron fits every net",
                      only == 1u << COP_STRUCTURE_BLOCK   ? "no residual block"
                      : only == 1u << COP_STRUCTURE_GROUP ? "no grouped convolution"
@@ -115,18 +115,20 @@ static cop_status train_factors(copi_run *run, double gamma, cop_net **folded, c
     cop_net *gated = NULL;
     double *cost = NULL;
     *folded = NULL;
-    cop_status s = copi_net_with_gates(run->dense, p->structures, &gated);
+    cop_status s = copi_net_with_gates(run->dense, p->sss.structures, &gated);
     if (!s) s = no_gates(run, gated);
-    if (!s && p->cost_aware) s = copi_net_gate_costs(gated, &cost);
-    const copi_gate_rule rule = {.prox = p->prox, .momentum = p->factor_momentum, .gamma = gamma, .cost = cost};
-    const copi_fit fit = {.recipe = &p->search, .phase = "search", .gates = &rule, .gate_rate = p->factor_rate};
+    if (!s && p->sss.cost_aware) s = copi_net_gate_costs(gated, &cost);
+    const copi_gate_rule rule = {
+        .prox = p->sss.prox, .momentum = p->sss.factor_momentum, .gamma = gamma, .cost = cost};
+    const copi_fit fit = {
+        .recipe = &p->sss.search, .phase = "search", .gates = &rule, .gate_rate = p->sss.factor_rate};
     if (!s) s = copi_run_train(run, gated, &fit, 1, history);
-    if (!s) s = copi_factors_mend(gated, p->factor_threshold, p->keep);
-    if (!s) s = copi_net_fold_gates(gated, p->factor_threshold, folded);
+    if (!s) s = copi_factors_mend(gated, p->sss.factor_threshold, p->keep);
+    if (!s) s = copi_net_fold_gates(gated, p->sss.factor_threshold, folded);
     if (!s)
         s = copi_net_note(*folded, "sss: factors by %s, gamma %g%s, rate %g, momentum %g; those up to %g removed",
-                          cop_prox_name(p->prox), gamma, cost ? " by MACs" : "", p->factor_rate, p->factor_momentum,
-                          p->factor_threshold);
+                          cop_prox_name(p->sss.prox), gamma, cost ? " by MACs" : "", p->sss.factor_rate,
+                          p->sss.factor_momentum, p->sss.factor_threshold);
     copi_free(run->ctx, cost);
     cop_net_destroy(gated);
     if (!s) return COP_OK;
@@ -139,17 +141,17 @@ static cop_status train_factors(copi_run *run, double gamma, cop_net **folded, c
 static double share_left(const cop_method_params *p, const cop_net *small) {
     cop_net_info info;
     cop_net_get_info(small, &info);
-    if (p->target == COP_TARGET_SPARSITY) return 1 - info.sparsity;
-    return p->target == COP_TARGET_MACS ? (double)info.macs / (double)info.macs_dense
-                                        : (double)info.parameters / (double)info.parameters_dense;
+    if (p->sss.target == COP_TARGET_SPARSITY) return 1 - info.sparsity;
+    return p->sss.target == COP_TARGET_MACS ? (double)info.macs / (double)info.macs_dense
+                                            : (double)info.parameters / (double)info.parameters_dense;
 }
 
 static double share_allowed(const cop_method_params *p, const cop_net *dense) {
     cop_net_info info;
     cop_net_get_info(dense, &info);
-    if (p->target == COP_TARGET_SPARSITY) return 1 - p->reach;
-    if (p->reach < 1) return p->reach;
-    return p->reach / (double)(p->target == COP_TARGET_MACS ? info.macs_dense : info.parameters_dense);
+    if (p->sss.target == COP_TARGET_SPARSITY) return 1 - p->sss.reach;
+    if (p->sss.reach < 1) return p->sss.reach;
+    return p->sss.reach / (double)(p->sss.target == COP_TARGET_MACS ? info.macs_dense : info.parameters_dense);
 }
 
 static const char *left_of(cop_target target) {
@@ -165,9 +167,9 @@ static cop_status search_gamma(copi_run *run, cop_net **folded, cop_net **small,
                                double *gamma) {
     const cop_method_params *p = run->params;
     const double allowed = share_allowed(p, run->dense);
-    double low = 0, high = INFINITY, at = p->gamma, best = -1, least = INFINITY, tried = at;
+    double low = 0, high = INFINITY, at = p->sss.gamma, best = -1, least = INFINITY, tried = at;
     cop_status s = COP_OK;
-    for (int t = 0; !s && t < p->tries && !(best >= allowed - CLOSE); t++) {
+    for (int t = 0; !s && t < p->sss.tries && !(best >= allowed - CLOSE); t++) {
         cop_net *whole = NULL, *removed = NULL;
         cop_history own = {.ctx = run->ctx};
         tried = at;
@@ -176,7 +178,8 @@ static cop_status search_gamma(copi_run *run, cop_net **folded, cop_net **small,
         double left = s ? INFINITY : share_left(p, removed);
         bool meets = left <= allowed * (1 + 1e-12);
         least = fmin(least, left);
-        if (!s) copi_log(run->ctx, COP_LOG_INFO, "sss: gamma %g leaves %.4f of the %s", at, left, left_of(p->target));
+        if (!s)
+            copi_log(run->ctx, COP_LOG_INFO, "sss: gamma %g leaves %.4f of the %s", at, left, left_of(p->sss.target));
         if (meets && left > best) {
             cop_net *drop[] = {*folded, *small};
             *folded = whole, *small = removed;
@@ -200,7 +203,7 @@ static cop_status search_gamma(copi_run *run, cop_net **folded, cop_net **small,
         s = copi_fail(run->ctx, COP_E_REFUSED,
                       "%d tries of gamma, the last %g, leave %.4f of the %s; %.4f are allowed; start from a larger "
                       "gamma, train longer or try more often",
-                      p->tries, tried, least, left_of(p->target), allowed);
+                      p->sss.tries, tried, least, left_of(p->sss.target), allowed);
     return s;
 }
 
@@ -208,9 +211,9 @@ cop_status copi_sss_search(copi_run *run, cop_net **net, cop_history *history, d
     const cop_method_params *p = run->params;
     cop_net *folded = NULL, *small = NULL;
     *net = NULL;
-    *gamma = p->gamma;
-    cop_status s = p->target == COP_TARGET_NONE ? train_factors(run, p->gamma, &folded, history)
-                                                : search_gamma(run, &folded, &small, history, gamma);
+    *gamma = p->sss.gamma;
+    cop_status s = p->sss.target == COP_TARGET_NONE ? train_factors(run, p->sss.gamma, &folded, history)
+                                                    : search_gamma(run, &folded, &small, history, gamma);
     if (!s && p->shrink && !small) s = cop_shrink(folded, &small, NULL);
     cop_net *drop = p->shrink ? folded : small;
     if (!s) *net = p->shrink ? small : folded;
@@ -243,7 +246,7 @@ static cop_status finish(copi_run *run, const cop_net *retrained, double gamma, 
                          double accuracy_pruned, cop_history *history, cop_net **net) {
     cop_point point = {.round = 1,
                        .level = gamma,
-                       .asked = run->params->target == COP_TARGET_SPARSITY ? run->params->reach : NAN,
+                       .asked = run->params->sss.target == COP_TARGET_SPARSITY ? run->params->sss.reach : NAN,
                        .threshold = threshold,
                        .accuracy_pruned = accuracy_pruned};
     cop_status s = cop_net_clone(retrained, net);
@@ -261,8 +264,8 @@ static cop_status finish(copi_run *run, const cop_net *retrained, double gamma, 
 cop_status copi_sss_run(copi_run *run, cop_net **result) {
     static const double no_threshold = 0;
     const cop_method_params *p = run->params;
-    const double *threshold = p->thresholds ? p->threshold : &no_threshold;
-    const copi_fit fit = {.recipe = &p->retrain, .phase = "retrain"};
+    const double *threshold = p->sss.thresholds ? p->sss.threshold : &no_threshold;
+    const copi_fit fit = {.recipe = &p->sss.retrain, .phase = "retrain"};
     cop_history history = {.ctx = run->ctx}, more = {.ctx = run->ctx};
     cop_net *net = NULL;
     double accuracy_pruned = NAN, gamma;
@@ -271,7 +274,7 @@ cop_status copi_sss_run(copi_run *run, cop_net **result) {
     if (!s) s = copi_run_validate(run, net, &accuracy_pruned);
     if (!s) s = copi_run_train(run, net, &fit, 2, &more);
     if (!s) s = copi_history_append(&history, &more);
-    for (int i = 0; i < (p->thresholds ? p->thresholds : 1) && !s && !run->stopped; i++) {
+    for (int i = 0; i < (p->sss.thresholds ? p->sss.thresholds : 1) && !s && !run->stopped; i++) {
         cop_net_destroy(*result);
         *result = NULL;
         s = finish(run, net, gamma, threshold[i], accuracy_pruned, &history, result);

@@ -135,12 +135,12 @@ static const copi_schema dense_schema = {.what = "dense", .keys = recipe_keys, .
 /* -------------------------------------------------------------------------------------------------- trials -- */
 
 bool copi_spec_is_sss(const copi_spec_trial *t) {
-    const char *method = strcmp(t->p.method, "scratch") == 0 ? t->p.like : t->p.method;
+    const char *method = strcmp(t->p.method, "scratch") == 0 ? t->p.scratch.like : t->p.method;
     return strcmp(method, "sss") == 0;
 }
 
 const copi_numbers *copi_spec_levels(const copi_spec_trial *t) {
-    switch (copi_spec_is_sss(t) ? t->p.target : COP_TARGET_SPARSITY) {
+    switch (copi_spec_is_sss(t) ? t->p.sss.target : COP_TARGET_SPARSITY) {
     case COP_TARGET_SPARSITY:
         return &t->sparsity;
     case COP_TARGET_MACS:
@@ -178,8 +178,8 @@ static void trial_init(const void *parent, void *element) {
     t->p = cop_method_params_default();
     t->p.method = NULL;
     t->tune = t->search = t->retrain = t->sparsify = t->scratch = spec->dense;
-    t->sparsify.r.epochs = 0;          /* asked for by its epochs */
-    t->retrain.r.l1 = t->p.retrain.l1; /* the reference's last step, METHODS section 3 */
+    t->sparsify.r.epochs = 0;              /* asked for by its epochs */
+    t->retrain.r.l1 = t->p.sss.retrain.l1; /* the reference's last step, METHODS section 3 */
 }
 
 /* What the named recipe decides, before the keys that may say otherwise are read. */
@@ -193,17 +193,17 @@ static void apply_named(void *element) {
 cop_method_params copi_spec_params(const copi_spec_trial *t) {
     cop_method_params p = t->p;
     p.tune = t->tune.r;
-    p.search = t->search.r;
-    p.retrain = t->retrain.r;
+    p.sss.search = t->search.r;
+    p.sss.retrain = t->retrain.r;
     p.sparsify = t->sparsify.r;
-    p.scratch = t->scratch.r;
+    p.scratch.recipe = t->scratch.r;
     p.limit = t->limits.v;
     p.limits = t->limits.n;
-    p.threshold = t->threshold.v;
-    p.thresholds = t->threshold.n;
+    p.sss.threshold = t->threshold.v;
+    p.sss.thresholds = t->threshold.n;
     if (t->sparsity.n) p.sparsity = t->sparsity.v[0];
-    if (t->gamma.n) p.gamma = t->gamma.v[0];
-    if (p.target != COP_TARGET_NONE) p.reach = copi_spec_levels(t)->v[0];
+    if (t->gamma.n) p.sss.gamma = t->gamma.v[0];
+    if (p.sss.target != COP_TARGET_NONE) p.sss.reach = copi_spec_levels(t)->v[0];
     return p;
 }
 
@@ -215,7 +215,7 @@ static cop_status find_target(copi_yaml *y, int node, copi_spec_trial *t) {
         if (!copi_yaml_has(y, node, name)) continue;
         if (given) return copi_yaml_fail(y, node, name, "gamma can be searched for %s or %s, not both", given, name);
         given = name;
-        t->p.target = target;
+        t->p.sss.target = target;
     }
     if (given && t->gamma.n > 1)
         return copi_yaml_fail(y, node, "gamma",
@@ -227,12 +227,13 @@ static cop_status find_target(copi_yaml *y, int node, copi_spec_trial *t) {
 }
 
 static cop_status check_compound(copi_yaml *y, int node, copi_spec_trial *t) {
-    bool factors = strcmp(t->p.first, "sss") == 0;
+    bool factors = strcmp(t->p.compound.first, "sss") == 0;
     const char *idle = factors ? "share" : "gamma";
     if (copi_yaml_has(y, node, idle))
-        return copi_yaml_fail(y, node, idle, "%s has no effect on compound, first %s", idle, t->p.first);
+        return copi_yaml_fail(y, node, idle, "%s has no effect on compound, first %s", idle, t->p.compound.first);
     if (!factors && !copi_yaml_has(y, node, "share"))
-        return copi_yaml_fail(y, node, "first", "first %s needs a share: how much of each layer goes", t->p.first);
+        return copi_yaml_fail(y, node, "first", "first %s needs a share: how much of each layer goes",
+                              t->p.compound.first);
     if (!copi_yaml_has(y, node, "scope")) t->p.scope = "global";
     return COP_OK;
 }
@@ -284,15 +285,18 @@ static bool never_sparsifies(const void *element) {
 static const copi_key trial_keys[] = {
     {"recipe", COPI_KEY_NAME, TRIAL(recipe), .names = recipe_name, .apply = apply_named, .each = true},
     {"method", COPI_KEY_NAME, TRIAL(p.method), .names = method_name, .required = true, .settable = true},
-    {"like", COPI_KEY_NAME, TRIAL(p.like), .names = method_name, .required = true, .family = FAMILY_SCRATCH},
+    {"like", COPI_KEY_NAME, TRIAL(p.scratch.like), .names = method_name, .required = true, .family = FAMILY_SCRATCH},
     {"sparsity", COPI_KEY_NUMBERS, TRIAL(sparsity), "[0,1)", .required = true,
      .family = FAMILY_CRITERION | FAMILY_COMPOUND, .each = true},
     {"rounds", COPI_KEY_SMALL, TRIAL(p.rounds), "[0,1000]", .family = FAMILY_CRITERION | FAMILY_LONGER},
     {"pace", COPI_KEY_CHOICE, TRIAL(p.pace), .names = pace_name, .family = FAMILY_CRITERION},
-    {"begin", COPI_KEY_NUMBER, TRIAL(p.begin), "[0,1]", .family = FAMILY_CRITERION | FAMILY_COMPOUND, .late = true},
-    {"end", COPI_KEY_NUMBER, TRIAL(p.end), "[0,1]", .family = FAMILY_CRITERION | FAMILY_COMPOUND, .late = true},
-    {"revive", COPI_KEY_NUMBER, TRIAL(p.revive), "[0,1)", .family = FAMILY_CRITERION | FAMILY_COMPOUND, .late = true},
-    {"rank", COPI_KEY_NAME, TRIAL(p.rank), .names = rank_name, .family = FAMILY_COMPOUND},
+    {"begin", COPI_KEY_NUMBER, TRIAL(p.gradual.begin), "[0,1]", .family = FAMILY_CRITERION | FAMILY_COMPOUND,
+     .late = true},
+    {"end", COPI_KEY_NUMBER, TRIAL(p.gradual.end), "[0,1]", .family = FAMILY_CRITERION | FAMILY_COMPOUND,
+     .late = true},
+    {"revive", COPI_KEY_NUMBER, TRIAL(p.gradual.revive), "[0,1)", .family = FAMILY_CRITERION | FAMILY_COMPOUND,
+     .late = true},
+    {"rank", COPI_KEY_NAME, TRIAL(p.compound.rank), .names = rank_name, .family = FAMILY_COMPOUND},
     {"scope", COPI_KEY_NAME, TRIAL(p.scope), .names = scope_name, .family = FAMILY_CRITERION | FAMILY_COMPOUND},
     {"keep", COPI_KEY_COUNT, TRIAL(p.keep), "[1,1e9]", .family = FAMILY_CRITERION | FAMILY_COMPOUND},
     {"macs", COPI_KEY_NUMBER, TRIAL(p.macs), "(0,1e18]", .family = FAMILY_CRITERION | FAMILY_COMPOUND, .late = true},
@@ -304,24 +308,24 @@ static const copi_key trial_keys[] = {
      .idle = never_sparsifies},
     {"tune", COPI_KEY_MAP, TRIAL(tune), .map = &recipe_schema,
      .family = FAMILY_CRITERION | FAMILY_LONGER | FAMILY_COMPOUND},
-    {"first", COPI_KEY_NAME, TRIAL(p.first), .names = first_name, .family = FAMILY_COMPOUND, .late = true},
-    {"share", COPI_KEY_NUMBER, TRIAL(p.share), "(0,1)", .family = FAMILY_COMPOUND, .late = true},
+    {"first", COPI_KEY_NAME, TRIAL(p.compound.first), .names = first_name, .family = FAMILY_COMPOUND, .late = true},
+    {"share", COPI_KEY_NUMBER, TRIAL(p.compound.share), "(0,1)", .family = FAMILY_COMPOUND, .late = true},
     {"structure", COPI_KEY_MAP, TRIAL(search), .map = &recipe_schema, .family = FAMILY_COMPOUND},
-    {"scope", COPI_KEY_WORDS, TRIAL(p.structures), .names = structure_name, .family = FAMILY_SSS, .late = true},
+    {"scope", COPI_KEY_WORDS, TRIAL(p.sss.structures), .names = structure_name, .family = FAMILY_SSS, .late = true},
     {"gamma", COPI_KEY_NUMBERS, TRIAL(gamma), "[0,1e3]", .family = FAMILY_SSS, .each = true},
-    {"cost_aware", COPI_KEY_FLAG, TRIAL(p.cost_aware), .family = FAMILY_SSS, .late = true},
+    {"cost_aware", COPI_KEY_FLAG, TRIAL(p.sss.cost_aware), .family = FAMILY_SSS, .late = true},
     {"sparsity", COPI_KEY_NUMBERS, TRIAL(sparsity), "(0,1)", .family = FAMILY_SSS, .each = true},
     {"macs", COPI_KEY_NUMBERS, TRIAL(macs), "(0,1e18]", .family = FAMILY_SSS, .each = true},
     {"parameters", COPI_KEY_NUMBERS, TRIAL(parameters), "(0,1e18]", .family = FAMILY_SSS, .each = true},
-    {"tries", COPI_KEY_SMALL, TRIAL(p.tries), "[1,100]", .family = FAMILY_SSS, .late = true},
-    {"prox", COPI_KEY_CHOICE, TRIAL(p.prox), .names = prox_name, .family = FAMILY_SSS},
-    {"factor_rate", COPI_KEY_NUMBER, TRIAL(p.factor_rate), "(0,1e3]", .family = FAMILY_SSS},
-    {"factor_momentum", COPI_KEY_NUMBER, TRIAL(p.factor_momentum), "[0,1)", .family = FAMILY_SSS},
-    {"factor_threshold", COPI_KEY_NUMBER, TRIAL(p.factor_threshold), "[0,1e3]", .family = FAMILY_SSS},
+    {"tries", COPI_KEY_SMALL, TRIAL(p.sss.tries), "[1,100]", .family = FAMILY_SSS, .late = true},
+    {"prox", COPI_KEY_CHOICE, TRIAL(p.sss.prox), .names = prox_name, .family = FAMILY_SSS},
+    {"factor_rate", COPI_KEY_NUMBER, TRIAL(p.sss.factor_rate), "(0,1e3]", .family = FAMILY_SSS},
+    {"factor_momentum", COPI_KEY_NUMBER, TRIAL(p.sss.factor_momentum), "[0,1)", .family = FAMILY_SSS},
+    {"factor_threshold", COPI_KEY_NUMBER, TRIAL(p.sss.factor_threshold), "[0,1e3]", .family = FAMILY_SSS},
     RECIPE_KEYS(TRIAL(search), FAMILY_SSS),
     {"retrain", COPI_KEY_MAP, TRIAL(retrain), .map = &recipe_schema, .family = FAMILY_SSS},
     {"threshold", COPI_KEY_NUMBERS, TRIAL(threshold), "[0,1e3]", .family = FAMILY_SSS},
-    {"gamma", COPI_KEY_NUMBER, TRIAL(p.gamma), "[0,1e3]", .family = FAMILY_COMPOUND},
+    {"gamma", COPI_KEY_NUMBER, TRIAL(p.sss.gamma), "[0,1e3]", .family = FAMILY_COMPOUND},
     {"scratch", COPI_KEY_MAP, TRIAL(scratch), .map = &recipe_schema, .family = FAMILY_SCRATCH},
     {NULL}};
 static const copi_schema trial_schema = {.what = "trial",
@@ -462,7 +466,7 @@ void copi_spec_print_trial(copi_buffer *b, const copi_spec_trial *trial) {
     const copi_spec_trial usual = {
         .p = p, .sparsify = recipe, .tune = recipe, .search = recipe, .retrain = recipe, .scratch = recipe};
     copi_yaml_print(b, &trial_schema, trial, &usual);
-    if (trial->p.target != COP_TARGET_NONE) /* what the level is, and where gamma starts */
-        copi_buffer_printf(b, "target=%s from %.17g\n", cop_target_name(trial->p.target),
-                           trial->gamma.n ? trial->gamma.v[0] : p.gamma);
+    if (trial->p.sss.target != COP_TARGET_NONE) /* what the level is, and where gamma starts */
+        copi_buffer_printf(b, "target=%s from %.17g\n", cop_target_name(trial->p.sss.target),
+                           trial->gamma.n ? trial->gamma.v[0] : p.sss.gamma);
 }

@@ -50,19 +50,19 @@ static void label_trial(copi_trial *t) {
     const cop_method_params *p = &t->spec->p;
     bool gradual = p->pace == COP_PACE_GRADUAL;
     label(t, "%s", t->method);
-    if (strcmp(t->method, "scratch") == 0) label(t, " as %s", p->like);
+    if (strcmp(t->method, "scratch") == 0) label(t, " as %s", p->scratch.like);
     if (copi_spec_is_sss(t->spec)) {
         for (cop_structure k = COP_STRUCTURE_NEURON; k <= COP_STRUCTURE_BLOCK; k++)
-            if ((p->structures >> k & 1u) && p->structures != 1u << COP_STRUCTURE_NEURON)
+            if ((p->sss.structures >> k & 1u) && p->sss.structures != 1u << COP_STRUCTURE_NEURON)
                 label(t, " %s", cop_structure_name(k));
-        label(t, " %s %g%s", p->target == COP_TARGET_NONE ? "gamma" : cop_target_name(p->target), t->level,
-              p->cost_aware ? ", by MACs" : "");
+        label(t, " %s %g%s", p->sss.target == COP_TARGET_NONE ? "gamma" : cop_target_name(p->sss.target), t->level,
+              p->sss.cost_aware ? ", by MACs" : "");
     } else if (isnan(t->asked)) {
         label_epochs(t);
     } else {
         label(t, " %g", t->asked);
         if (p->scope && strcmp(p->scope, "layer") != 0) label(t, " %s", p->scope);
-        if (p->share > 0) label(t, " after %s %g", p->first, p->share);
+        if (p->compound.share > 0) label(t, " after %s %g", p->compound.first, p->compound.share);
         if (p->macs > 0) label(t, ", macs %g", p->macs);
         if (p->rounds && !gradual) label(t, ", %d round%s", p->rounds, p->rounds > 1 ? "s" : "");
         if (gradual || (p->rounds > 1 && p->pace != COP_PACE_ONE_SHOT)) label(t, " %s", cop_pace_name(p->pace));
@@ -78,7 +78,7 @@ static cop_status make_trial(const copi_spec *spec, const copi_spec_trial *from,
                       .dense = number,
                       .seed = dense->seed,
                       .level = level,
-                      .asked = copi_spec_is_sss(from) && from->p.target != COP_TARGET_SPARSITY ? NAN : level};
+                      .asked = copi_spec_is_sss(from) && from->p.sss.target != COP_TARGET_SPARSITY ? NAN : level};
     label_trial(t);
     copi_buffer text;
     copi_buffer_init(&text, spec->ctx);
@@ -122,7 +122,7 @@ static cop_status tell_apart(const copi_trials *trials, int from, copi_trial *t)
 static copi_numbers levels_of(const copi_spec_trial *from, double *alone) {
     copi_numbers list = *copi_spec_levels(from);
     if (list.n > 0) return list;
-    *alone = copi_spec_is_sss(from) ? from->p.gamma : NAN;
+    *alone = copi_spec_is_sss(from) ? from->p.sss.gamma : NAN;
     return (copi_numbers){alone, 1};
 }
 
@@ -172,14 +172,14 @@ cop_method_params copi_trial_params(const copi_trial *trial, const cop_net *dens
     cop_method_params p = copi_spec_params(trial->spec);
     p.seed = trial->seed;
     complete(&p.tune, trial, dense);
-    complete(&p.search, trial, dense);
-    complete(&p.retrain, trial, dense);
+    complete(&p.sss.search, trial, dense);
+    complete(&p.sss.retrain, trial, dense);
     complete(&p.sparsify, trial, dense);
-    complete(&p.scratch, trial, dense);
-    if (p.target != COP_TARGET_NONE)
-        p.reach = trial->level;
+    complete(&p.scratch.recipe, trial, dense);
+    if (p.sss.target != COP_TARGET_NONE)
+        p.sss.reach = trial->level;
     else if (copi_spec_is_sss(trial->spec))
-        p.gamma = trial->level;
+        p.sss.gamma = trial->level;
     else if (!isnan(trial->level))
         p.sparsity = trial->level;
     return p;

@@ -248,12 +248,12 @@ static void gradual_within_training(void **state) {
     cop_net *once, *gradual;
     test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, &once));
     p.pace = COP_PACE_GRADUAL;
-    p.begin = p.end = 0;
+    p.gradual.begin = p.gradual.end = 0;
     test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, &gradual));
     little_same(once, gradual);
     cop_net_destroy(gradual);
 
-    p.end = 0.7;
+    p.gradual.end = 0.7;
     seen s = {0};
     test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, &gradual));
     assert_int_equal(s.points, 1);
@@ -293,9 +293,9 @@ static void gradual_within_training(void **state) {
     test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE,
                "within one training: rounds 1");
     p.rounds = 1;
-    p.begin = 0.8;
+    p.gradual.begin = 0.8;
     test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "begin is 0.8 and end 0.7");
-    p.begin = 0;
+    p.gradual.begin = 0;
     p.tune.max_seconds = 9;
     test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "max_seconds is 9");
     p.tune.max_seconds = 0;
@@ -303,7 +303,7 @@ static void gradual_within_training(void **state) {
     test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "tune: epochs is 0");
     p.tune.epochs = 1; /* weights that are no numbers by the time of a cut: a training that diverged */
     p.tune.optimizer = COP_OPTIMIZER_SGD;
-    p.begin = p.end = 0.6;
+    p.gradual.begin = p.gradual.end = 0.6;
     for (p.tune.rate = 25; p.tune.rate < 100; p.tune.rate *= 1.05) { /* at some of them the loss is still a number */
         cop_status status = cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL);
         assert_true(status == COP_OK || status == COP_E_DIVERGED);
@@ -342,7 +342,7 @@ static void fisher_within_training(void **state) {
     p.tune.rate = 0;
     p.tune.decay = 0;
     test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, &by_magnitude));
-    p.begin = p.end = 0.5;
+    p.gradual.begin = p.gradual.end = 0.5;
     for (size_t i = 0; i < COPI_COUNT(criteria); i++) {
         cop_net *once, *looked;
         p.method = criteria[i];
@@ -541,13 +541,13 @@ static void scratch_spends_as_much(void **state) {
         cop_method_params p = params(rows[k].method, 0.5, rows[k].rounds);
         bool sss = strcmp(p.method, "sss") == 0;
         p.pace = rows[k].pace;
-        p.gamma = 0.02;
-        p.tune = p.retrain = little_recipe(4);
-        p.search = little_recipe(12); /* long enough for factors to reach 0 */
+        p.sss.gamma = 0.02;
+        p.tune = p.sss.retrain = little_recipe(4);
+        p.sss.search = little_recipe(12); /* long enough for factors to reach 0 */
         test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &like, NULL));
-        p.like = p.method;
+        p.scratch.like = p.method;
         p.method = "scratch";
-        p.scratch = little_recipe(4);
+        p.scratch.recipe = little_recipe(4);
         test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &s, NULL));
         assert_int_equal(s.points, 1);
         const cop_point *a = &like.point[like.points - 1], *b = &s.point[0];
@@ -571,7 +571,7 @@ static void scratch_spends_as_much(void **state) {
         assert_true(b->epochs > 5 && b->accuracy_val > 0.5);
         assert_true(sss ? isnan(b->asked) && b->level == 0.02 : b->asked == 0.5 && b->level == 0.5);
         char note[64];
-        snprintf(note, sizeof note, "the structure of %s, new weights", p.like);
+        snprintf(note, sizeof note, "the structure of %s, new weights", p.scratch.like);
         assert_non_null(strstr(s.net[0]->provenance, note));
         forget(&s);
         forget(&like);

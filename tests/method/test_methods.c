@@ -48,12 +48,12 @@ static void gradual_by_hand(void **state) {
     (void)state;
     cop_method_params p = cop_method_params_default();
     p.sparsity = 0.8;
-    p.begin = 0.25;
-    p.end = 0.75;
+    p.gradual.begin = 0.25;
+    p.gradual.end = 0.75;
     const double want[] = {0, 0, 0, 0.8 * (1 - 0.421875), 0.7, 0.8 * (1 - 0.015625), 0.8, 0.8}; /* (3/4 2/4 1/4)^3 */
     for (int64_t t = 0; t < 8; t++) test_near(copi_gradual_share(&p, t, 8), want[t], 1e-14, 0);
-    p.begin = 0;
-    p.end = 1; /* what was asked for is there before the last step */
+    p.gradual.begin = 0;
+    p.gradual.end = 1; /* what was asked for is there before the last step */
     assert_true(copi_gradual_share(&p, 6, 8) < 0.8 && copi_gradual_share(&p, 7, 8) == 0.8);
 }
 
@@ -103,20 +103,20 @@ static void refusals_come_first(void **state) {
     REFUSED("l1-filter", (p.limit = &wild, p.limits = 1), COP_E_RANGE, "limit of 'conv1': most is 1.5");
     REFUSED("l1-filter", (p.limit = &unknown, p.limits = 1, p.sparsify.epochs = 1), COP_E_NOT_FOUND, "'conv9'");
     assert_int_equal(hooks.reports, 0); /* nothing was trained */
-    REFUSED("scratch", p.like = "compound", COP_E_ARG,
+    REFUSED("scratch", p.scratch.like = "compound", COP_E_ARG,
             "scratch: like is 'compound'; it must be sss or a method that ranks by a criterion");
-    REFUSED("scratch", p.like = NULL, COP_E_ARG, "like is ''");
-    REFUSED("scratch", p.scratch.epochs = 0, COP_E_RANGE, "scratch: epochs is 0");
+    REFUSED("scratch", p.scratch.like = NULL, COP_E_ARG, "like is ''");
+    REFUSED("scratch", p.scratch.recipe.epochs = 0, COP_E_RANGE, "scratch: epochs is 0");
     REFUSED("scratch", p.sparsity = 2, COP_E_RANGE, "sparsity is 2");
-    REFUSED("sss", p.tries = 0, COP_E_RANGE, "tries is 0");
-    REFUSED("sss", p.gamma = -1, COP_E_RANGE, "sss: gamma is -1");
-    REFUSED("sss", p.factor_rate = 0, COP_E_RANGE, "factor_rate is 0");
-    REFUSED("sss", p.factor_momentum = 1, COP_E_RANGE, "factor_momentum is 1");
-    REFUSED("sss", p.prox = (cop_prox)5, COP_E_RANGE, "apg, subgradient");
-    REFUSED("sss", p.thresholds = 2, COP_E_ARG, "threshold is NULL");
+    REFUSED("sss", p.sss.tries = 0, COP_E_RANGE, "tries is 0");
+    REFUSED("sss", p.sss.gamma = -1, COP_E_RANGE, "sss: gamma is -1");
+    REFUSED("sss", p.sss.factor_rate = 0, COP_E_RANGE, "factor_rate is 0");
+    REFUSED("sss", p.sss.factor_momentum = 1, COP_E_RANGE, "factor_momentum is 1");
+    REFUSED("sss", p.sss.prox = (cop_prox)5, COP_E_RANGE, "apg, subgradient");
+    REFUSED("sss", p.sss.thresholds = 2, COP_E_ARG, "threshold is NULL");
     const double bad[] = {0, -1};
-    REFUSED("sss", (p.thresholds = 2, p.threshold = bad), COP_E_RANGE, "threshold[1] is -1");
-    REFUSED("sss", p.retrain.epochs = -2, COP_E_RANGE, "retrain: recipe: epochs is -2");
+    REFUSED("sss", (p.sss.thresholds = 2, p.sss.threshold = bad), COP_E_RANGE, "threshold[1] is -1");
+    REFUSED("sss", p.sss.retrain.epochs = -2, COP_E_RANGE, "retrain: recipe: epochs is -2");
     REFUSED("l1-filter", (p.sparsity = 0.9, p.keep = 2), COP_E_REFUSED, "conv1"); /* would leave 1 of 8 filters */
 #undef REFUSED
     test_ok(ctx, cop_net_preset(ctx, "lenet-5", 1, 28, 28, 4, 1, &wide));

@@ -42,9 +42,9 @@ static cop_method_params params(const char *method) {
     p.scope = strcmp(method, "l2-filter") == 0 ? "layer" : "global";
     p.sparsity = 0.6;
     p.rounds = 1;
-    p.gamma = 0.02;
-    p.tune = p.search = p.retrain = p.scratch = little_recipe(4);
-    p.search.epochs = 6;
+    p.sss.gamma = 0.02;
+    p.tune = p.sss.search = p.sss.retrain = p.scratch.recipe = little_recipe(4);
+    p.sss.search.epochs = 6;
     return p;
 }
 
@@ -99,19 +99,19 @@ static void every_kind_of_method(void **state) {
     p.pace = COP_PACE_GRADUAL;
     p.tune.epochs = 8;
     interrupted(&f, p);
-    p.like = "fisher-root";
+    p.scratch.like = "fisher-root";
     p.method = "scratch";
     interrupted(&f, p);
     p = params("compound");
     interrupted(&f, p);
-    p.first = "l2-filter";
-    p.share = 0.5;
+    p.compound.first = "l2-filter";
+    p.compound.share = 0.5;
     interrupted(&f, p);
     interrupted(&f, params("sss"));
     p = params("sss");
-    p.target = COP_TARGET_SPARSITY;
-    p.reach = 0.5;
-    p.tries = 3;
+    p.sss.target = COP_TARGET_SPARSITY;
+    p.sss.reach = 0.5;
+    p.sss.tries = 3;
     interrupted(&f, p);
     teardown(&f);
 }
@@ -154,7 +154,7 @@ static void state_that_does_not_fit(void **state) {
         if (kind)
             other.sparsity = 0.3;
         else
-            other.keep = 100000, other.begin = 0.5;
+            other.keep = 100000, other.gradual.begin = 0.5;
         f.hooks.cancel_at = f.hooks.polls + 12;
         test_fails(f.ctx, cop_method_run(f.dense, f.data, &other, NULL, NULL, NULL), COP_E_CANCELLED, "");
         f.hooks.warning[0] = 0;
@@ -184,7 +184,7 @@ static void state_that_does_not_fit(void **state) {
     assert_int_equal(files(&f), 0);
     p = params("fisher-root"); /* what revival looks at is in no checkpoint */
     p.pace = COP_PACE_GRADUAL;
-    p.revive = 0.1;
+    p.gradual.revive = 0.1;
     p.state = f.state;
     f.hooks.cancel_at = f.hooks.polls + 20;
     test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_CANCELLED, "");

@@ -103,7 +103,7 @@ static void gradual_with_revival(void **state) {
     p.tune = little_recipe(20);
     cop_net_info info[3];
     for (int i = 0; i < 3; i++) {
-        p.revive = i ? 0.3 : 0;
+        p.gradual.revive = i ? 0.3 : 0;
         test_ok(ctx, cop_method_run(dense, data, &p, NULL, NULL, &net[i]));
         cop_net_get_info(net[i], &info[i]);
     }
@@ -114,7 +114,7 @@ static void gradual_with_revival(void **state) {
     int64_t apart = 0;
     for (int64_t k = 0; k < a->count; k++) apart += (a->data[k] != 0) != (b->data[k] != 0);
     assert_true(apart > 0);
-    p.revive = 1;
+    p.gradual.revive = 1;
     test_fails(ctx, cop_method_run(dense, data, &p, NULL, NULL, NULL), COP_E_RANGE,
                "revive is 1; it must be in [0,1)");
     for (int i = 0; i < 3; i++) cop_net_destroy(net[i]);

@@ -335,12 +335,12 @@ static void whole_structures_go(void **state) {
 static cop_method_params params(double gamma) {
     cop_method_params p = cop_method_params_default();
     p.method = "sss";
-    p.gamma = gamma;
-    p.search = little_recipe(12);
-    p.search.schedule = COP_SCHEDULE_CONSTANT;
-    p.search.rate = 2e-3;
-    p.retrain = little_recipe(4);
-    p.retrain.l1 = 1e-5;
+    p.sss.gamma = gamma;
+    p.sss.search = little_recipe(12);
+    p.sss.search.schedule = COP_SCHEDULE_CONSTANT;
+    p.sss.search.rate = 2e-3;
+    p.sss.retrain = little_recipe(4);
+    p.sss.retrain.l1 = 1e-5;
     return p;
 }
 
@@ -358,8 +358,8 @@ static void points_of_every_threshold(void **state) {
     setup(&f);
     cop_net *dense = trained(&f, LITTLE_NORM), *kept = little_clone(dense), *result;
     cop_method_params p = params(0.02);
-    p.threshold = threshold;
-    p.thresholds = 3;
+    p.sss.threshold = threshold;
+    p.sss.thresholds = 3;
     seen s = {0};
     test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, &result));
     little_same(dense, kept);
@@ -407,8 +407,8 @@ static void no_layer_is_emptied(void **state) {
     const double threshold[] = {1e5};  /* nor that */
     seen s = {0};
     p.keep = 2;
-    p.threshold = threshold;
-    p.thresholds = 1;
+    p.sss.threshold = threshold;
+    p.sss.thresholds = 1;
     test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, NULL));
     assert_int_equal(s.points, 1);
     const char *producer[] = {"conv1", "conv2", "dense1"};
@@ -439,9 +439,9 @@ static void apg_against_subgradient(void **state) {
         cop_net *gated;
         test_ok(f.ctx, copi_net_with_gates(dense, 1u << COP_STRUCTURE_NEURON, &gated));
         cop_method_params p = params(0.02);
-        const copi_gate_rule rule = {.prox = (cop_prox)prox, .momentum = 0.9, .gamma = p.gamma};
-        test_ok(f.ctx, copi_fit_run(gated, f.data, &(copi_fit){.recipe = &p.search, .gates = &rule, .gate_rate = 0.1},
-                                    NULL));
+        const copi_gate_rule rule = {.prox = (cop_prox)prox, .momentum = 0.9, .gamma = p.sss.gamma};
+        test_ok(f.ctx, copi_fit_run(gated, f.data,
+                                    &(copi_fit){.recipe = &p.sss.search, .gates = &rule, .gate_rate = 0.1}, NULL));
         for (int i = 0; i < gated->params; i++)
             for (int64_t k = 0; k < gated->param[i].count && gated->param[i].kind == COPI_PARAM_GATE; k++) {
                 zeros[prox] += gated->param[i].data[k] == 0;
@@ -455,8 +455,8 @@ static void apg_against_subgradient(void **state) {
     seen s = {0};
     for (int prox = 0; prox < 2; prox++) {
         cop_method_params p = params(0.02);
-        p.prox = (cop_prox)prox;
-        p.factor_threshold = 0.05;
+        p.sss.prox = (cop_prox)prox;
+        p.sss.factor_threshold = 0.05;
         test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, NULL));
         assert_true(s.point[prox].parameters < 8000);
         assert_true(s.point[prox].accuracy_val > 0.5);
@@ -475,10 +475,10 @@ static void masked_instead_of_shrunk(void **state) {
     for (int shrink = 0; shrink < 2; shrink++) {
         cop_method_params p = params(0.02);
         p.shrink = shrink;
-        p.search.epochs = 8;
-        p.retrain.epochs = 1;
-        p.retrain.optimizer = COP_OPTIMIZER_SGD;
-        p.retrain.rate = 1e-3;
+        p.sss.search.epochs = 8;
+        p.sss.retrain.epochs = 1;
+        p.sss.retrain.optimizer = COP_OPTIMIZER_SGD;
+        p.sss.retrain.rate = 1e-3;
         test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, NULL));
     }
     assert_int_equal(s.point[0].parameters, s.point[1].parameters);
@@ -522,12 +522,12 @@ static void structures_then_weights(void **state) {
     assert_true(info.sparsity > 0.3 && info.zeros == 0);
     cop_net_destroy(result);
     forget(&s);
-    p.rank = "l1-filter";
+    p.compound.rank = "l1-filter";
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "pace gradual is for weights");
-    p.first = NULL;
+    p.compound.first = NULL;
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "first names nothing");
-    p.first = "sss";
-    p.rank = "lamb";
+    p.compound.first = "sss";
+    p.compound.rank = "lamb";
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_NOT_FOUND, "'lamb'");
     cop_net_destroy(kept);
     cop_net_destroy(dense);
@@ -542,10 +542,10 @@ static void filters_then_weights(void **state) {
     cop_net *dense = trained(&f, LITTLE_NORM), *result, *cut;
     cop_method_params p = params(0);
     p.method = "compound";
-    p.first = "l2-filter";
-    p.share = 0.5;
+    p.compound.first = "l2-filter";
+    p.compound.share = 0.5;
     p.scope = "global";
-    p.search = little_recipe(2);
+    p.sss.search = little_recipe(2);
     p.tune = little_recipe(4);
     p.sparsity = 0.9;
     seen s = {0};
@@ -569,12 +569,12 @@ static void filters_then_weights(void **state) {
     cop_net_destroy(cut);
     cop_net_destroy(result);
     forget(&s);
-    p.first = "lamp";
+    p.compound.first = "lamp";
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "which ranks weights");
-    p.first = "l2-filtre";
+    p.compound.first = "l2-filtre";
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_NOT_FOUND, "'l2-filtre'");
-    p.first = "l2-filter";
-    p.share = 1;
+    p.compound.first = "l2-filter";
+    p.compound.share = 1;
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE,
                "share is 1; it must be in (0,1)");
     cop_net_destroy(dense);
@@ -587,16 +587,16 @@ static void same_seed_same_bytes_and_cancel(void **state) {
     setup(&f);
     cop_net *dense = trained(&f, LITTLE_DROPOUT), *net[2];
     cop_method_params p = params(0.02);
-    p.search.epochs = 3;
-    p.retrain.epochs = 1;
+    p.sss.search.epochs = 3;
+    p.sss.retrain.epochs = 1;
     for (int i = 0; i < 2; i++) test_ok(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, &net[i]));
     little_same(net[0], net[1]);
     for (int i = 0; i < 2; i++) cop_net_destroy(net[i]);
     f.hooks.cancel_at = f.hooks.polls + 20;
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, &net[0]), COP_E_CANCELLED, "sss: search: ");
     assert_null(net[0]);
-    p.search.optimizer = COP_OPTIMIZER_SGD;
-    p.search.rate = 900;
+    p.sss.search.optimizer = COP_OPTIMIZER_SGD;
+    p.sss.search.rate = 900;
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, &net[0]), COP_E_DIVERGED, "sss: ");
     cop_net_destroy(dense);
     teardown(&f);
@@ -635,7 +635,7 @@ static void a_block_falls(void **state) {
     cop_recipe r = little_recipe(6);
     test_ok(f.ctx, cop_train(dense, f.data, &r, NULL));
     cop_method_params p = params(100);
-    p.structures = 1u << COP_STRUCTURE_BLOCK;
+    p.sss.structures = 1u << COP_STRUCTURE_BLOCK;
     seen s = {0};
     test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, &result));
     static const char *const blocks[] = {"b1.conv1", "b1.bn2", "b1.add", "b2.conv1", "b2.bn2", "b2.add"};
@@ -646,10 +646,10 @@ static void a_block_falls(void **state) {
     assert_true(s.point[0].sparsity > 0.9);
     forget(&s);
     cop_net_destroy(result);
-    p.structures = 1u << COP_STRUCTURE_GROUP;
+    p.sss.structures = 1u << COP_STRUCTURE_GROUP;
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, &result), COP_E_REFUSED,
                "no grouped convolution");
-    p.structures = 0;
+    p.sss.structures = 0;
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, &result), COP_E_RANGE, "structures is 0");
     cop_net_destroy(dense);
     teardown(&f);
@@ -668,12 +668,12 @@ static void gamma_is_found(void **state) {
     cop_net_get_info(dense, &d);
     for (int i = 0; i < 3; i++) {
         cop_method_params p = params(aims[i].gamma);
-        p.search.epochs = 8;
-        p.retrain.epochs = 1;
-        p.target = aims[i].target;
-        p.reach = aims[i].reach;
-        p.tries = 14;
-        p.cost_aware = i == 1;
+        p.sss.search.epochs = 8;
+        p.sss.retrain.epochs = 1;
+        p.sss.target = aims[i].target;
+        p.sss.reach = aims[i].reach;
+        p.sss.tries = 14;
+        p.sss.cost_aware = i == 1;
         seen s = {0};
         test_ok(f.ctx, cop_method_run(dense, f.data, &p, see, &s, NULL));
         const cop_point *q = &s.point[0];
@@ -686,16 +686,16 @@ static void gamma_is_found(void **state) {
         forget(&s);
     }
     cop_method_params p = params(1e-9);
-    p.search.epochs = 0.1;
-    p.target = COP_TARGET_MACS;
-    p.reach = 0.01;
-    p.tries = 2;
+    p.sss.search.epochs = 0.1;
+    p.sss.target = COP_TARGET_MACS;
+    p.sss.reach = 0.01;
+    p.sss.tries = 2;
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_REFUSED,
                "2 tries of gamma, the last 4e-09, leave 1.0000 of the MACs; 0.0100 are allowed");
-    p.gamma = 0;
+    p.sss.gamma = 0;
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "gamma is 0");
-    p.target = COP_TARGET_SPARSITY;
-    p.reach = 1;
+    p.sss.target = COP_TARGET_SPARSITY;
+    p.sss.reach = 1;
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "sparsity to reach is 1");
     cop_net_destroy(dense);
     teardown(&f);

@@ -91,7 +91,7 @@ static void test_complete(void **state) {
     /* what a recipe does not say comes from the dense net's */
     assert_true(t[0].tune.r.optimizer == COP_OPTIMIZER_SGD && t[0].tune.r.batch == 64 && t[0].tune.r.rate == 2e-3);
     assert_true(t[0].tune.r.precision == COP_PRECISION_BF16);
-    assert_true(t[1].gamma.n == 1 && t[1].gamma.v[0] == 1e-2 && t[1].p.prox == COP_PROX_SUBGRADIENT);
+    assert_true(t[1].gamma.n == 1 && t[1].gamma.v[0] == 1e-2 && t[1].p.sss.prox == COP_PROX_SUBGRADIENT);
     assert_true(t[1].search.r.epochs == 4 && t[1].search.r.flip == 0 && t[1].search.r.batch == 64);
     assert_true(t[1].retrain.r.epochs == 5 && t[1].retrain.r.l1 == 1e-4 && t[1].retrain.r.flip == 1);
     assert_true(t[1].retrain.r.precision == COP_PRECISION_F32 && t[1].search.r.precision == COP_PRECISION_BF16);
@@ -120,18 +120,19 @@ static void test_structures_and_limits(void **state) {
     test_ok(ctx, copi_spec_load(ctx, write_file("study.yaml", text, sizeof text - 1), &s));
     const copi_spec_trial *t = s.trials.v;
     assert_int_equal(s.trials.n, 7);
-    assert_true(t[0].p.structures == 5 && t[0].p.cost_aware && t[0].p.target == COP_TARGET_NONE);
-    assert_true(t[1].p.structures == 2 && t[1].p.target == COP_TARGET_MACS && t[1].p.tries == 5);
-    assert_true(copi_spec_levels(&t[1])->n == 2 && copi_spec_params(&t[1]).reach == 0.5);
-    assert_true(copi_spec_params(&t[1]).gamma == 1e-4);
-    assert_true(t[2].p.structures == 1 && copi_spec_params(&t[2]).reach == 0.5);
+    assert_true(t[0].p.sss.structures == 5 && t[0].p.sss.cost_aware && t[0].p.sss.target == COP_TARGET_NONE);
+    assert_true(t[1].p.sss.structures == 2 && t[1].p.sss.target == COP_TARGET_MACS && t[1].p.sss.tries == 5);
+    assert_true(copi_spec_levels(&t[1])->n == 2 && copi_spec_params(&t[1]).sss.reach == 0.5);
+    assert_true(copi_spec_params(&t[1]).sss.gamma == 1e-4);
+    assert_true(t[2].p.sss.structures == 1 && copi_spec_params(&t[2]).sss.reach == 0.5);
     const cop_method_params p = copi_spec_params(&t[3]);
     assert_true(p.aggregate == COP_AGGREGATE_MEAN && p.limits == 2 && p.sparsify.epochs == 0);
     assert_string_equal(p.limit[0].layer, "conv*");
     assert_true(p.limit[0].keep == 8 && p.limit[0].most == 1 && p.limit[1].keep == 0 && p.limit[1].most == 0.25);
     assert_true(t[4].sparsify.r.epochs == 3 && t[4].sparsify.r.l1_scale == 1e-4 && t[4].tune.r.l1_scale == 0);
-    assert_string_equal(t[5].p.like, "l1-filter");
-    assert_true(copi_spec_params(&t[5]).scratch.epochs == 7 && copi_spec_params(&t[6]).scratch.epochs == 9);
+    assert_string_equal(t[5].p.scratch.like, "l1-filter");
+    assert_true(copi_spec_params(&t[5]).scratch.recipe.epochs == 7 &&
+                copi_spec_params(&t[6]).scratch.recipe.epochs == 9);
     assert_true(copi_spec_is_sss(&t[6]) && !copi_spec_is_sss(&t[5]));
 
     copi_trials trials;
@@ -150,8 +151,8 @@ static void test_structures_and_limits(void **state) {
     assert_int_equal(trials.n, COPI_COUNT(label));
     for (size_t i = 0; i < COPI_COUNT(label); i++) assert_string_equal(trials.trial[i].label, label[i]);
     assert_true(trials.trial[5].asked == 0.5 && isnan(trials.trial[3].asked) && isnan(trials.trial[1].asked));
-    assert_true(copi_trial_params(&trials.trial[4], NULL).reach == 2e6);
-    assert_true(copi_trial_params(&trials.trial[10], NULL).gamma == 0.1);
+    assert_true(copi_trial_params(&trials.trial[4], NULL).sss.reach == 2e6);
+    assert_true(copi_trial_params(&trials.trial[10], NULL).sss.gamma == 0.1);
     copi_trials_clear(&trials);
     copi_spec_clear(&s);
 
@@ -253,7 +254,7 @@ static void test_defaults(void **state) {
     assert_true(s.data.format == NULL && s.data.validation == 0.1 && s.score.floor == 0.6);
     assert_true(s.seeds.n == 1 && s.seeds.v[0] == 1 && s.threads == 0);
     assert_true(s.dense.r.epochs == cop_recipe_default().epochs && s.dense.r.distil_share == 0);
-    assert_true(((copi_spec_trial *)s.trials.v)[0].retrain.r.l1 == cop_method_params_default().retrain.l1);
+    assert_true(((copi_spec_trial *)s.trials.v)[0].retrain.r.l1 == cop_method_params_default().sss.retrain.l1);
     copi_spec_clear(&s);
     test_ctx_destroy(ctx);
 }
@@ -272,10 +273,11 @@ static void test_compound(void **state) {
     const copi_spec_trial *t = s.trials.v;
     cop_method_params p = copi_spec_params(&t[0]), q = copi_spec_params(&t[1]);
     assert_string_equal(p.scope, "global");
-    assert_string_equal(p.rank, "lamp");
+    assert_string_equal(p.compound.rank, "lamp");
     assert_int_equal(copi_spec_levels(&t[0])->n, 2);
-    assert_true(p.gamma == 5e-3 && p.search.epochs == 2 && p.tune.epochs == 7 && p.tune.distil_share == 0.5);
-    assert_true(p.begin == 0.2 && p.end == 0.7 && q.begin == 0.1 && q.end == 0.6 && q.pace == COP_PACE_GRADUAL);
+    assert_true(p.sss.gamma == 5e-3 && p.sss.search.epochs == 2 && p.tune.epochs == 7 && p.tune.distil_share == 0.5);
+    assert_true(p.gradual.begin == 0.2 && p.gradual.end == 0.7 && q.gradual.begin == 0.1 && q.gradual.end == 0.6 &&
+                q.pace == COP_PACE_GRADUAL);
     copi_spec_clear(&s);
     test_ctx_destroy(ctx);
     refuse(HEAD "trials: [{method: compound, gamma: 1}]\n", ":4:10: trial: \"sparsity\" is missing");
