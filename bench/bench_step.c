@@ -54,7 +54,7 @@ static int conv(cop_graph *g, const char *name, int src, int64_t filters, int64_
     return cop_graph_conv(g, name, src, &p);
 }
 
-/* seed-cnn of METHODS section 2, 25x25x3 and 5 classes, of any width. */
+/* seed-cnn of docs/methods.md, "Reference study", 25x25x3 and 5 classes, of any width. */
 static cop_status seed_cnn(cop_ctx *ctx, const options *o, cop_net **net) {
     cop_graph *g;
     cop_status s = cop_graph_create(ctx, &g);

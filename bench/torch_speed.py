@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The same net, the same step, in PyTorch: what bench/speed.py stands Coppice beside.
 
-seed-cnn (docs: METHODS, the reference study) at 25x25x3 and 5 classes, channels_last. Training: forward, cross-entropy,
+seed-cnn (docs/methods.md, "Reference study") at 25x25x3 and 5 classes, channels_last. Training: forward, cross-entropy,
 backward, Adam. Inference: forward in eval mode. Prints one JSON object a line: what was run, median milliseconds of a
 step, images per second, versions.
 

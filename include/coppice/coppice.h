@@ -216,7 +216,7 @@ COP_API int cop_graph_add(cop_graph *g, const char *name, int a, int b);
 COP_API int cop_graph_concat(cop_graph *g, const char *name, const int *src, int count); /* along channels */
 COP_API int cop_graph_dropout(cop_graph *g, const char *name, int src, double share);
 COP_API int cop_graph_softmax(cop_graph *g, const char *name, int src);
-/** A factor per structure (METHODS: SSS): y[c] = lambda[c*factors/C] * x[c]. src must be a conv, dense or
+/** A factor per structure (docs/methods.md, "SSS"): y[c] = lambda[c*factors/C] * x[c]. src must be a conv, dense or
  *  batch-norm that feeds nothing else. factors: C (neurons), a divisor of C (groups) or 1 (a block). Starts at 1. */
 COP_API int cop_graph_gate(cop_graph *g, const char *name, int src, int64_t factors);
 /** Finish: the last node added is the output. Errors: the first that any call met. Frees the graph always. */
@@ -258,7 +258,7 @@ typedef struct cop_net_info {
     int classes;
     const char *const *class_name; /* [classes], or NULL when unknown */
     int64_t parameters, parameters_dense, zeros, nonzero;
-    double sparsity, sparsity_conv, sparsity_dense; /* METHODS section 1; NaN where there is no such layer */
+    double sparsity, sparsity_conv, sparsity_dense; /* docs/methods.md, "Measures"; NaN: no such layer */
     int64_t macs, macs_dense, macs_effective;
     size_t bytes;   /* of the weights in memory */
     int normalized; /* 1: mean and std are those the net was trained with */
@@ -349,7 +349,8 @@ typedef enum cop_schedule { COP_SCHEDULE_LIST(X) } cop_schedule;
 typedef enum cop_precision { COP_PRECISION_LIST(X) } cop_precision; /* AUTO: bf16 where the processor has it */
 #undef X
 
-/** How to train. METHODS section 6: the same recipe gives the same bytes for the same build, ISA, threads, seed. */
+/** How to train: docs/methods.md, "Training". The same recipe gives the same bytes for the same build, ISA, threads and
+ *  seed. */
 typedef struct cop_recipe {
     double epochs; /* passes over the training split; fractions allowed */
     int64_t batch; /* images a step; a smaller last batch is dropped */
@@ -495,7 +496,7 @@ typedef struct cop_prune_report {
  *  few macs that no choice leaves them); the net is untouched on failure. */
 COP_API cop_status cop_prune(cop_net *net, const cop_prune_params *params, cop_prune_report *report);
 
-/** The coupling groups of a net: layers whose output channels can only go together. METHODS section 4. */
+/** The coupling groups of a net: layers whose output channels can only go together. docs/methods.md, "Coupling". */
 typedef struct cop_groups cop_groups;
 typedef struct cop_group_info {
     const char *name;         /* of its first layer */
@@ -549,7 +550,7 @@ COP_API const char *cop_pace_name(cop_pace pace);
 typedef enum cop_prox { COP_PROX_LIST(X) } cop_prox;
 #undef X
 COP_API const char *cop_prox_name(cop_prox prox);
-/** What SSS gives factors to. METHODS section 3. */
+/** What SSS gives factors to. docs/methods.md, "SSS". */
 #define COP_STRUCTURE_LIST(X) X(NEURON, "neuron") X(GROUP, "group") X(BLOCK, "block")
 #define X(name, text) COP_STRUCTURE_##name,
 typedef enum cop_structure {
@@ -671,7 +672,7 @@ typedef int (*cop_point_fn)(void *user, const cop_point *point, const cop_net *p
 COP_API cop_status cop_method_run(const cop_net *dense, const cop_data *data, const cop_method_params *params,
                                   cop_point_fn on_point, void *user, cop_net **result);
 
-/** (accuracy + sparsity) / 2 where accuracy >= floor, else 0. METHODS section 1. */
+/** (accuracy + sparsity) / 2 where accuracy >= floor, else 0. docs/methods.md, "Score". */
 COP_API double cop_score(double accuracy, double sparsity, double floor);
 
 /* ------------------------------------------------------------------------------------------------- study -- */

@@ -22,7 +22,7 @@ typedef struct copi_optimizer {
     double decay, l1, l1_scale, l2, l2_conv, average; /* as cop_recipe */
 } copi_optimizer;
 
-/** How gates move: METHODS section 3. The optimizer never touches them. */
+/** How gates move: docs/methods.md, "SSS". The optimizer never touches them. */
 typedef struct copi_gate_rule {
     cop_prox prox;
     double momentum;    /* mu */

@@ -7,11 +7,12 @@
  *    SGD    d = g + decay w;  v = mu v + d;  w -= rate (d + mu v)                              (Nesterov)
  *    Adam   d = g + decay w;  m, v: moments of d;  w -= rate m^ / (sqrt(v^) + epsilon)
  *    AdamW  d = g; the same after w *= 1 - rate decay
- *  and then a += (1 - d) (w - a), d = min(average, (t - 1) / (t + 9)) at step t = 1, 2, .., where the plan keeps
- * averages. Here g includes l1 sign(w) + 2 (l2 + l2_conv) w. decay, l1, l2 act on kernels only; batch-norm scales get
+ *  and then, at step t = 1, 2, .., where the plan keeps averages,
+ *    a += (1 - d) (w - a),  d = min(average, (t - 1) / (t + 9))
+ *  Here g includes l1 sign(w) + 2 (l2 + l2_conv) w. decay, l1, l2 act on kernels only; batch-norm scales get
  *  l1_scale sign(w). Masked entries become 0.
- *  A batch-norm scale that a factor multiplies rests: no decay holds it, so it would grow as the factor is made to
- * fall. Source: Kingma & Ba 2015; Loshchilov & Hutter 2019; Sutskever et al. 2013. */
+ *  A batch-norm scale that a factor multiplies rests: no decay holds it, so it would grow as the factor falls.
+ *  Source: Kingma & Ba 2015; Loshchilov & Hutter 2019; Sutskever et al. 2013. docs/methods.md, "Optimizers". */
 void plan_update(copi_plan *p, double rate) {
     const copi_optimizer *o = &p->optimizer;
     bool sgd = o->kind == COP_OPTIMIZER_SGD, decoupled = o->kind == COP_OPTIMIZER_ADAMW;
@@ -52,9 +53,15 @@ void plan_update(copi_plan *p, double rate) {
 
 /** Move the factors of every gate. s0 holds v, s1 the look-ahead point l' at which the gradient was taken, w the
  *  factors themselves:
- *    apg          z = l' - eta g;  lambda = max(0, z - eta gamma);  v = lambda - l' + mu v;  l' = max(0, lambda + mu
- * v) subgradient  v = mu v + g + gamma sign(lambda);  lambda -= eta v;  l' = lambda Source: Huang & Wang 2018,
- * arXiv:1707.01213; the clamp inside v keeps the momentum from winding up. */
+ *    apg          z = l' - eta g
+ *                 lambda = max(0, z - eta gamma)
+ *                 v = lambda - l' + mu v
+ *                 l' = max(0, lambda + mu v)
+ *    subgradient  v = mu v + g + gamma sign(lambda)
+ *                 lambda -= eta v
+ *                 l' = lambda
+ *  The clamp inside v keeps the momentum from winding up.
+ *  Source: Huang & Wang 2018, arXiv:1707.01213. docs/methods.md, "SSS". */
 void plan_gates_step(copi_plan *p, double eta) {
     const double mu = p->gates.momentum;
     for (int i = 0; i < p->weight_count; i++) {

@@ -3,9 +3,9 @@
  *     PATTERN -> NAME        drop PATTERN        # remark
  *
  * A pattern is a name's beginning, up to a dot or its end; *, once between dots, stands for one or more characters
- * other than dots. In NAME
- * $1 .. $9 is what the first .. ninth * stood for, $1+2 that number and 2. What follows the pattern stays. Then the
- * last part of the name is put into this program's words. The net's own names and PyTorch's endings need no map. */
+ * other than dots. In NAME, $1 .. $9 is what the first .. ninth * stood for, $1+2 that number and 2. What follows the
+ * pattern stays. Then the last part of the name is put into this program's words. The net's own names and PyTorch's
+ * endings need no map. */
 #include "io/metadata.h"
 #include "io/weights.h"
 

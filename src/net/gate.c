@@ -1,4 +1,4 @@
-/* SSS's factors put into a net, and folded out of it again. METHODS section 3. */
+/* SSS's factors put into a net, and folded out of it again. docs/methods.md, "SSS". */
 #include "net/net.h"
 
 #include <math.h>
@@ -18,9 +18,7 @@ static void mark_output_layers(const cop_net *net, bool *output) {
             output[net->node[i].src[s]] = true;
 }
 
-/* What comes behind f(x) and is the same behind lambda x for lambda >= 0, but for the factor: f(lambda x) = lambda
- * f(x).
- */
+/* Ops f that a factor lambda >= 0 passes: f(lambda x) = lambda f(x). */
 static bool is_homogeneous(copi_op op) {
     return op == COPI_OP_RELU || op == COPI_OP_LEAKY_RELU || op == COPI_OP_MAX_POOL || op == COPI_OP_AVG_POOL ||
            op == COPI_OP_GLOBAL_POOL || op == COPI_OP_DROPOUT || op == COPI_OP_FLATTEN;

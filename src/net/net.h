@@ -65,7 +65,7 @@ typedef struct copi_node {
     int64_t shape[3];      /* output; entries past rank are 1 */
     int param[COPI_SLOTS]; /* numbers in net->param, -1 where there is none. conv, dense: WEIGHT, BIAS; batch-norm:
                               SCALE, SHIFT, MEAN, VAR; gate: GATE */
-    int64_t dense_count;   /* parameters (METHODS: those that count) of this layer in the original dense net */
+    int64_t dense_count;   /* parameters of this layer in the original dense net: docs/methods.md, "Measures" */
     int64_t dense_macs;
 } copi_node;
 
@@ -150,7 +150,7 @@ cop_status copi_net_set_classes(cop_net *net, const char *const *name, int class
 /** mean, std: [C of the input]; both NULL: forget them. Errors: RANGE (not finite, std <= 0). */
 cop_status copi_net_set_normalization(cop_net *net, const double *mean, const double *std);
 /** A new net of the same topology and parameters plus a gate node after each structure that SSS may remove.
- *  structures: bits 1u << COP_STRUCTURE_*, any mixture. METHODS section 3:
+ *  structures: bits 1u << COP_STRUCTURE_*, any mixture. docs/methods.md, "SSS":
  *    block   one factor at the end of each residual branch (below), before the add
  *    group   a factor per group of each grouped conv, after batch-norm if the conv feeds one
  *    neuron  a factor per conv channel and dense unit, likewise

@@ -56,7 +56,7 @@ static cop_status score(const cop_net *net, const copi_node *node, const float *
     return status;
 }
 
-/* Weights used at many places go first: fewer MACs at the same sparsity. [ours]; METHODS section 5. */
+/* Weights used at many places go first: fewer MACs at the same sparsity. [ours]; docs/methods.md, "Criteria". */
 const copi_criterion copi_criterion_lamp_macs = {
     .name = "lamp-macs",
     .help = "lamp over a power of the MACs that a weight takes part in, ranked globally",

@@ -1,4 +1,5 @@
-/* Criteria that look at the size of weights: the reference study's four (METHODS section 2), and batch-norm scale. */
+/* Criteria that look at the size of weights: the reference study's four, and batch-norm scale.
+ * docs/methods.md, "Criteria". */
 #include "prune/criteria.h"
 
 #include <math.h>

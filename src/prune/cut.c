@@ -33,10 +33,10 @@ static cop_status logits_of(const cop_net *net, const float *x, float *y, float 
     return s;
 }
 
-/** How far rounding alone may take two orders of the same sums apart, relative to the largest output: a sum of K
- *  products errs by about u sqrt(K) of its scale (u = 2^-24), every layer adds its own; 16 for the spread of the
- * worst of many outputs and for sums that cancel. seed-cnn: 16 x 6e-8 x 48 x 6 = 3e-4 would be the most it is
- * granted. */
+/** How far rounding alone may take two orders of the same sums apart, relative to the largest output:
+ *    16 u (1 + sum over layers of sqrt(K)),  u = 2^-24
+ *  A sum of K products errs by about u sqrt(K) of its scale, and every layer adds its own; 16 for the spread of the
+ *  worst of many outputs and for sums that cancel. docs/methods.md, "Shrink". */
 static double tolerance(const cop_net *net) {
     double sum = 0;
     for (int i = 0; i < net->nodes; i++) {

@@ -48,7 +48,8 @@ int64_t copi_lowest_scratch(int64_t n);
  *  slower. */
 float copi_select(cop_ctx *ctx, const float *x, int64_t n, int64_t k);
 
-/** Channels that must be kept or removed together: one group lists (node, channel) members. METHODS section 4. */
+/** Channels that must be kept or removed together: one group lists (node, channel) members.
+ *  docs/methods.md, "Coupling". */
 typedef struct copi_group_member {
     int node;
     int64_t channel;

@@ -1,4 +1,4 @@
-/* The reference study's claims (METHODS section 2), re-tested on a study's own figures. Levels are picked on
+/* The reference study's claims, re-tested on a study's own figures: docs/methods.md, "Claims". Levels are picked on
  * validation, the accuracies compared are those of the test split. */
 #include "report/report.h"
 
@@ -50,7 +50,7 @@ static void say(copi_claim *c, const char *format, ...) {
     va_end(args);
 }
 
-/* A gap counts only beyond one standard deviation (METHODS section 6); with one seed none is known. */
+/* A gap counts only beyond one standard deviation; with one seed none is known: docs/methods.md, "Claims". */
 static copi_verdict weigh(double gap, double std) {
     if (isnan(gap) || (!isnan(std) && fabs(gap) <= std)) return COPI_UNDECIDED;
     return gap > 0 ? COPI_CONFIRMED : COPI_REFUTED;

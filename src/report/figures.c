@@ -1,5 +1,5 @@
 /* Means over seeds, frontiers, hypervolume, the best of each method. Everything is chosen on validation; what is
- * shown of the chosen is measured on test (METHODS section 1). */
+ * shown of the chosen is measured on test (docs/methods.md, "Honest evaluation"). */
 #include "report/report.h"
 
 #include <math.h>

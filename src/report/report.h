@@ -79,7 +79,7 @@ typedef enum copi_verdict { COPI_UNDECIDED, COPI_CONFIRMED, COPI_REFUTED } copi_
 const char *copi_verdict_name(copi_verdict verdict);
 typedef struct copi_claim {
     char letter;      /* 'a'..'f' */
-    const char *text; /* as METHODS has it */
+    const char *text; /* of docs/methods.md, "Claims" */
     const char *rule; /* how it is decided */
     copi_verdict verdict;
     char figures[400]; /* one sentence with the numbers */

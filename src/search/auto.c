@@ -12,7 +12,7 @@
 #define KEY_ASKED "auto_asked" /* in the store: what was asked for */
 #define KEY_SPEED "auto_speed" /* seconds an epoch, seconds it took to measure */
 #define KEY_LOST "auto_lost"   /* seconds of interrupted trials, each after the number of trials decided on */
-#define FLOOR_SCORE 0.6        /* METHODS section 1 */
+#define FLOOR_SCORE 0.6        /* docs/methods.md, "Score" */
 #define DENSE_SHARE (1.0 / 3)  /* of the budget */
 #define TAUGHT_COST 1.4        /* an epoch with a teacher in epochs without, before it is measured: it goes forward */
 #define ADVICE 1.3             /* times what is needed: speed varies from run to run */
@@ -137,7 +137,7 @@ static void put_attempt(const copi_auto *a, copi_buffer *b, const copi_attempt *
         double images = (double)cop_data_get_info(a->study.data)->images[COP_SPLIT_TRAIN];
         double steps = fmax(1, structure * floor(images / BATCH));
         tune -= structure;
-        /* a factor that the loss does not need reaches 0 after half the steps: METHODS section 3 */
+        /* a factor that the loss does not need reaches 0 after half the steps: docs/methods.md, "SSS" */
         copi_buffer_printf(b, "gamma: %.3g, structure: {epochs: %.6g}, ", fmin(2 / steps, 0.1), structure);
     }
     if (c->structured) tune /= 3; /* rounds */

@@ -1,4 +1,5 @@
-/* Sensitivity: of one coupling group at a time a share is removed, and the accuracy measured. METHODS section 4. */
+/* Sensitivity: of one coupling group at a time a share is removed, and the accuracy measured.
+ * docs/methods.md, "Sensitivity". */
 #include "report/report.h"
 
 #include <math.h>

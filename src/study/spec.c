@@ -1,5 +1,5 @@
-/* The tables of a study file. METHODS section 6: every recipe starts as a copy of the dense net's, so that methods
- * share batch, optimizer, augmentation and budget unless the file says otherwise. */
+/* The tables of a study file. Every recipe starts as a copy of the dense net's, so that methods share batch,
+ * optimizer, augmentation and budget unless the file says otherwise: docs/methods.md, "Honest evaluation". */
 #include "study/study.h"
 
 #include <string.h>
@@ -179,7 +179,7 @@ static void trial_init(const void *parent, void *element) {
     t->p.method = NULL;
     t->tune = t->search = t->retrain = t->sparsify = t->scratch = spec->dense;
     t->sparsify.r.epochs = 0;              /* asked for by its epochs */
-    t->retrain.r.l1 = t->p.sss.retrain.l1; /* the reference's last step, METHODS section 3 */
+    t->retrain.r.l1 = t->p.sss.retrain.l1; /* docs/methods.md, "SSS" */
 }
 
 /* What the named recipe decides, before the keys that may say otherwise are read. */

@@ -51,8 +51,8 @@ const char *cop_prox_name(cop_prox prox) { /* here, since checkpoints name it */
  *    step       rate factor^k, k = how many of step_epochs are <= t / steps_per_epoch
  *    cosine     rate r, then rate (1 + cos(pi f)) / 2
  *    one-cycle  the same between rate/25 and rate, then between rate and rate/250000
- * With restarts R, cosine and one-cycle have t and n of the part k that t lies in: it begins at floor(n k / (R+1)).
- */
+ *  With restarts R, cosine and one-cycle take t and n of the part k that t lies in; part k begins at
+ *  floor(n k / (R+1)). docs/methods.md, "Schedules". */
 double cop_schedule_rate(const cop_recipe *recipe, int64_t t, int64_t n, int64_t steps_per_epoch) {
     double peak = recipe->rate;
     if (recipe->schedule == COP_SCHEDULE_CONSTANT) return peak;

@@ -37,7 +37,7 @@ static double prox(double z, double threshold) {
     return fmax(0, z - threshold);
 }
 
-/* METHODS section 3, stored look-ahead point. */
+/* docs/methods.md, "SSS", stored look-ahead point. */
 static void look_ahead(form *f, gradient_fn g, double eta, double mu, double gamma) {
     double z = f->ahead - eta * g(f->ahead);
     f->lambda = prox(z, eta * gamma);
@@ -91,7 +91,7 @@ static void forms_agree(void **state) {
     }
 }
 
-/* METHODS: a factor the loss does not need falls from 1 to 0 in about (1 - mu) / (eta gamma) steps. */
+/* docs/methods.md, "SSS": a factor the loss does not need falls from 1 to 0 in about (1 - mu) / (eta gamma) steps. */
 static void time_to_zero(void **state) {
     (void)state;
     for (double gamma = 1e-3; gamma < 0.02; gamma *= 10) {

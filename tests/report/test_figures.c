@@ -228,7 +228,8 @@ static void test_claims_undecided(void **state) {
     unload(&x);
 }
 
-/* A gap under one standard deviation decides nothing (METHODS section 6); three seeds are no longer provisional. */
+/* A gap under one standard deviation decides nothing; three seeds are no longer provisional.
+ * docs/methods.md, "Honest evaluation". */
 static void test_claims_noise(void **state) {
     (void)state;
     made_trial made[9] = {{0}};
