@@ -76,30 +76,27 @@ typedef struct settings {
 typedef enum option_kind {
     OPTION_END,     /* closes a table */
     OPTION_HEADING, /* not an option: a line of --help above those that follow */
-    OPTION_FLAG,    /* int: 1 when given */
+    OPTION_FLAG,    /* int: 1 when given; --no-NAME: 0, where that makes a difference */
+    OPTION_VALUE,   /* read, checked and shown by the library, by its row */
     OPTION_TEXT,    /* const char * */
-    OPTION_NUMBER,  /* double */
     OPTION_TIME,    /* double: seconds, written 90s, 30m, 1.5h */
-    OPTION_COUNT,   /* int64_t */
-    OPTION_SMALL,   /* int */
-    OPTION_CHOICE,  /* an enum or int: index of the name given */
-    OPTION_NAME,    /* const char *: one of the names */
     OPTION_SHAPE,   /* int64_t[3], written CxHxW */
-    OPTION_STEPS,   /* double[4], rising, written A,B,...; the rest 0 */
     OPTION_LIST,    /* number_list */
-    OPTION_WORDS,   /* unsigned: a bit for each of the names given, written A,B,... */
     OPTION_KEEP,    /* LAYER=N, again for each layer: a cop_layer_limit more */
-    OPTION_MOST     /* LAYER=SHARE, likewise */
+    OPTION_MOST,    /* LAYER=SHARE, likewise */
+    OPTION_TABLE,   /* stands for all options of a table of the library, which lie behind each other at `at` */
+    OPTION_ROW      /* one of them, by its name in the library, under a name of its own or another place */
 } option_kind;
 
 typedef struct option {
     const char *name;
     char letter; /* 0: none */
     option_kind kind;
-    const char *value;            /* how --help calls the value; NULL: takes none */
-    size_t at;                    /* offset in settings */
-    const char *range;            /* numbers: "[0,1)"; brackets say whether the ends belong to it */
-    const char *(*choice)(int i); /* names; NULL past the last */
+    const char *value; /* how --help calls the value; NULL: takes none */
+    size_t at;         /* offset in settings */
+    cop_option row;    /* VALUE: type, range, choices */
+    const cop_option *(*table)(int i);
+    const char *of; /* ROW: the library's name; TABLE: what is left out, ",a,b," */
     bool required;
     const char *help;
 } option;
@@ -118,104 +115,56 @@ typedef struct option {
         .name = long_name, .letter = short_name, .kind = OPTION_TEXT, .value = placeholder,                          \
         .at = offsetof(settings, field), .required = true, .help = text                                              \
     }
-#define NUMBER(long_name, placeholder, field, limits, text)                                                          \
+#define VALUE(long_name, placeholder, field, text, ...)                                                              \
     {                                                                                                                \
-        .name = long_name, .kind = OPTION_NUMBER, .value = placeholder, .at = offsetof(settings, field),             \
-        .range = limits, .help = text                                                                                \
+        .name = long_name, .kind = OPTION_VALUE, .value = placeholder, .at = offsetof(settings, field),              \
+        .row = {__VA_ARGS__}, .help = text                                                                           \
     }
-#define REQUIRED_NUMBER(long_name, placeholder, field, limits, text)                                                 \
-    {                                                                                                                \
-        .name = long_name, .kind = OPTION_NUMBER, .value = placeholder, .at = offsetof(settings, field),             \
-        .range = limits, .required = true, .help = text                                                              \
-    }
-#define COUNT(long_name, field, limits, text)                                                                        \
-    {                                                                                                                \
-        .name = long_name, .kind = OPTION_COUNT, .value = "N", .at = offsetof(settings, field), .range = limits,     \
-        .help = text                                                                                                 \
-    }
-#define SMALL(long_name, field, limits, text)                                                                        \
-    {                                                                                                                \
-        .name = long_name, .kind = OPTION_SMALL, .value = "N", .at = offsetof(settings, field), .range = limits,     \
-        .help = text                                                                                                 \
-    }
+#define NUMBER(long_name, placeholder, field, least, most, open, text)                                               \
+    VALUE(long_name, placeholder, field, text, .kind = COP_OPTION_NUMBER, .low = least, .high = most, .flags = open)
+#define COUNT(long_name, field, least, most, text)                                                                   \
+    VALUE(long_name, "N", field, text, .kind = COP_OPTION_COUNT, .low = least, .high = most)
+#define INTEGER(long_name, field, least, most, text)                                                                 \
+    VALUE(long_name, "N", field, text, .kind = COP_OPTION_INTEGER, .low = least, .high = most)
 #define CHOICE(long_name, field, names, text)                                                                        \
-    {                                                                                                                \
-        .name = long_name, .kind = OPTION_CHOICE, .value = "NAME", .at = offsetof(settings, field), .choice = names, \
-        .help = text                                                                                                 \
-    }
+    VALUE(long_name, "NAME", field, text, .kind = COP_OPTION_CHOICE, .choice = names)
 #define NAME(long_name, field, names, text)                                                                          \
-    {                                                                                                                \
-        .name = long_name, .kind = OPTION_NAME, .value = "NAME", .at = offsetof(settings, field), .choice = names,   \
-        .help = text                                                                                                 \
-    }
-
+    VALUE(long_name, "NAME", field, text, .kind = COP_OPTION_NAME, .choice = names)
+#define SET(long_name, field, names, text)                                                                           \
+    VALUE(long_name, "NAME,..", field, text, .kind = COP_OPTION_SET, .choice = names)
+#define TABLE(function, field)                                                                                       \
+    { .kind = OPTION_TABLE, .table = function, .at = offsetof(settings, field) }
+#define TABLE_WITHOUT(function, field, names)                                                                        \
+    { .kind = OPTION_TABLE, .table = function, .at = offsetof(settings, field), .of = names }
+#define ROW(long_name, function, library_name, field)                                                                \
+    { .name = long_name, .kind = OPTION_ROW, .table = function, .of = library_name, .at = offsetof(settings, field) }
 #define LAYER(long_name, option_kind, placeholder, text)                                                             \
     { .name = long_name, .kind = option_kind, .value = placeholder, .help = text }
 
 /* What several commands share. */
-#define OPTION_AGGREGATE                                                                                             \
-    CHOICE("aggregate", prune.aggregate, choice_aggregate, "how coupled channels' scores make one")
 #define OPTIONS_DATA                                                                                                 \
     HEADING("Data"),                                                                                                 \
         REQUIRED_TEXT("data", 'd', "PATH", data, "the data set: a directory or file (coppice help formats)"),        \
         OPTIONS_DATA_MORE
-#define OPTIONS_DATA_MORE                                                                                            \
-    NAME("format", data_options.format, choice_format, "read it as this instead of guessing"),                       \
-        NUMBER("validation", "SHARE", data_options.validation, "[0,0.9]",                                            \
-               "share of the training images set aside for validation where the data has no such split"),            \
-        COUNT("limit", data_options.limit, "[0,1e15]", "at most so many images a split; 0: all"),                    \
-        COUNT("height", data_options.height, "[0,16384]",                                                            \
-              "scale the images of a folder; 0: the height that a model file takes, else the first image's"),        \
-        COUNT("width", data_options.width, "[0,16384]", "likewise")
+#define OPTIONS_DATA_MORE TABLE(cop_data_option, data_options)
 #define OPTIONS_PRESET                                                                                               \
     {.name = "shape",                                                                                                \
      .kind = OPTION_SHAPE,                                                                                           \
      .value = "CxHxW",                                                                                               \
      .at = offsetof(settings, shape),                                                                                \
-     .help = "of a preset's images, where there is no data set to tell"},                                            \
-        COUNT("classes", classes, "[1,1000000]", "of a preset, likewise")
+     .help = "shape of a preset's images, where there is no data set"},                                              \
+        COUNT("classes", classes, 1, 1000000, "number of a preset's classes, where there is no data set")
 #define OPTIONS_RECIPE                                                                                               \
     HEADING("Recipe"),                                                                                               \
-        NUMBER("epochs", "N", recipe.epochs, "(0,1e6]", "passes over the training images; fractions are fine"),      \
-        COUNT("batch", recipe.batch, "[1,1048576]", "images a step"),                                                \
-        CHOICE("optimizer", recipe.optimizer, choice_optimizer, "how weights move"),                                 \
-        NUMBER("rate", "R", recipe.rate, "(0,1e3]", "peak learning rate"),                                           \
-        CHOICE("schedule", recipe.schedule, choice_schedule, "how the rate goes over the steps"),                    \
-        NUMBER("warmup", "SHARE", recipe.warmup, "[0,1)", "share of the steps in which one-cycle and cosine rise"),  \
-        {.name = "step-epochs",                                                                                      \
-         .kind = OPTION_STEPS,                                                                                       \
-         .value = "N,..",                                                                                            \
-         .at = offsetof(settings, recipe.step_epochs),                                                               \
-         .help = "schedule step: the rate falls after these epochs, four at most"},                                  \
-        NUMBER("step-factor", "F", recipe.step_factor, "(0,1]", "schedule step: what the rate is multiplied by"),    \
-        SMALL("restarts", recipe.restarts, "[0,1000]", "cosine and one-cycle begin anew so many times"),             \
-        NUMBER("momentum", "M", recipe.momentum, "[0,1)", "of sgd (Nesterov)"),                                      \
-        NUMBER("decay", "D", recipe.decay, "[0,1]", "weight decay of kernels"),                                      \
-        NUMBER("l1", "W", recipe.l1, "[0,1]", "weight of sum |w| in the loss, over kernels"),                        \
-        NUMBER("l1-scale", "W", recipe.l1_scale, "[0,1]",                                                            \
-               "weight of sum |scale| in the loss, over batch-norm scales"),                                         \
-        NUMBER("l2", "W", recipe.l2, "[0,1]", "weight of sum w^2 in the loss, over kernels"),                        \
-        NUMBER("l2-conv", "W", recipe.l2_conv, "[0,1]", "the same over the kernels of convolutions only"),           \
-        FLAG("flip", 0, recipe.flip, "mirror half the images left to right"),                                        \
-        SMALL("shift", recipe.shift, "[0,64]", "shift images by up to so many pixels"),                              \
-        SMALL("erase", recipe.erase, "[0,64]", "erase a square of so many pixels a side (cutout)"),                  \
-        NUMBER("dropout", "F", recipe.dropout, "[0,1]", "the net's dropout shares times this"),                      \
-        NUMBER("average", "D", recipe.average, "[0,1)",                                                              \
-               "give the net the running averages of its weights, of this decay, e.g. 0.999; 0: none"),              \
-        NUMBER("label-smoothing", "S", recipe.label_smoothing, "[0,1)", "soften the labels"),                        \
-        CHOICE("precision", recipe.precision, choice_precision, "of the arithmetic; auto: bf16 where it is fast"),   \
-        SMALL("evaluate-every", recipe.evaluate_every, "[0,1000000]",                                                \
-              "epochs between validation figures, which --verbose lists; 0: only after the last"),                   \
-        HEADING("Distillation"), TEXT("teacher", 0, "FILE", teacher, "learn from this model's outputs too"),         \
-        NUMBER("distil-share", "A", recipe.distil_share, "[0,1]", "the teacher's share of the loss"),                \
-        NUMBER("distil-temperature", "T", recipe.distil_temperature, "(0,100]", "softens both outputs"),             \
-        HEADING("Interruption"),                                                                                     \
-        TEXT("checkpoint", 0, "FILE", recipe.checkpoint,                                                             \
-             "keep the state here after each epoch and when interrupted; default: OUTPUT.checkpoint, removed at "    \
-             "the end"),                                                                                             \
-        FLAG("resume", 0, recipe.resume, "go on from the checkpoint if there is one"),                               \
-        NUMBER("max-seconds", "S", recipe.max_seconds, "[0,1e9]",                                                    \
-               "stop after the epoch that passes this time; 0: never")
+        TABLE_WITHOUT(cop_recipe_option, recipe, ",distil_share,distil_temperature,checkpoint,resume,max_seconds,")
+#define OPTIONS_LEARNING                                                                                             \
+    OPTIONS_RECIPE, HEADING("Distillation"),                                                                         \
+        TEXT("teacher", 0, "FILE", teacher, "learn from the outputs of this model too"),                             \
+        ROW("distil-share", cop_recipe_option, "distil_share", recipe.distil_share),                                 \
+        ROW("distil-temperature", cop_recipe_option, "distil_temperature", recipe.distil_temperature),               \
+        HEADING("Interruption"), ROW("checkpoint", cop_recipe_option, "checkpoint", recipe.checkpoint),              \
+        ROW("resume", cop_recipe_option, "resume", recipe.resume),                                                   \
+        ROW("max-seconds", cop_recipe_option, "max_seconds", recipe.max_seconds)
 #define OPTIONS_PREPROCESSING                                                                                        \
     HEADING("Images as the model wants them, where its file doesn't say it or is wrong"),                            \
         CHOICE("scale", pixel_range, choice_pixel_range, "the range it takes pixels in"),                            \
@@ -233,23 +182,15 @@ typedef struct option {
 #define OPTION_JSON FLAG("json", 0, json, "print one JSON object instead of tables")
 #define OPTION_OUTPUT(text) REQUIRED_TEXT("output", 'o', "FILE", output, text)
 #define OPTIONS_COMMON                                                                                               \
-    HEADING("General"), COUNT("seed", seed, "[0,1e18]", "of every random choice"), OPTION_THREADS, OPTIONS_TALK
-#define OPTION_THREADS SMALL("threads", threads, "[0,4096]", "processors to use; 0: all that the process may use")
+    HEADING("General"), COUNT("seed", seed, 0, 1e18, "seed of every random choice"), OPTION_THREADS, OPTIONS_TALK
+#define OPTION_THREADS INTEGER("threads", threads, 0, 4096, "processors to use; 0: all that the process may use")
 #define OPTIONS_TALK                                                                                                 \
     FLAG("quiet", 'q', quiet, "no progress and no notes"), FLAG("verbose", 'v', verbose, "say more"), {              \
         .kind = OPTION_END                                                                                           \
     }
 
-const char *choice_format(int i);
-const char *choice_optimizer(int i);
-const char *choice_schedule(int i);
 const char *choice_precision(int i);
 const char *choice_split(int i);
-const char *choice_scope(int i);
-const char *choice_criterion(int i);
-const char *choice_aggregate(int i);
-const char *choice_structure(int i);
-const char *choice_prox(int i);
 const char *choice_augment(int i);
 enum { AUGMENT_NONE = 1, AUGMENT_FLIP = 2, AUGMENT_SHIFT = 4, AUGMENT_ERASE = 8 }; /* its bits */
 const char *choice_preset(int i);
@@ -295,12 +236,14 @@ bool command_is_of(const command *c, const char *family);
 settings settings_default(void);
 /** Fill s from the words after the command's name. -1: go on; else the exit code (after an error, or --help). */
 int options_parse(settings *s, int words, char **word);
-/** The exact name, or the nearest one for "did you mean"; NULL when nothing is near. */
-const char *nearest_name(const char *word, const char *(*name)(int i));
 bool is_name(const char *word, const char *(*name)(int i));
 
 /** "at least 1", "in [0,1)": the range as words, "" when it says nothing. */
 const char *option_range(char text[64], const option *o);
+/** The value of one of the library's options, as study files have it. */
+const char *row_value(char text[64], const cop_option *row, const void *field);
+/** A command's options, those of the library's tables laid out; ends with OPTION_END. Owned by the program. */
+const option *options_of(const command *c);
 /** The value an option has when it is not given, "" when that is nothing to speak of. */
 const char *option_default(char text[64], const option *o);
 

@@ -29,7 +29,7 @@ static int run(settings *s, cop_ctx *ctx) {
             topic_at(i)->print(stdout);
             return EXIT_DONE;
         }
-    const char *near = nearest_name(name, subject_name);
+    const char *near = cop_nearest(name, subject_name);
     if (near) return usage_error(s, "nothing on '%s'; did you mean '%s'?", name, near);
     return usage_error(s, "nothing on '%s'; `coppice help` lists commands and topics", name);
 }

@@ -6,16 +6,8 @@
 
 static const option options[] = {
     HEADING("Pruning"),
-    REQUIRED_NUMBER(
-        "sparsity", "S", prune.sparsity, "[0,1)",
-        "share of what is ranked (weights, filters or neurons) to remove, that of earlier rounds included"),
-    NAME("criterion", prune.criterion, choice_criterion, "what is ranked, and how"),
-    NAME("method", method, choice_method, "the same by a method's name"),
-    NAME("scope", prune.scope, choice_scope, "the lowest share of every layer, or of all layers together"),
-    COUNT("keep", prune.keep, "[1,1e9]", "weights, filters or neurons that every layer keeps at least"),
-    NUMBER("macs", "N", prune.macs, "[0,1e18]",
-           "of weights, scope global: effective MACs left at most, below 1 a share of the dense net's"),
-    OPTION_AGGREGATE,
+    TABLE(cop_prune_option, prune),
+    NAME("method", method, choice_method, "the criterion, by a method's name"),
     LAYER("layer-keep", OPTION_KEEP, "LAYER=N",
           "floor of one layer, or of those that fit a pattern like 'conv*'; may be given again"),
     LAYER("layer-most", OPTION_MOST, "LAYER=SHARE", "cap: the share of its own that it gives at most, likewise"),
@@ -32,7 +24,7 @@ static const option options[] = {
 /* --method is another way to say --criterion, for the methods that are no more than one. */
 static int choose_criterion(settings *s) {
     if (!s->method) return EXIT_DONE;
-    if (!is_name(s->method, choice_criterion))
+    if (!is_name(s->method, cop_criterion_name))
         return usage_error(s, "--method %s trains, prune doesn't: run it in a study (coppice help study)", s->method);
     const cop_prune_params none = cop_prune_params_default();
     if (strcmp(s->prune.criterion, none.criterion) != 0 && strcmp(s->prune.criterion, s->method) != 0)

@@ -6,12 +6,12 @@
 
 static const option options[] = {
     HEADING("Analysis"),
-    SMALL("levels", levels, "[1,50]", "shares of a group that are tried, evenly between none and all"),
-    NUMBER("lose", "A", lose, "[0,1]", "the accuracy that may be lost: what it leaves is the floor"),
-    NUMBER("floor", "A", floor, "(0,1]", "the accuracy that must hold, in place of --lose"),
-    NAME("criterion", criterion, choice_criterion,
+    INTEGER("levels", levels, 1, 50, "shares of a group that are tried, evenly between none and all"),
+    NUMBER("lose", "A", lose, 0, 1, 0, "the accuracy that may be lost: what it leaves is the floor"),
+    NUMBER("floor", "A", floor, 0, 1, COP_OPTION_ABOVE, "the accuracy that must hold, in place of --lose"),
+    NAME("criterion", criterion, cop_criterion_name,
          "what ranks; if not given, l2-filter for convolutions and l2-neuron for dense layers"),
-    OPTION_AGGREGATE,
+    ROW("aggregate", cop_prune_option, "aggregate", prune.aggregate),
     TEXT("output", 'o', "DIR", output, "write sensitivity.csv, .svg and .png into this directory"),
     OPTION_JSON,
     OPTIONS_DATA,

@@ -3,29 +3,25 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
+
+static const cop_option *sss_option(int i) {
+    int m = 0;
+    while (strcmp(cop_method_name(m), "sss") != 0) m++;
+    return cop_method_option(m, i);
+}
 
 static const option options[] = {
     HEADING("Structures"),
-    {.name = "scope",
-     .kind = OPTION_WORDS,
-     .value = "NAME,..",
-     .at = offsetof(settings, sss.sss.structures),
-     .choice = choice_structure,
-     .help = "what gets factors, one or several"},
-    NUMBER("gamma", "G", sss.sss.gamma, "[0,1e3]", "weight of the factors' L1 penalty; of a search, where it begins"),
-    FLAG("cost-aware", 0, sss.sss.cost_aware, "weight gamma by what each structure costs in MACs"),
-    NUMBER("sparsity", "S", sparsity, "(0,1)", "search gamma for at least this sparsity"),
-    NUMBER("macs", "N", macs, "(0,1e18]", "search gamma for so many MACs at most; below 1: a share of the net's"),
-    NUMBER("parameters", "N", parameters, "(0,1e18]", "search gamma for so many parameters at most, likewise"),
-    SMALL("tries", sss.sss.tries, "[1,100]", "searches at most"),
-    CHOICE("prox", sss.sss.prox, choice_prox, "how factors move: proximal step or plain subgradient"),
-    NUMBER("factor-rate", "R", sss.sss.factor_rate, "(0,1e3]", "learning rate of the factors"),
-    NUMBER("factor-momentum", "M", sss.sss.factor_momentum, "[0,1)", "their momentum"),
-    NUMBER("factor-threshold", "T", sss.sss.factor_threshold, "[0,1e3]", "structures with a factor up to this go"),
-    COUNT("keep", sss.keep, "[1,1e9]", "channels and neurons that every layer keeps at least"),
-    NUMBER("retrain-epochs", "N", retrain_epochs, "[0,1e6]", "training after removal"),
-    NUMBER("retrain-l1", "W", sss.sss.retrain.l1, "[0,1]", "weight of sum |w| then"),
-    NUMBER("threshold", "T", threshold, "[0,1e3]", "weights up to this become 0 at the end"),
+    TABLE(sss_option, sss),
+    ROW("gamma", sss_option, "gamma", sss.sss.gamma),
+    ROW("sparsity", sss_option, "sparsity", sparsity),
+    ROW("macs", sss_option, "macs", macs),
+    ROW("parameters", sss_option, "parameters", parameters),
+    COUNT("keep", sss.keep, 1, 1e9, "channels and neurons that every layer keeps at least"),
+    ROW("retrain-epochs", cop_recipe_option, "epochs", retrain_epochs),
+    ROW("retrain-l1", cop_recipe_option, "l1", sss.sss.retrain.l1),
+    ROW("threshold", sss_option, "threshold", threshold),
     OPTION_OUTPUT("where the pruned model goes (its ending tells the format: coppice help formats)"),
     OPTIONS_DATA,
     OPTIONS_RECIPE,
@@ -44,12 +40,6 @@ static int choose_target(settings *s) {
         s->sss.sss.target = (cop_target)t;
         s->sss.sss.reach = reach[t];
     }
-    const cop_recipe usual = settings_default().recipe;
-    if (s->teacher || s->recipe.distil_share != usual.distil_share ||
-        s->recipe.distil_temperature != usual.distil_temperature)
-        return usage_error(s, "--teacher and --distil-...: sss learns without a teacher; coppice tune has them");
-    if (s->recipe.checkpoint || s->recipe.resume || s->recipe.max_seconds > 0)
-        return usage_error(s, "--checkpoint, --resume and --max-seconds: sss trains several nets and keeps no state");
     return -1;
 }
 

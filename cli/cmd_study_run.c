@@ -8,7 +8,7 @@ static const option options[] = {
     REQUIRED_TEXT("output", 'o', "DIR", dir, "directory of the results; made if it is not there"),
     HEADING("General"),
     OPTION_THREADS,
-    SMALL("jobs", jobs, "[0,4096]", "trials at a time, each on its share of the threads; 0: one"),
+    INTEGER("jobs", jobs, 0, 4096, "trials at a time, each on its share of the threads; 0: one"),
     OPTIONS_TALK,
 };
 

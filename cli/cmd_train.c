@@ -7,7 +7,7 @@ static const option options[] = {
                   "a preset (coppice help presets), or a file whose structure is trained anew"),
     OPTION_OUTPUT("where the trained model goes (its ending tells the format: coppice help formats)"),
     OPTIONS_DATA,
-    OPTIONS_RECIPE,
+    OPTIONS_LEARNING,
     OPTIONS_COMMON,
 };
 

@@ -4,7 +4,7 @@
 static const option options[] = {
     HEADING("Model"), OPTION_OUTPUT("where the tuned model goes (its ending tells the format: coppice help formats)"),
     OPTIONS_DATA,     OPTIONS_PREPROCESSING,
-    OPTIONS_RECIPE,   OPTIONS_COMMON,
+    OPTIONS_LEARNING, OPTIONS_COMMON,
 };
 
 static int run(settings *s, cop_ctx *ctx) {

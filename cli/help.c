@@ -70,12 +70,12 @@ static void print_option(FILE *out, const option *o) {
     const char letter[] = {o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? ',' : ' ', 0};
     snprintf(name, sizeof name, "%s --%s%s%s", letter, o->name, o->value ? " " : "", o->value ? o->value : "");
     snprintf(text, sizeof text, "%s", o->help);
-    if (o->choice) {
+    if (o->row.choice) {
         char list[512] = "";
-        for (int i = 0; o->choice(i); i++) add(list, sizeof list, ", ", o->choice(i));
+        for (int i = 0; o->row.choice(i); i++) add(list, sizeof list, ", ", o->row.choice(i));
         add(text, sizeof text, ": ", list);
     }
-    if (o->range) add(extra, sizeof extra, "; ", option_range(value, o));
+    add(extra, sizeof extra, "; ", option_range(value, o));
     option_default(value, o);
     if (*value) {
         add(extra, sizeof extra, "; ", "default");
@@ -100,8 +100,8 @@ void help_print_command(FILE *out, const command *c) {
         if (c->operand[i].help && !i) putc('\n', out);
         if (c->operand[i].help) help_entry(out, c->operand[i].name, OPTION_COLUMN, c->operand[i].help);
     }
-    if (c->options[0].kind != OPTION_HEADING) putc('\n', out);
-    for (const option *o = c->options; o->kind != OPTION_END; o++) {
+    if (options_of(c)[0].kind != OPTION_HEADING) putc('\n', out);
+    for (const option *o = options_of(c); o->kind != OPTION_END; o++) {
         if (o->kind == OPTION_HEADING)
             fprintf(out, "\n%s%s%s\n", terminal_style(out, STYLE_BOLD), o->help, terminal_style(out, STYLE_PLAIN));
         else

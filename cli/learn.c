@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define TEACHER_SHARE 0.5 /* of a --teacher without a --distil-share */
+
 /* The state of a run that was interrupted is worth more than the convenience of overwriting it unasked. */
 static int check_checkpoint(const settings *s, const char *path) {
     int code = check_place(path);
@@ -97,13 +99,13 @@ int learn(const settings *s, cop_ctx *ctx, learn_start start) {
     cop_recipe recipe = s->recipe;
     int code = check_output(s, s->output);
     if (code != EXIT_DONE) return code;
+    if (!(recipe.epochs > 0))
+        return usage_error(s, "--epochs is 0; expected a number above 0: there is nothing to train");
     if (recipe.schedule == COP_SCHEDULE_STEP && !recipe.step_epochs[0])
         return usage_error(s, "--schedule step: say after which epochs the rate falls: --step-epochs N,...");
-    const cop_recipe usual = settings_default().recipe;
-    if (!s->teacher &&
-        (recipe.distil_share != usual.distil_share || recipe.distil_temperature != usual.distil_temperature))
+    if (!s->teacher && (recipe.distil_share || recipe.distil_temperature != cop_recipe_default().distil_temperature))
         return usage_error(s, "--distil-share and --distil-temperature need a --teacher FILE");
-    if (!s->teacher) recipe.distil_share = 0;
+    if (s->teacher && !recipe.distil_share) recipe.distil_share = TEACHER_SHARE;
 
     size_t n = strlen(s->output) + sizeof ".checkpoint";
     char *beside = malloc(n);

@@ -132,7 +132,7 @@ const char *command_word(int i) {
     return NULL;
 }
 
-static const char *family; /* "study": whose second words second_word gives; nearest_name takes no user pointer */
+static const char *family; /* "study": whose second words second_word gives; cop_nearest takes no user pointer */
 static const char *second_word(int i) {
     for (int k = 0; k < command_count(); k++)
         if (command_is_of(commands[k], family) && i-- == 0) return commands[k]->name + strlen(family) + 1;
@@ -153,7 +153,7 @@ static const command *find_in_family(int words, char **word, int *code) {
     for (int i = 0; i < command_count(); i++)
         if (command_is_of(commands[i], first) && !strcmp(commands[i]->name + strlen(first) + 1, second))
             return commands[i];
-    if ((near = *second ? nearest_name(second, second_word) : NULL)) {
+    if ((near = *second ? cop_nearest(second, second_word) : NULL)) {
         usage_error(&none, "unknown command '%s %s'; did you mean '%s %s'?", first, second, first, near);
         return NULL;
     }
@@ -179,7 +179,7 @@ static const command *find_command(int words, char **word, int *used, int *code)
         *used = 2;
         return find_in_family(words, word, code);
     }
-    const char *near = nearest_name(word[0], command_word);
+    const char *near = cop_nearest(word[0], command_word);
     if (near)
         usage_error(&none, "unknown command '%s'; did you mean '%s'?", word[0], near);
     else

@@ -35,13 +35,13 @@ static void man_option(FILE *out, const option *o) {
     }
     putc('\n', out);
     roff(out, o->help);
-    if (o->choice) {
-        for (int i = 0; o->choice(i); i++) {
+    if (o->row.choice) {
+        for (int i = 0; o->row.choice(i); i++) {
             fputs(i ? ", " : ": ", out);
-            roff(out, o->choice(i));
+            roff(out, o->row.choice(i));
         }
     }
-    if (o->range && *option_range(extra, o)) {
+    if (*option_range(extra, o)) {
         fputs(", ", out);
         roff(out, extra);
     }
@@ -62,7 +62,7 @@ static void man_command(FILE *out, const command *c) {
     putc('\n', out);
     roff(out, c->text);
     putc('\n', out);
-    for (const option *o = c->options; o->kind != OPTION_END; o++)
+    for (const option *o = options_of(c); o->kind != OPTION_END; o++)
         if (o->kind != OPTION_HEADING) man_option(out, o);
 }
 
@@ -123,13 +123,13 @@ static const char *topic_name(int i) {
 
 static void complete_command(FILE *out, const command *c) {
     fprintf(out, "    '%s')\n        options='--help", c->name);
-    for (const option *o = c->options; o->kind != OPTION_END; o++)
+    for (const option *o = options_of(c); o->kind != OPTION_END; o++)
         if (o->kind != OPTION_HEADING) fprintf(out, " --%s", o->name);
     fputs("'\n        case $before in\n", out);
-    for (const option *o = c->options; o->kind != OPTION_END; o++) {
-        if (o->choice) {
+    for (const option *o = options_of(c); o->kind != OPTION_END; o++) {
+        if (o->row.choice) {
             fprintf(out, "        --%s) values='", o->name);
-            print_words(out, o->choice);
+            print_words(out, o->row.choice);
             fputs("' ;;\n", out);
         } else if (o->kind == OPTION_TEXT) {
             fprintf(out, "        --%s", o->name);

@@ -70,7 +70,7 @@ static int preprocess(const settings *s, cop_ctx *ctx, cop_net *net) {
 static int open_net(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **net) {
     if (is_name(s->model, choice_preset)) return open_preset(s, ctx, data, net);
     if (!strpbrk(s->model, "/.") && file_size(s->model) < 0) {
-        const char *near = nearest_name(s->model, choice_preset);
+        const char *near = cop_nearest(s->model, choice_preset);
         if (near)
             complain("%s: neither a file nor a preset; did you mean '%s'?", s->model, near);
         else

@@ -8,31 +8,18 @@
 
 /* -- names that options choose from -- */
 
-static const char *listed(const char *const *list, int n, int i) {
-    return i >= 0 && i < n ? list[i] : NULL;
-}
 #define TEXT_OF(name, text) text,
 #define LISTED(function, ...)                                                                                        \
     const char *function(int i) {                                                                                    \
         static const char *const list[] = {__VA_ARGS__};                                                             \
-        return listed(list, COUNT_OF(list), i);                                                                      \
+        return i >= 0 && i < COUNT_OF(list) ? list[i] : NULL;                                                        \
     }
-LISTED(choice_format, "idx", "cifar10", "cifar100", "npz", "folder")
-LISTED(choice_optimizer, COP_OPTIMIZER_LIST(TEXT_OF))
-LISTED(choice_schedule, COP_SCHEDULE_LIST(TEXT_OF))
 LISTED(choice_precision, COP_PRECISION_LIST(TEXT_OF))
 LISTED(choice_pixel_range, COP_PIXEL_RANGE_LIST(TEXT_OF))
 LISTED(choice_channel_order, COP_CHANNEL_ORDER_LIST(TEXT_OF))
-LISTED(choice_scope, "layer", "global")
-LISTED(choice_aggregate, COP_AGGREGATE_LIST(TEXT_OF))
-LISTED(choice_structure, COP_STRUCTURE_LIST(TEXT_OF))
-LISTED(choice_prox, COP_PROX_LIST(TEXT_OF))
 LISTED(choice_augment, "none", "flip", "shift", "erase")
 const char *choice_split(int i) {
     return i >= 0 && i < COP_SPLITS ? cop_split_name((cop_split)i) : NULL;
-}
-const char *choice_criterion(int i) {
-    return i < cop_criterion_count() ? cop_criterion_name(i) : NULL;
 }
 const char *choice_preset(int i) {
     return i < cop_preset_count() ? cop_preset_name(i) : NULL;
@@ -57,38 +44,7 @@ bool is_name(const char *word, const char *(*name)(int i)) {
     return false;
 }
 
-/* Levenshtein's distance; words longer than a row are far from everything. */
-static int distance(const char *a, const char *b) {
-    int row[64], n = (int)strlen(b);
-    if (n >= COUNT_OF(row)) return COUNT_OF(row);
-    for (int j = 0; j <= n; j++) row[j] = j;
-    for (int i = 1; *a; a++, i++) {
-        int corner = row[0];
-        row[0] = i;
-        for (int j = 1; j <= n; j++) {
-            int change = corner + (*a != b[j - 1]);
-            corner = row[j];
-            if (row[j] + 1 < change) change = row[j] + 1;
-            if (row[j - 1] + 1 < change) change = row[j - 1] + 1;
-            row[j] = change;
-        }
-    }
-    return row[n];
-}
-
-const char *nearest_name(const char *word, const char *(*name)(int i)) {
-    int best = (int)strlen(word) / 3 + 1, at = -1;
-    const char *known;
-    for (int i = 0; (known = name(i)); i++) {
-        int d = distance(word, known);
-        if (d < best || (d == best && at < 0)) best = d, at = i;
-    }
-    return at < 0 ? NULL : name(at);
-}
-
 /* -- values -- */
-
-#define TEACHER_SHARE 0.5 /* of a --teacher, when --distil-share says nothing else */
 
 settings settings_default(void) {
     settings s = {
@@ -110,38 +66,24 @@ settings settings_default(void) {
         .lose_points = NAN,
         .augment = AUGMENT_FLIP | AUGMENT_SHIFT | AUGMENT_ERASE,
     };
-    s.recipe.distil_share = TEACHER_SHARE;
     return s;
 }
 
-typedef struct limits {
-    double low, high;
-    bool open_low, open_high;
-} limits;
-
-static limits limits_of(const char *range) { /* "[0,1)" */
-    char *end;
-    limits l = {.open_low = range[0] == '('};
-    l.low = strtod(range + 1, &end);
-    l.high = strtod(end + 1, &end);
-    l.open_high = *end == ')';
-    return l;
-}
+/* An upper end that protects sizes is not worth a word. */
+#define WORTH_SAYING 1e5
 
 const char *option_range(char text[64], const option *o) {
-    limits l = limits_of(o->range);
-    if (l.high < 1e5)
-        snprintf(text, 64, "in %s", o->range); /* an upper end to protect sizes is not worth a word */
-    else if (l.open_low || l.low != 0)
-        snprintf(text, 64, l.open_low ? "above %g" : "at least %g", l.low);
-    else
-        text[0] = 0;
+    char range[COP_OPTION_PROBLEM];
+    const cop_option *row = &o->row;
+    bool above = row->flags & COP_OPTION_ABOVE;
+    text[0] = 0;
+    if (o->kind != OPTION_VALUE || row->choice || !(row->low < row->high)) return text;
+    cop_option_range(row, range);
+    if (row->high < WORTH_SAYING)
+        snprintf(text, 64, "in %.40s", range);
+    else if (above || row->low != 0)
+        snprintf(text, 64, above ? "above %g" : "at least %g", row->low);
     return text;
-}
-
-static bool in_limits(double x, const char *range) {
-    limits l = limits_of(range);
-    return (l.open_low ? x > l.low : x >= l.low) && (l.open_high ? x < l.high : x <= l.high);
 }
 
 /* Plain decimal notation only: no nan, inf, hexadecimal, blanks or trailing letters. */
@@ -212,28 +154,6 @@ static int read_list(const char *text, double *x, int most) {
     return 0;
 }
 
-static bool read_steps(const char *text, double step[4]) {
-    memset(step, 0, 4 * sizeof *step);
-    int n = read_list(text, step, 4);
-    for (int i = 0; i < n; i++)
-        if (step[i] <= (i ? step[i - 1] : 0)) return false;
-    return n > 0;
-}
-
-/* Names parted by commas, as bits. */
-static bool read_words(const char *text, const char *(*choice)(int i), unsigned *bits) {
-    *bits = 0;
-    for (;;) {
-        size_t n = strcspn(text, ",");
-        int i = 0;
-        while (choice(i) && (strlen(choice(i)) != n || memcmp(choice(i), text, n) != 0)) i++;
-        if (!choice(i)) return false;
-        *bits |= 1u << i;
-        if (!text[n]) return true;
-        text += n + 1;
-    }
-}
-
 /* LAYER=NUMBER; the layer's name is cut out of the text in place, which argv allows. */
 static int take_limit(settings *s, const option *o, const char *text) {
     char *equals = strrchr((char *)text, '=');
@@ -253,34 +173,31 @@ static int take_limit(settings *s, const option *o, const char *text) {
     return -1;
 }
 
-const char *option_default(char text[64], const option *o) {
-    static const settings none;
-    settings s = settings_default();
-    const void *field = (const char *)&s + o->at;
-    spoken w;
+const char *row_value(char text[64], const cop_option *row, const void *field) {
     text[0] = 0;
-    switch (o->kind) { /* 0 is what one expects, or means something that the help text says */
-    case OPTION_NUMBER:
-        if (!o->required && *(const double *)field != 0 && !isnan(*(const double *)field))
-            snprintf(text, 64, "%g", *(const double *)field);
+    switch (row->kind) {
+    case COP_OPTION_NUMBER:
+        if (!isnan(*(const double *)field)) snprintf(text, 64, "%g", *(const double *)field);
         break;
-    case OPTION_COUNT:
-        if (*(const int64_t *)field) snprintf(text, 64, "%s", say_count(&w, *(const int64_t *)field));
+    case COP_OPTION_COUNT:
+        snprintf(text, 64, "%lld", (long long)*(const int64_t *)field);
         break;
-    case OPTION_SMALL:
-        if (*(const int *)field) snprintf(text, 64, "%d", *(const int *)field);
+    case COP_OPTION_INTEGER:
+        snprintf(text, 64, "%d", *(const int *)field);
         break;
-    case OPTION_CHOICE:
-        if (*(const int *)field >= 0) snprintf(text, 64, "%s", o->choice(*(const int *)field));
+    case COP_OPTION_FLAG:
+        snprintf(text, 64, "%s", *(const int *)field ? "true" : "false");
         break;
-    case OPTION_NAME:
-        if (memcmp(field, (const char *)&none + o->at, sizeof(char *)))
-            snprintf(text, 64, "%s", *(const char *const *)field);
+    case COP_OPTION_CHOICE:
+        if (*(const int *)field >= 0) snprintf(text, 64, "%s", row->choice(*(const int *)field));
         break;
-    case OPTION_WORDS:
-        for (int i = 0; o->choice(i); i++)
+    case COP_OPTION_NAME:
+        if (*(const char *const *)field) snprintf(text, 64, "%s", *(const char *const *)field);
+        break;
+    case COP_OPTION_SET:
+        for (int i = 0; row->choice(i); i++)
             if (*(const unsigned *)field >> i & 1u)
-                snprintf(text + strlen(text), 64 - strlen(text), "%s%s", *text ? "," : "", o->choice(i));
+                snprintf(text + strlen(text), 64 - strlen(text), "%s%s", *text ? "," : "", row->choice(i));
         break;
     default:
         break;
@@ -288,76 +205,48 @@ const char *option_default(char text[64], const option *o) {
     return text;
 }
 
-static int wrong_name(const settings *s, const option *o, const char *text) {
-    const char *near = nearest_name(text, o->choice), *name;
-    if (near) return usage_error(s, "--%s: unknown '%s'; did you mean '%s'?", o->name, text, near);
-    char list[512];
-    size_t n = 0;
-    for (int i = 0; (name = o->choice(i)) && n < sizeof list; i++)
-        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "", name);
-    return usage_error(s, "--%s: unknown '%s'; choose from %s", o->name, text, list);
+const char *option_default(char text[64], const option *o) {
+    settings s = settings_default();
+    text[0] = 0;
+    if (o->kind != OPTION_VALUE || o->required) return text;
+    row_value(text, &o->row, (const char *)&s + o->at);
+    if (!strcmp(text, "0")) text[0] = 0; /* 0 is what one expects, or means something that the help text says */
+    return text;
 }
 
 /* Put the value where the option says; -1, or the exit code after an error. */
 static int take(settings *s, const option *o, const char *text) {
     void *field = (char *)s + o->at;
-    double x;
-    int64_t n;
+    char name[64], problem[COP_OPTION_PROBLEM];
     switch (o->kind) {
     case OPTION_END:
     case OPTION_HEADING:
+    case OPTION_TABLE:
+    case OPTION_ROW:
         break;
     case OPTION_FLAG:
         *(int *)field = 1;
+        break;
+    case OPTION_VALUE:
+        snprintf(name, sizeof name, "--%s", o->name);
+        if (!cop_option_parse(&o->row, name, text, field, problem)) return usage_error(s, "%s", problem);
         break;
     case OPTION_TEXT:
         if (!*text) return usage_error(s, "--%s: empty", o->name);
         *(const char **)field = text;
         break;
-    case OPTION_NUMBER:
-        if (!read_number(text, &x) || !in_limits(x, o->range))
-            return usage_error(s, "--%s: '%s' is not a number in %s", o->name, text, o->range);
-        *(double *)field = x;
-        break;
     case OPTION_TIME:
         if (!read_time(text, field))
-            return usage_error(s, "--%s: '%s' is not a time like 90s, 30m or 1.5h", o->name, text);
-        break;
-    case OPTION_COUNT:
-    case OPTION_SMALL:
-        if (!read_whole(text, &n) || !in_limits((double)n, o->range))
-            return usage_error(s, "--%s: '%s' is not a whole number in %s", o->name, text, o->range);
-        if (o->kind == OPTION_COUNT)
-            *(int64_t *)field = n;
-        else
-            *(int *)field = (int)n;
-        break;
-    case OPTION_CHOICE:
-        for (int i = 0; o->choice(i); i++)
-            if (!strcmp(text, o->choice(i))) {
-                memcpy(field, &i, sizeof i); /* an enum or an int: same size, so that one table serves both */
-                return -1;
-            }
-        return wrong_name(s, o, text);
-    case OPTION_NAME:
-        if (!is_name(text, o->choice)) return wrong_name(s, o, text);
-        *(const char **)field = text;
+            return usage_error(s, "--%s is \"%s\"; expected a time like 90s, 30m or 1.5h", o->name, text);
         break;
     case OPTION_SHAPE:
         if (!read_shape(text, field))
-            return usage_error(s, "--%s: '%s' is not channels x rows x columns, like 3x32x32", o->name, text);
-        break;
-    case OPTION_STEPS:
-        if (!read_steps(text, field))
-            return usage_error(s, "--%s: '%s' is not one to four rising epochs, like 30,60,80", o->name, text);
+            return usage_error(s, "--%s is \"%s\"; expected channels x rows x columns, like 3x32x32", o->name, text);
         break;
     case OPTION_LIST:
         ((number_list *)field)->n = read_list(text, ((number_list *)field)->x, COP_MAX_CHANNELS);
         if (!((number_list *)field)->n)
-            return usage_error(s, "--%s: '%s' is not one number, or a list of them like 0.5,0.4,0.3", o->name, text);
-        break;
-    case OPTION_WORDS:
-        if (!read_words(text, o->choice, field)) return wrong_name(s, o, text);
+            return usage_error(s, "--%s is \"%s\"; expected one number, or a list like 0.5,0.4,0.3", o->name, text);
         break;
     case OPTION_KEEP:
     case OPTION_MOST:
@@ -365,13 +254,95 @@ static int take(settings *s, const option *o, const char *text) {
     }
     return -1;
 }
-_Static_assert(sizeof(cop_optimizer) == sizeof(int) && sizeof(cop_schedule) == sizeof(int) &&
-                   sizeof(cop_precision) == sizeof(int),
-               "take() stores choices as int");
+
+/* -- options of the library's tables -- */
+
+static const char *placeholder(const cop_option *row) {
+    switch (row->kind) {
+    case COP_OPTION_CHOICE:
+    case COP_OPTION_NAME:
+        return "NAME";
+    case COP_OPTION_SET:
+        return "NAME,..";
+    case COP_OPTION_STEPS:
+        return "N,..";
+    case COP_OPTION_FILE:
+        return "FILE";
+    case COP_OPTION_COUNT:
+    case COP_OPTION_INTEGER:
+        return "N";
+    default:
+        return "X";
+    }
+}
+
+/* step_epochs -> step-epochs */
+static char *spelled(const char *name) {
+    char *text = strdup(name);
+    if (!text) die_no_memory();
+    for (char *c = text; *c; c++)
+        if (*c == '_') *c = '-';
+    return text;
+}
+
+static option from_row(const cop_option *row, const char *name, size_t at) {
+    option o = {.name = name ? name : spelled(row->name),
+                .kind = row->kind == COP_OPTION_FLAG   ? OPTION_FLAG
+                        : row->kind == COP_OPTION_FILE ? OPTION_TEXT
+                                                       : OPTION_VALUE,
+                .at = at,
+                .row = *row,
+                .required = (row->flags & COP_OPTION_REQUIRED) != 0,
+                .help = row->help};
+    if (o.kind != OPTION_FLAG) o.value = placeholder(row);
+    return o;
+}
+
+static bool is_left_out(const option *from, const cop_option *row) {
+    char name[64];
+    snprintf(name, sizeof name, ",%s,", row->name);
+    return (from->of && strstr(from->of, name)) ||
+           (row->flags & COP_OPTION_LEVEL && !(row->flags & COP_OPTION_REQUIRED)) || row->kind == COP_OPTION_RECIPE ||
+           row->kind == COP_OPTION_LIMITS || row->kind == COP_OPTION_NUMBERS;
+}
+
+static int add_table(option *list, int n, const option *from) {
+    for (int i = 0; from->table(i); i++) {
+        const cop_option *row = from->table(i);
+        if (!is_left_out(from, row)) list[n++] = from_row(row, NULL, from->at + row->offset);
+    }
+    return n;
+}
+
+static option find_row(const option *o) {
+    int i = 0;
+    while (strcmp(o->table(i)->name, o->of) != 0) i++;
+    return from_row(o->table(i), o->name, o->at);
+}
+
+const option *options_of(const command *c) {
+    enum { MOST = 96, COMMANDS = 32 };
+    static struct {
+        const command *command;
+        option list[MOST];
+    } laid_out[COMMANDS];
+    int k = 0, n = 0;
+    while (laid_out[k].command && laid_out[k].command != c) k++;
+    option *list = laid_out[k].list;
+    if (laid_out[k].command) return list;
+    laid_out[k].command = c;
+    for (const option *o = c->options; o->kind != OPTION_END; o++) {
+        if (o->kind == OPTION_TABLE)
+            n = add_table(list, n, o);
+        else
+            list[n++] = o->kind == OPTION_ROW ? find_row(o) : *o;
+    }
+    return list;
+}
 
 /* -- the words of the command line -- */
 
-static const option *option_table; /* whose names option_name gives: nearest_name takes no user pointer */
+static const option *option_table; /* whose names option_name gives: cop_nearest takes no user pointer */
 static const char *option_name(int i) {
     for (const option *o = option_table; o->kind != OPTION_END; o++)
         if (o->kind != OPTION_HEADING && i-- == 0) return o->name;
@@ -379,7 +350,7 @@ static const char *option_name(int i) {
 }
 
 static bool is_double(const option *o) {
-    return o->kind == OPTION_NUMBER || o->kind == OPTION_TIME;
+    return o->kind == OPTION_TIME || (o->kind == OPTION_VALUE && o->row.kind == COP_OPTION_NUMBER);
 }
 
 static const option *find_option(const option *list, const char *name, size_t n, char letter) {
@@ -393,8 +364,8 @@ static const option *find_option(const option *list, const char *name, size_t n,
 static int unknown_option(const settings *s, const char *word) {
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
-    option_table = s->command->options;
-    const char *near = name[1] == '-' ? nearest_name(name + 2, option_name) : NULL;
+    option_table = options_of(s->command);
+    const char *near = name[1] == '-' ? cop_nearest(name + 2, option_name) : NULL;
     if (near) return usage_error(s, "unknown option '%s'; did you mean '--%s'?", name, near);
     return usage_error(s, "unknown option '%s'; `coppice %s --help` lists them", name, s->command->name);
 }
@@ -418,7 +389,7 @@ static int check_required(const settings *s) {
         if (o->name && o->required && !*(const char *const *)((const char *)s + o->at))
             return usage_error(s, "%s is missing; `coppice %s --help` explains", o->name, s->command->name);
     }
-    for (const option *o = s->command->options; o->kind != OPTION_END; o++) {
+    for (const option *o = options_of(s->command); o->kind != OPTION_END; o++) {
         const void *field = (const char *)s + o->at;
         if (o->required && (is_double(o) ? isnan(*(const double *)field) : !*(const char *const *)field))
             return usage_error(s, "--%s %s is missing; `coppice %s --help` explains", o->name, o->value,
@@ -428,7 +399,7 @@ static int check_required(const settings *s) {
 }
 
 int options_parse(settings *s, int words, char **word) {
-    const option *list = s->command->options;
+    const option *list = options_of(s->command);
     int operands = 0, code = -1;
     bool only_operands = false;
     for (const option *o = list; o->kind != OPTION_END; o++)

@@ -1,6 +1,8 @@
 /* What `coppice help TOPIC` explains. What the library or the tables list is taken from there. */
 #include "cli.h"
 
+#include <limits.h>
+#include <math.h>
 #include <string.h>
 
 typedef struct entry {
@@ -131,28 +133,68 @@ static void print_methods(FILE *out) {
     print_list(out, cop_method_count(), cop_method_name, cop_method_help);
 }
 
+/* Make every option of a table one that nobody sets. */
+static void blank(const cop_option *(*row_at)(int i), void *object) {
+    for (int i = 0; row_at(i); i++) {
+        void *at = (char *)object + row_at(i)->offset;
+        if (row_at(i)->kind == COP_OPTION_NUMBER)
+            *(double *)at = NAN;
+        else if (row_at(i)->kind == COP_OPTION_COUNT)
+            *(int64_t *)at = INT_MIN;
+        else if (row_at(i)->kind == COP_OPTION_NAME)
+            *(const char **)at = NULL;
+        else if (row_at(i)->kind != COP_OPTION_RECIPE && row_at(i)->kind < COP_OPTION_STEPS)
+            *(int *)at = INT_MIN;
+    }
+}
+
+/* What is no longer blank, as keys of a study file. */
+static void print_set(FILE *out, const cop_option *(*row_at)(int i), const void *object, int *column) {
+    for (int i = 0; row_at(i); i++) {
+        const cop_option *row = row_at(i);
+        const void *at = (const char *)object + row->offset;
+        char value[64], pair[128];
+        bool is_blank = row->kind == COP_OPTION_NUMBER  ? isnan(*(const double *)at)
+                        : row->kind == COP_OPTION_COUNT ? *(const int64_t *)at == INT_MIN
+                        : row->kind == COP_OPTION_NAME  ? !*(const char *const *)at
+                        : row->kind < COP_OPTION_STEPS  ? *(const int *)at == INT_MIN
+                                                        : true;
+        if (is_blank) continue;
+        int n = snprintf(pair, sizeof pair, "%s: %s", row->name, row_value(value, row, at));
+        if (*column + n > 76)
+            *column = fprintf(out, ",\n         ") - 2;
+        else if (*column)
+            *column += fprintf(out, ", ");
+        *column += fprintf(out, "%s", pair);
+    }
+}
+
+static const cop_option *criterion_option(int i) {
+    return cop_method_option(0, i);
+}
+
+static void print_recipe(FILE *out, const char *name) {
+    cop_method_params p = cop_method_params_default();
+    int column = 0;
+    blank(criterion_option, &p);
+    blank(cop_recipe_option, &p.tune);
+    if (cop_method_recipe_apply(NULL, name, &p)) return; /* can't be: it is on the list */
+    fprintf(out, "\n%s as keys of a trial; what is not here is as in the study's dense:\n  {method: %s, ", name,
+            p.method);
+    print_set(out, criterion_option, &p, &column);
+    fprintf(out, ",\n   tune: {");
+    column = 0;
+    print_set(out, cop_recipe_option, &p.tune, &column);
+    fputs("}}\n", out);
+}
+
 static void print_recipes(FILE *out) {
-    help_paragraphs(
-        out,
-        "Named recipes, for the trials of a study: `{recipe: fast, sparsity: .985}`. A recipe says what prunes and "
-        "how the net is trained meanwhile; any key that the trial gives besides wins over it.");
+    help_paragraphs(out, "Named recipes, for the trials of a study: `{recipe: fast, sparsity: .985}`. A recipe says "
+                         "what prunes and how the "
+                         "net is trained meanwhile. Any other key of the trial overrides it.");
     putc('\n', out);
     print_list(out, cop_method_recipe_count(), cop_method_recipe_name, cop_method_recipe_help);
-    for (int i = 0; i < cop_method_recipe_count(); i++) {
-        cop_method_params p = cop_method_params_default();
-        if (cop_method_recipe_apply(NULL, cop_method_recipe_name(i), &p)) continue; /* can't be: it is on the list */
-        const cop_recipe *t = &p.tune;
-        fprintf(out,
-                "\n%s as keys of a trial; what is not here is as in the study's dense:\n"
-                "  {method: %s, scope: %s, rounds: %d, pace: %s, begin: %g, end: %g,\n"
-                "   tune: {epochs: %g, batch: %lld, optimizer: %s, rate: %g, schedule: %s, decay: %g,\n"
-                "          distil_share: %g, distil_temperature: %g,\n"
-                "          label_smoothing: %g, erase: %d, dropout: %g, average: %g}}\n",
-                cop_method_recipe_name(i), p.method, p.scope, p.rounds, cop_pace_name(p.pace), p.gradual.begin,
-                p.gradual.end, t->epochs, (long long)t->batch, cop_optimizer_name(t->optimizer), t->rate,
-                cop_schedule_name(t->schedule), t->decay, t->distil_share, t->distil_temperature, t->label_smoothing,
-                t->erase, t->dropout, t->average);
-    }
+    for (int i = 0; i < cop_method_recipe_count(); i++) print_recipe(out, cop_method_recipe_name(i));
 }
 
 /* -- study -- */
@@ -178,127 +220,106 @@ static void print_example(FILE *out) {
     fputs(example, out);
 }
 
+/* An option as a key: what it is, its choices or range, its default. */
+static void print_key(FILE *out, const cop_option *row, int column) {
+    char text[1024], range[COP_OPTION_PROBLEM], usual[64] = "";
+    int n = snprintf(text, sizeof text, "%s", row->help);
+    cop_option_range(row, range);
+    bool named = row->choice != NULL, number = !named && row->low < row->high && row->high < 1e5;
+    if (named) n += snprintf(text + n, sizeof text - (size_t)n, ": %s", range);
+    if (row->kind == COP_OPTION_NAME && row->usual_name)
+        snprintf(usual, sizeof usual, "%s", row->usual_name);
+    else if (row->kind == COP_OPTION_CHOICE)
+        snprintf(usual, sizeof usual, "%s", row->choice((int)row->usual));
+    else if (row->kind == COP_OPTION_SET)
+        row_value(usual, row, &(unsigned){(unsigned)row->usual});
+    else if (row->kind == COP_OPTION_FLAG)
+        snprintf(usual, sizeof usual, "%s", row->usual != 0 ? "true" : "false");
+    else if (row->usual != 0)
+        snprintf(usual, sizeof usual, "%g", row->usual);
+    if (number || *usual)
+        snprintf(text + n, sizeof text - (size_t)n, " (%s%s%s%s%s)", number ? "in " : "", number ? range : "",
+                 number && *usual ? "; " : "", *usual ? "default " : "", usual);
+    help_entry(out, row->name, column, text);
+}
+
+static void print_keys(FILE *out, const cop_option *(*row_at)(int method, int i), int method) {
+    int column = 0;
+    for (int i = 0; row_at(method, i); i++) column = wider(column, row_at(method, i)->name);
+    for (int i = 0; row_at(method, i); i++) {
+        const cop_option *row = row_at(method, i);
+        if (row->flags & COP_OPTION_RUN) continue;
+        if (row->flags & COP_OPTION_INLINE)
+            help_entry(out, "", column, "and the keys of a recipe, for the training with factors");
+        else
+            print_key(out, row, column);
+    }
+}
+
+static const cop_option *recipe_row(int method, int i) {
+    (void)method;
+    return cop_recipe_option(i);
+}
+static const cop_option *data_row(int method, int i) {
+    (void)method;
+    return cop_data_option(i);
+}
+
 static void print_study(FILE *out) {
-    static const entry e[] = {
+    static const entry study[] = {
         {NULL, "The study"},
-        {"name", "its title on the page"},
-        {"data",
-         "path, and if wanted format, validation (share set aside), limit (images a split), height, width (of image "
-         "folders); a relative path counts from the study file"},
+        {"name", "title of the page"},
+        {"data", "path and the keys below; a relative path counts from the study file"},
         {"model", "a preset, or a model file to start from"},
-        {"dense",
-         "the recipe of the dense net (keys below); left out with a model file, which is then taken as it is"},
-        {"score", "floor: the accuracy under which a point scores nothing (0.60)"},
-        {"seeds", "a list; every trial runs once with each ([1]). A claim wants three"},
+        {"dense", "recipe of the dense net; without it a model file is taken as it is"},
+        {"score", "floor: the accuracy under which a point scores nothing (default 0.6)"},
+        {"seeds", "a list; every trial runs once with each (default 1). A claim needs three"},
         {"precision", "f32, bf16 or auto, for all training that does not say otherwise"},
         {"threads", "processors to use; 0: all"},
-        {"nets", "which become files: best, in best.safetensors, or all, in nets/ too (best)"},
+        {"nets", "which nets become files: best, in best.safetensors, or all, in nets/ too (default best)"},
         {"trials", "a list; each entry names a method and its levels, and gives one trial per level and seed"},
-        {NULL, "A trial of a method that ranks by a criterion (all but sss, compound, dense-longer, scratch)"},
-        {"recipe", "a named recipe that the other keys start from, method included: coppice help recipes"},
+    };
+    static const entry trial[] = {
+        {NULL, "A trial"},
         {"method", "what prunes: coppice help methods"},
-        {"sparsity", "one share in [0,1) or a list of them: of weights, filters or neurons"},
-        {"rounds", "0: prune only; n: prune and tune n times (0)"},
-        {"pace",
-         "how rounds approach the sparsity: one-shot, linear, geometric, cubic; or gradual, for weights: a cubic "
-         "within the training of one round (one-shot)"},
-        {"begin, end", "of pace gradual: shares of the training between which weights go (0.1, 0.7)"},
-        {"revive",
-         "of pace gradual: share of what lives that is exchanged for zeros of the largest gradient (0). Not for "
-         "fisher and fisher-root, by which what came back, with no gradients on record yet, goes next"},
-        {"scope", "layer: the lowest share of every layer; global: of all together (layer)"},
-        {"keep", "what every layer keeps at least (1)"},
-        {"macs",
-         "of weights, scope global: effective MACs left at most, below 1 a share of the dense net's; scores are "
-         "divided by the power of a weight's MACs that it takes (lamp-macs without it: 0.4)"},
-        {"shrink",
-         "true: filter and neuron methods tune the shrunk net, which is cheaper; false: the masked one (true)"},
-        {"tune", "the recipe of each round; of dense-longer: of its extra training"},
-        {"aggregate", "sum or mean of the scores of coupled channels (sum)"},
-        {"limits",
-         "a list of {layer, keep, most}: of the layers whose name fits (* and ? may stand in it) at least keep units "
-         "stay and at most the share most goes, ranked by layer or globally"},
-        {"sparsify",
-         "the recipe of a training before the first cut, asked for by its epochs; for bn-scale usually with "
-         "l1_scale (Network Slimming)"},
-        {NULL, "A trial of scratch, the control of new weights"},
-        {"like",
-         "the method whose structure is trained from new weights: sss, or one that ranks by a criterion. It is the "
-         "shrunk net, or the masks of a method that prunes weights; the method's keys stand here too"},
-        {"scratch", "the recipe; its epochs are those the dense net had. The net gets as many as make up the same "
-                    "training MACs, those of the dense net and of tuning together"},
-        {NULL, "A trial of sss"},
-        {"scope", "what gets factors, one or several of neuron (conv channels, dense units), group (of grouped "
-                  "convolutions), block (residual branches, whose shortcut stays) (neuron)"},
-        {"gamma",
-         "weight of the factors' L1 penalty, one or a list (1e-3). A factor that the loss does not need reaches 0 "
-         "after about (1 - momentum) / (factor_rate gamma) steps"},
-        {"sparsity, macs, parameters",
-         "in place of a list of gammas: gamma is searched by bisection, from the one given, for at least this "
-         "sparsity, or at most so many MACs or parameters (below 1: that share of the dense net's)"},
-        {"tries", "searches at most (8)"},
-        {"cost_aware", "true: gamma of a structure times its MACs over the mean structure's (false)"},
-        {"prox", "apg or subgradient (apg)"},
-        {"factor_rate", "learning rate of the factors (0.1)"},
-        {"factor_momentum", "their momentum (0.9)"},
-        {"factor_threshold", "structures whose factor is at most this are removed (0)"},
-        {"retrain", "the recipe after removal, usually with l1"},
-        {"threshold", "weights no larger than this become 0 at the end; each value of a list gives a point (0)"},
-        {"", "and the recipe's keys themselves, for the training with factors"},
-        {NULL, "A trial of compound: structures, then weights of the small net by pace gradual"},
-        {"sparsity", "one share in [0,1) or a list of them: of the dense net's parameters"},
-        {"first", "what removes structures: sss, or a criterion of filters or neurons (sss)"},
-        {"gamma", "of first sss: as there, one number (1e-3)"},
-        {"share", "of another first: the share of each layer's filters or neurons that goes"},
-        {"structure", "the recipe of the training with factors, or of the small net before its weights go"},
-        {"tune", "the recipe of the training within which weights go"},
-        {"rank, scope", "what ranks the weights: fisher, fisher-root, lamp, lamp-macs or magnitude (lamp); layer or "
-                        "global (global)"},
-        {"begin, end, revive, keep, macs", "as above"},
-        {NULL, "A recipe (what is left out is as in dense)"},
-        {"epochs", "passes over the training images"},
-        {"batch", "images a step"},
-        {"optimizer", "sgd, adam or adamw"},
-        {"rate", "peak learning rate"},
-        {"schedule", "constant, step, cosine or one-cycle"},
-        {"warmup", "share of the steps in which one-cycle and cosine rise"},
-        {"step_epochs", "of step: the rate falls after these epochs"},
-        {"step_factor", "of step: what the rate is multiplied by"},
-        {"restarts",
-         "cosine and one-cycle begin anew so many times; each round, tune and retrain begins anew anyway"},
-        {"momentum", "of sgd (Nesterov)"},
-        {"beta1, beta2", "of adam and adamw"},
-        {"epsilon", "of adam and adamw"},
-        {"decay", "weight decay of kernels: decoupled for adamw, else an L2 gradient"},
-        {"l1, l2, l2_conv", "weight of sum |w|, sum w^2, and sum w^2 over convolutions in the loss"},
-        {"l1_scale", "weight of sum |scale| over batch-norms in the loss"},
-        {"augment", "flip, shift, [flip, shift] or none; flip and shift (pixels) can also be given as keys"},
-        {"flip, shift", "mirror half the images (true, false); shift them by up to so many pixels"},
-        {"erase", "erase a square of so many pixels a side (cutout)"},
-        {"dropout", "the net's dropout shares times this, [0,1]"},
-        {"average", "decay of the running averages of the weights that the net ends with, [0,1); 0: none"},
-        {"label_smoothing", "soften the labels, [0,1)"},
-        {"distil_share", "learn from the dense net's outputs too: their share of the loss"},
-        {"distil_temperature", "softens both outputs (3)"},
-        {"precision", "auto, f32 or bf16"},
-        {"evaluate_every", "epochs between validation figures (1); 0: only after the last"},
+        {"recipe", "a named recipe that the other keys start from, method included: coppice help recipes"},
+    };
+    static const entry results[] = {
         {NULL, "Results, in the directory given to -o"},
         {"study.db", "SQLite; the truth: every trial with its points, curves and layers, committed when done"},
         {"report.html", "the page, in one file"},
-        {"trials.csv", "a row a point"},
+        {"trials.csv", "one row per point"},
         {"frontier.csv", "the points that no other beats, per method and over all"},
         {"summary.json", "best score per method, hypervolume, the reference study's claims with figures"},
-        {"frontier.svg, .png", "the plot, with the gnuplot script that drew it"},
+        {"frontier.svg, .png", "the plot"},
         {"best.safetensors", "the net with the best validation score"},
     };
-    help_paragraphs(
-        out,
-        "A study compares methods at levels over seeds: it trains a dense net, prunes it in every way asked for, and "
-        "finds the frontier of accuracy against sparsity. One YAML file says what; `coppice study run` does it "
-        "and can be interrupted and run again at any time.\n"
-        "An unknown key, a wrong type or an impossible value is refused with file, line and the nearest valid "
-        "name before any work starts. Values in brackets are used when the key is left out.");
-    print_entries(out, e, COUNT_OF(e));
+    help_paragraphs(out, "A study compares methods at levels over seeds. It trains a dense net, prunes it in every "
+                         "way asked for and finds "
+                         "the frontier of accuracy against sparsity. One YAML file describes it. `coppice study run` "
+                         "runs it, and can be "
+                         "interrupted and run again at any time.\n"
+                         "An unknown key, a wrong type or an impossible value is refused with file, line and the "
+                         "nearest valid name before "
+                         "any work starts. A key that takes a sparsity, gamma, macs or parameters as a level also "
+                         "takes a list of them.");
+    print_entries(out, study, COUNT_OF(study));
+    heading(out, "Data");
+    print_keys(out, data_row, 0);
+    print_entries(out, trial, COUNT_OF(trial));
+    for (int m = 0; m < cop_method_count(); m++) {
+        char title[128];
+        bool criterion = !strcmp(cop_method_family(m), "criterion");
+        if (criterion && m) continue; /* they all have the same keys */
+        snprintf(title, sizeof title, "A trial of %s",
+                 criterion ? "a method that ranks by a criterion" : cop_method_name(m));
+        heading(out, title);
+        print_keys(out, cop_method_option, m);
+    }
+    heading(out, "A recipe (what is left out is as in dense, where evaluate_every is 1)");
+    print_keys(out, recipe_row, 0);
+    help_entry(out, "augment", 22, "flip, shift (by 2 pixels), [flip, shift] or none; flip and shift override it");
+    print_entries(out, results, COUNT_OF(results));
     heading(out, "Example (coppice help study-example prints it alone)");
     for (const char *at = example; *at;) {
         size_t n = strcspn(at, "\n");

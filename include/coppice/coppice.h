@@ -123,6 +123,65 @@ COP_API void cop_ctx_destroy(cop_ctx *ctx);
 /** The text of the last error in this context: one line naming what, where, which value and what would help. */
 COP_API const char *cop_error(const cop_ctx *ctx);
 
+/* ----------------------------------------------------------------------------------------------- options -- */
+
+typedef enum cop_option_kind {
+    COP_OPTION_NUMBER,  /* double */
+    COP_OPTION_COUNT,   /* int64_t */
+    COP_OPTION_INTEGER, /* int */
+    COP_OPTION_FLAG,    /* int: 0 or 1 */
+    COP_OPTION_CHOICE,  /* an enum: the index of one of the choices */
+    COP_OPTION_NAME,    /* const char *: one of the choices */
+    COP_OPTION_SET,     /* unsigned: a bit for each choice */
+    COP_OPTION_STEPS,   /* double[4]: rising, the rest 0 */
+    COP_OPTION_FILE,    /* const char *: a path, NULL: none */
+    COP_OPTION_NUMBERS, /* const double *, with its int count at count_offset */
+    COP_OPTION_LIMITS,  /* const cop_layer_limit *, likewise */
+    COP_OPTION_RECIPE   /* cop_recipe */
+} cop_option_kind;
+
+/** Flags of an option. */
+enum {
+    COP_OPTION_ABOVE = 1,        /* low itself is out of the range: (low, high] */
+    COP_OPTION_BELOW = 2,        /* high itself is */
+    COP_OPTION_RESULT = 4,       /* changes the result: part of a trial's name and of a checkpoint's identity */
+    COP_OPTION_RUN = 8,          /* about the run, not the result: not a key of study files */
+    COP_OPTION_LATE = 16,        /* newer than stored trials: part of a trial's name where it is not the default */
+    COP_OPTION_REQUIRED = 32,    /* in study files */
+    COP_OPTION_LEVEL = 64,       /* study files may list values: each gives a trial */
+    COP_OPTION_INLINE = 128,     /* a recipe whose options stand beside this one's neighbours in study files */
+    COP_OPTION_UNUSED_AT_0 = 256 /* a recipe that does nothing with 0 epochs */
+};
+
+/** One option of a parameter struct: a row of the tables that defaults, checks, study files, command line and help are
+ *  made from. Rows are owned by the library, read-only, and grow at their end. */
+typedef struct cop_option {
+    const char *name; /* as in study files; on the command line with - for _ */
+    cop_option_kind kind;
+    size_t offset, count_offset;    /* of the field in its struct */
+    double usual;                   /* the default, of numbers, choices (the index) and sets */
+    const char *usual_name;         /* the default of names */
+    double low, high;               /* the range of numbers */
+    const char *(*choice)(int i);   /* the choices; NULL past the last */
+    const char *unit;               /* "epochs", "pixels"; NULL: none */
+    const char *help;               /* one line */
+    const struct cop_option *table; /* of a recipe: its options */
+    unsigned flags;
+    const char *since; /* the version that brought it */
+} cop_option;
+
+#define COP_OPTION_PROBLEM 512 /* bytes that the text of a problem or range needs */
+
+/** The range or choices of an option as text: "(0,1000]", "sgd, adam, adamw"; "" where anything goes. */
+COP_API void cop_option_range(const cop_option *option, char text[COP_OPTION_PROBLEM]);
+/** Read text as a value of an option and store it at value, which has the option's type. A set or list is written A,B. On
+ *  failure gives 0, with the reason in problem: "NAME is -1; expected a number in (0,1000]", name being how the caller
+ *  calls the option. */
+COP_API int cop_option_parse(const cop_option *option, const char *name, const char *text, void *value,
+                             char problem[COP_OPTION_PROBLEM]);
+/** The name in a list that is nearest to a word, for "did you mean"; NULL: none is near. */
+COP_API const char *cop_nearest(const char *word, const char *(*name)(int i));
+
 /* -------------------------------------------------------------------------------------------------- data -- */
 
 typedef struct cop_data cop_data;
@@ -136,6 +195,8 @@ typedef struct cop_data_options {
     int64_t limit;         /* at most so many images per split (the first ones after a fixed shuffle); 0: all */
     int64_t height, width; /* image folders are resized to this; 0: the first image's size */
 } cop_data_options;
+/** The options of cop_data_options; NULL: no such number. */
+COP_API const cop_option *cop_data_option(int option);
 /** Guess the format, validation 0.1, no limit. */
 COP_API cop_data_options cop_data_options_default(void);
 
@@ -392,6 +453,8 @@ typedef struct cop_recipe {
 
 /** 10 epochs, AdamW 2e-3 one-cycle, batch 128, decay 1e-2, flip and shift off, precision AUTO, seed 1. */
 COP_API cop_recipe cop_recipe_default(void);
+/** The options of a recipe, in the order of help; NULL: no such number. */
+COP_API const cop_option *cop_recipe_option(int option);
 COP_API const char *cop_optimizer_name(cop_optimizer optimizer);
 COP_API const char *cop_schedule_name(cop_schedule schedule);
 COP_API const char *cop_precision_name(cop_precision precision);
@@ -481,6 +544,8 @@ typedef struct cop_prune_params {
     const cop_layer_limit *limit; /* [limits] */
     int limits;
 } cop_prune_params;
+/** The options of cop_prune_params; NULL: no such number. */
+COP_API const cop_option *cop_prune_option(int option);
 COP_API cop_prune_params cop_prune_params_default(void); /* magnitude, layer, sparsity 0, keep 1, sum, no limits */
 
 typedef struct cop_prune_report {
@@ -538,6 +603,10 @@ COP_API cop_status cop_shrink_rounded(const cop_net *net, int64_t multiple, cop_
 COP_API int cop_method_count(void);
 COP_API const char *cop_method_name(int method);
 COP_API const char *cop_method_help(int method);
+/** Methods of one family have the same options. Its name: "sss", or "criterion" of all that rank by one. */
+COP_API const char *cop_method_family(int method);
+/** The options of a method, by their offset in cop_method_params; NULL: no such number. */
+COP_API const cop_option *cop_method_option(int method, int option);
 
 #define COP_PACE_LIST(X)                                                                                             \
     X(ONE_SHOT, "one-shot") X(LINEAR, "linear") X(GEOMETRIC, "geometric") X(CUBIC, "cubic") X(GRADUAL, "gradual")

@@ -158,6 +158,9 @@ typedef struct copi_plain {
 } copi_plain;
 copi_plain copi_plain_number(double x, int decimals);
 
+/** Put more text behind what a buffer of so many bytes holds; what does not fit is cut off. */
+void copi_append(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 /* -- names -- */
 /** The nearest of n names to word (edit distance at most a third of its length, at least 1), or NULL: for "did you
  *  mean". name(i, user) gives the i-th. */

@@ -8,28 +8,31 @@ static char lower(char c) {
 
 enum { WORD_MAX = 64 }; /* longer words are no typing errors of ours */
 
-/* Levenshtein's distance, ASCII case ignored; one row of the table at a time. */
+/* How many letters are changed, left out, put in or exchanged with their neighbour, ASCII case ignored: Levenshtein's
+ * distance with transpositions, by the last three rows of its table. */
 static size_t edit_distance(const char *a, size_t na, const char *b, size_t nb) {
-    size_t row[WORD_MAX + 1];
-    for (size_t j = 0; j <= nb; j++) row[j] = j;
+    size_t rows[3][WORD_MAX + 1];
+    for (size_t j = 0; j <= nb; j++) rows[0][j] = j;
     for (size_t i = 1; i <= na; i++) {
-        size_t diagonal = row[0];
+        size_t *row = rows[i % 3], *before = rows[(i - 1) % 3], *earlier = rows[(i + 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= nb; j++) {
-            size_t best = diagonal + (lower(a[i - 1]) != lower(b[j - 1]));
-            if (row[j] + 1 < best) best = row[j] + 1;
+            char at = lower(a[i - 1]), other = lower(b[j - 1]);
+            size_t best = before[j - 1] + (at != other);
+            if (before[j] + 1 < best) best = before[j] + 1;
             if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            diagonal = row[j];
+            bool exchanged = i > 1 && j > 1 && at == lower(b[j - 2]) && lower(a[i - 2]) == other;
+            if (exchanged && earlier[j - 2] + 1 < best) best = earlier[j - 2] + 1;
             row[j] = best;
         }
     }
-    return row[nb];
+    return rows[na % 3][nb];
 }
 
 const char *copi_nearest(const char *word, int n, const char *(*name)(int i, const void *user), const void *user) {
     size_t length = strlen(word);
     if (length > WORD_MAX) return NULL;
-    const char *nearest = NULL;
+    int nearest = -1; /* a name may be valid until the next one is asked for only */
     size_t least = (length < 6 ? 1 : length / 3) + 1;
     for (int i = 0; i < n; i++) {
         const char *candidate = name(i, user);
@@ -38,10 +41,20 @@ const char *copi_nearest(const char *word, int n, const char *(*name)(int i, con
         size_t distance = edit_distance(word, length, candidate, m);
         if (distance < least) {
             least = distance;
-            nearest = candidate;
+            nearest = i;
         }
     }
-    return nearest;
+    return nearest < 0 ? NULL : name(nearest, user);
+}
+
+static const char *list_at(int i, const void *list) {
+    return (*(const char *(*const *)(int))list)(i);
+}
+
+const char *cop_nearest(const char *word, const char *(*name)(int i)) {
+    int n = 0;
+    while (name(n)) n++;
+    return copi_nearest(word, n, list_at, &name);
 }
 
 int copi_index_of(const char *word, const char *const *names) {

@@ -40,3 +40,11 @@ copi_plain copi_plain_number(double x, int decimals) {
     if (strcmp(p.text, "-0") == 0) strcpy(p.text, "0");
     return p;
 }
+
+void copi_append(char *text, size_t size, const char *format, ...) {
+    size_t n = strlen(text);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text + n, size - n, format, args);
+    va_end(args);
+}

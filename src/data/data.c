@@ -1,6 +1,8 @@
 /* Opening a data set: which format, its reader, and what all readers share. */
 #include "data/formats.h"
 
+#include "base/options.h"
+
 #include <string.h>
 
 static const copi_data_format formats[] = {
@@ -19,26 +21,31 @@ const char *cop_split_name(cop_split split) {
     return (unsigned)split < COP_SPLITS ? name[split] : "no split";
 }
 
-cop_data_options cop_data_options_default(void) {
-    return (cop_data_options){.validation = 0.1};
+static const char *choice_format(int i) {
+    return i >= 0 && (size_t)i < COPI_COUNT(formats) ? formats[i].name : NULL;
 }
 
-static cop_status check_options(cop_ctx *ctx, const cop_data_options *o) {
-    if (!(o->validation >= 0 && o->validation <= 0.9)) {
-        return copi_fail(ctx, COP_E_RANGE, "validation is %g, must be a share from 0 to 0.9", o->validation);
-    }
-    if (o->limit < 0) {
-        return copi_fail(ctx, COP_E_RANGE, "limit is %lld, must be a number of images or 0 for all",
-                         (long long)o->limit);
-    }
-    const int64_t side[2] = {o->height, o->width};
-    for (int i = 0; i < 2; i++) {
-        if (side[i] < 0 || side[i] > COPI_SIDE_MAX) {
-            return copi_fail(ctx, COP_E_RANGE, "%s is %lld, must be from 1 to %d, or 0 for the first image's",
-                             i ? "width" : "height", (long long)side[i], COPI_SIDE_MAX);
-        }
-    }
-    return COP_OK;
+static const cop_option data_options[] = {
+    {COPI_OPTION("format", cop_data_options, format, NAME), .choice = choice_format, .since = "0.1",
+     .help = "read the data as this format instead of guessing"},
+    {COPI_OPTION("validation", cop_data_options, validation, NUMBER), .usual = 0.1, .high = 0.9, .since = "0.1",
+     .help = "share of the training images set aside for validation where the data has no such split"},
+    {COPI_OPTION("limit", cop_data_options, limit, COUNT), .high = 1e12, .unit = "images", .since = "0.1",
+     .help = "at most this many images per split; 0: all"},
+    {COPI_OPTION("height", cop_data_options, height, COUNT), .high = COPI_SIDE_MAX, .unit = "pixels", .since = "0.1",
+     .help = "scale the images of a folder; 0: the height that a model file takes, else the first image's"},
+    {COPI_OPTION("width", cop_data_options, width, COUNT), .high = COPI_SIDE_MAX, .unit = "pixels", .since = "0.1",
+     .help = "the same for the width"},
+    {NULL}};
+
+const cop_option *cop_data_option(int option) {
+    return option >= 0 && option < (int)COPI_COUNT(data_options) - 1 ? &data_options[option] : NULL;
+}
+
+cop_data_options cop_data_options_default(void) {
+    cop_data_options o = {0};
+    copi_options_default(data_options, &o);
+    return o;
 }
 
 static cop_status find_format(cop_ctx *ctx, const char *name, const copi_data_format **format) {
@@ -84,7 +91,7 @@ cop_status cop_data_open(cop_ctx *ctx, const char *path, const cop_data_options 
     *data = NULL;
     if (!path || !*path) return copi_fail(ctx, COP_E_ARG, "no path of a data set was given");
     cop_data_options o = options ? *options : cop_data_options_default();
-    cop_status status = check_options(ctx, &o);
+    cop_status status = copi_options_check(ctx, NULL, &data_options[1], &o);
     if (status) return status;
     if (!copi_is_dir(path) && !copi_is_file(path)) {
         return copi_fail(ctx, COP_E_NOT_FOUND, "%s: no such file or directory", path);

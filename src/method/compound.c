@@ -33,16 +33,67 @@ static bool by_factors(const cop_method_params *p) {
     return strcmp(p->compound.first, "sss") == 0;
 }
 
-cop_status copi_compound_check(cop_ctx *ctx, const cop_method_params *p) {
-    if (!p->compound.first) return copi_fail(ctx, COP_E_ARG, "first names nothing; \"sss\", or a criterion");
-    if (!by_factors(p) && !(p->compound.share > 0 && p->compound.share < 1))
-        return copi_fail(ctx, COP_E_RANGE, "share is %g; it must be in (0,1)", p->compound.share);
-    const cop_method_params weights = weights_of(p, p->sparsity), structures = structures_of(p);
-    cop_status s = by_factors(p) ? copi_sss_check(ctx, p) : copi_criterion_check(ctx, &structures);
-    if (!s && !by_factors(p) && copi_criterion_find(p->compound.first)->unit == COPI_UNIT_WEIGHT)
-        s = copi_fail(ctx, COP_E_ARG, "first is %s, which ranks weights; sss, or a criterion of filters or neurons",
+/* The i-th criterion that ranks weights, or that does not. */
+static const char *criterion_name(int i, bool weights) {
+    for (int c = 0; c < cop_criterion_count(); c++)
+        if ((copi_criterion_find(cop_criterion_name(c))->unit == COPI_UNIT_WEIGHT) == weights && i-- == 0)
+            return cop_criterion_name(c);
+    return NULL;
+}
+static const char *choice_rank(int i) {
+    return criterion_name(i, true);
+}
+static const char *choice_first(int i) {
+    return i ? criterion_name(i - 1, false) : "sss";
+}
+
+#define OPTION(key, field, KIND) COPI_OPTION(key, cop_method_params, field, KIND), .since = "0.1"
+static const cop_option options[] = {
+    {OPTION("sparsity", sparsity, NUMBER), .high = 1,
+     .flags = COP_OPTION_BELOW | COP_OPTION_RESULT | COP_OPTION_LEVEL | COP_OPTION_REQUIRED,
+     .help = "share of the dense net's parameters to remove"},
+    COPI_OPTIONS_GRADUAL,
+    {OPTION("rank", compound.rank, NAME), .usual_name = "lamp", .choice = choice_rank, .flags = COP_OPTION_RESULT,
+     .help = "the criterion that ranks the weights"},
+    {COPI_OPTION_SCOPE(cop_method_params, "global"), .flags = COP_OPTION_RESULT},
+    {COPI_OPTION_KEEP(cop_method_params), .flags = COP_OPTION_RESULT},
+    {COPI_OPTION_MACS(cop_method_params), .flags = COP_OPTION_RESULT | COP_OPTION_LATE},
+    {COPI_OPTION_RECIPE("tune", tune), .since = "0.1", .flags = COP_OPTION_RESULT,
+     .help = "training during which the weights go"},
+    {OPTION("first", compound.first, NAME), .usual_name = "sss", .choice = choice_first,
+     .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
+     .help = "what removes structures: sss, or a criterion of filters or neurons"},
+    {OPTION("share", compound.share, NUMBER), .high = 1,
+     .flags = COP_OPTION_BELOW | COP_OPTION_RESULT | COP_OPTION_LATE,
+     .help = "of a criterion as first: share of each layer's filters or neurons to remove"},
+    {COPI_OPTION_RECIPE("structure", sss.search), .since = "0.1", .flags = COP_OPTION_RESULT,
+     .help = "training with factors, or of the small net before its weights go"},
+    {OPTION("gamma", sss.gamma, NUMBER), .usual = 1e-3, .high = 1e3, .flags = COP_OPTION_RESULT,
+     .help = "of first sss: weight of the factors' L1 penalty"},
+    {NULL}};
+#undef OPTION
+
+static cop_status check(cop_ctx *ctx, const cop_method_params *p) {
+    cop_status s = copi_options_check(ctx, NULL, options, p);
+    if (!s && !by_factors(p) && !(p->compound.share > 0))
+        s = copi_fail(ctx, COP_E_RANGE, "share is 0; first %s needs to know what share of each layer goes",
                       p->compound.first);
-    return s ? s : copi_criterion_check(ctx, &weights);
+    if (s) return s;
+    const cop_method_params weights = weights_of(p, p->sparsity), structures = structures_of(p);
+    s = by_factors(p) ? copi_sss_check(ctx, p) : copi_method_criterion.check(ctx, &structures);
+    return s ? s : copi_method_criterion.check(ctx, &weights);
+}
+
+static const char *idle(const cop_method_params *p, const copi_given *given, char why[160]) {
+    const char *key = by_factors(p) ? "share" : "gamma";
+    snprintf(why, 160, "on compound, first %s", p->compound.first);
+    return given->has(given->trial, key) ? key : NULL;
+}
+
+static void label(copi_buffer *b, const cop_method_params *p, double level) {
+    copi_label_cut(b, p, level);
+    if (p->compound.share > 0) copi_buffer_printf(b, " after %s %g", p->compound.first, p->compound.share);
+    copi_label_rounds(b, p);
 }
 
 /* The small net that a criterion leaves, trained. */
@@ -89,7 +140,7 @@ static cop_status limits_left(const cop_net *small, const cop_method_params *p, 
     return COP_OK;
 }
 
-cop_status copi_compound_run(copi_run *run, cop_net **result) {
+static cop_status run_compound(copi_run *run, cop_net **result) {
     cop_point point = {.round = 1,
                        .level = run->params->sparsity,
                        .asked = run->params->sparsity,
@@ -127,3 +178,15 @@ cop_status copi_compound_run(copi_run *run, cop_net **result) {
     cop_net_destroy(small);
     return s;
 }
+
+const copi_method copi_method_compound = {.name = "compound",
+                                          .help = "structures by sss or another criterion (first), then weights "
+                                                  "(rank) while the small net trains; sparsity counts "
+                                                  "over the dense net",
+                                          .family = "compound",
+                                          .whose = "compound",
+                                          .options = options,
+                                          .run = run_compound,
+                                          .check = check,
+                                          .label = label,
+                                          .idle = idle};

@@ -2,23 +2,83 @@
 #include "method/method.h"
 
 #include <math.h>
+#include <string.h>
+
+static COPI_CHOICES(choice_pace, COP_PACE_LIST(COPI_TEXT_OF))
+
+    static const cop_option options[] = {
+        {COPI_OPTION("sparsity", cop_method_params, sparsity, NUMBER), .high = 1, .since = "0.1",
+         .flags = COP_OPTION_BELOW | COP_OPTION_RESULT | COP_OPTION_LEVEL | COP_OPTION_REQUIRED,
+         .help = "share of the weights, filters or neurons to remove"},
+        {COPI_OPTION_ROUNDS},
+        {COPI_OPTION("pace", cop_method_params, pace, CHOICE), .choice = choice_pace, .since = "0.1",
+         .flags = COP_OPTION_RESULT,
+         .help = "how rounds approach the sparsity; gradual: weights go during the training of one round"},
+        COPI_OPTIONS_GRADUAL,
+        {COPI_OPTION_SCOPE(cop_method_params, "layer"), .flags = COP_OPTION_RESULT},
+        {COPI_OPTION_KEEP(cop_method_params), .flags = COP_OPTION_RESULT},
+        {COPI_OPTION_MACS(cop_method_params), .flags = COP_OPTION_RESULT | COP_OPTION_LATE},
+        {COPI_OPTION("shrink", cop_method_params, shrink, FLAG), .usual = 1, .since = "0.1",
+         .flags = COP_OPTION_RESULT,
+         .help = "tune the shrunk net of filter and neuron methods, which costs less; false: tune the masked net"},
+        {COPI_OPTION_AGGREGATE(cop_method_params), .flags = COP_OPTION_RESULT | COP_OPTION_LATE},
+        {COPI_OPTION("limits", cop_method_params, limit, LIMITS), .count_offset = offsetof(cop_method_params, limits),
+         .since = "0.1", .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
+         .help = "a list of {layer, keep, most}: layers that match (* and ? are allowed) keep at least `keep` units "
+                 "and lose "
+                 "at most the share `most`"},
+        {COPI_OPTION_RECIPE("sparsify", sparsify), .since = "0.1",
+         .flags = COP_OPTION_RESULT | COP_OPTION_UNUSED_AT_0,
+         .help =
+             "training before the first cut, used where it has epochs; for bn-scale usually with l1_scale (Network "
+             "Slimming)"},
+        {COPI_OPTION_TUNE},
+        {NULL}};
 
 cop_status copi_criterion_check(cop_ctx *ctx, const cop_method_params *p) {
-    if (!(p->sparsity >= 0 && p->sparsity < 1))
-        return copi_fail(ctx, COP_E_RANGE, "sparsity is %g; it must be in [0,1)", p->sparsity);
     const copi_criterion *criterion = copi_criterion_find(p->method);
     if (!criterion) return copi_fail(ctx, COP_E_NOT_FOUND, "no criterion is named '%s'", p->method ? p->method : "");
-    if (p->keep < 1) return copi_fail(ctx, COP_E_RANGE, "keep is %lld; at least 1", (long long)p->keep);
-    if (p->rounds < 0 || p->rounds > 1000)
-        return copi_fail(ctx, COP_E_RANGE, "rounds is %d; it must be in [0,1000]", p->rounds);
-    if ((unsigned)p->pace > COP_PACE_GRADUAL)
-        return copi_fail(ctx, COP_E_RANGE, "pace is %d; one of one-shot, linear, geometric, cubic, gradual",
-                         (int)p->pace);
-    cop_status s = p->pace == COP_PACE_GRADUAL ? copi_gradual_check(ctx, p) : COP_OK;
+    cop_status s = copi_options_check(ctx, NULL, options, p);
+    if (!s && p->pace == COP_PACE_GRADUAL) s = copi_gradual_check(ctx, p);
     if (!s) s = copi_macs_check(ctx, criterion, p->scope, p->macs);
     if (!s) s = copi_limits_check(ctx, p->limit, p->limits, NULL);
     if (!s) s = copi_method_recipe_check(ctx, "sparsify", &p->sparsify);
     return s || !p->rounds ? s : copi_method_recipe_check(ctx, "tune", &p->tune);
+}
+
+void copi_label_cut(copi_buffer *b, const cop_method_params *p, double level) {
+    copi_buffer_printf(b, " %g", level);
+    if (strcmp(p->scope, "layer") != 0) copi_buffer_printf(b, " %s", p->scope);
+}
+
+void copi_label_rounds(copi_buffer *b, const cop_method_params *p) {
+    bool gradual = p->pace == COP_PACE_GRADUAL;
+    if (p->macs > 0) copi_buffer_printf(b, ", macs %g", p->macs);
+    if (p->rounds && !gradual) copi_buffer_printf(b, ", %d round%s", p->rounds, p->rounds > 1 ? "s" : "");
+    if (gradual || (p->rounds > 1 && p->pace != COP_PACE_ONE_SHOT))
+        copi_buffer_printf(b, " %s", cop_pace_name(p->pace));
+    if (gradual) copi_label_epochs(b, p->tune.epochs);
+}
+
+static void label(copi_buffer *b, const cop_method_params *p, double level) {
+    copi_label_cut(b, p, level);
+    copi_label_rounds(b, p);
+}
+
+static const char *idle(const cop_method_params *p, const copi_given *given, char why[160]) {
+    static const char *const gradual[] = {"begin", "end", "revive"};
+    if (p->rounds == 0 && given->has(given->trial, "tune")) {
+        snprintf(why, 160, "without rounds; add `rounds: 1` or more");
+        return "tune";
+    }
+    if (!(p->sparsify.epochs > 0) && given->has(given->trial, "sparsify")) {
+        snprintf(why, 160, "without epochs");
+        return "sparsify";
+    }
+    snprintf(why, 160, "at pace %s; add `pace: gradual`", cop_pace_name(p->pace));
+    for (size_t i = 0; p->pace != COP_PACE_GRADUAL && i < COPI_COUNT(gradual); i++)
+        if (given->has(given->trial, gradual[i])) return gradual[i];
+    return NULL;
 }
 
 cop_status copi_criterion_start(copi_run *run, cop_net **full, cop_history *history) {
@@ -93,7 +153,7 @@ static cop_status one_round(copi_run *run, cop_net *full, int round, bool struct
     return s;
 }
 
-cop_status copi_criterion_run(copi_run *run, cop_net **result) {
+static cop_status run_rounds(copi_run *run, cop_net **result) {
     const cop_method_params *p = run->params;
     const copi_criterion *criterion = copi_criterion_find(p->method);
     if (!criterion) return copi_fail(run->ctx, COP_E_NOT_FOUND, "there is no criterion '%s'", p->method);
@@ -112,3 +172,11 @@ cop_status copi_criterion_run(copi_run *run, cop_net **result) {
     cop_net_destroy(drop);
     return s;
 }
+
+const copi_method copi_method_criterion = {.family = "criterion",
+                                           .whose = "methods that rank by a criterion",
+                                           .options = options,
+                                           .run = run_rounds,
+                                           .check = copi_criterion_check,
+                                           .label = label,
+                                           .idle = idle};

@@ -93,12 +93,9 @@ cop_status copi_gradual_check(cop_ctx *ctx, const cop_method_params *p) {
     if (p->rounds != 1)
         return copi_fail(ctx, COP_E_RANGE, "rounds is %d; pace gradual prunes within one training: rounds 1",
                          p->rounds);
-    if (!(p->gradual.begin >= 0 && p->gradual.begin <= p->gradual.end && p->gradual.end <= 1))
+    if (!(p->gradual.begin <= p->gradual.end))
         return copi_fail(ctx, COP_E_RANGE, "begin is %g and end %g; 0 <= begin <= end <= 1, shares of the training",
                          p->gradual.begin, p->gradual.end);
-    if (!(p->gradual.revive >= 0 && p->gradual.revive < 1))
-        return copi_fail(ctx, COP_E_RANGE, "revive is %g; it must be in [0,1), a share of the weights that live",
-                         p->gradual.revive);
     return COP_OK;
 }
 

@@ -3,13 +3,19 @@
 
 #include <math.h>
 
-cop_status copi_longer_check(cop_ctx *ctx, const cop_method_params *p) {
-    if (p->rounds < 0 || p->rounds > 1000)
-        return copi_fail(ctx, COP_E_RANGE, "rounds is %d; it must be in [0,1000]", p->rounds);
-    return copi_method_recipe_check(ctx, "tune", &p->tune);
+static const cop_option options[] = {{COPI_OPTION_ROUNDS}, {COPI_OPTION_TUNE}, {NULL}};
+
+static cop_status check(cop_ctx *ctx, const cop_method_params *p) {
+    cop_status s = copi_options_check(ctx, NULL, options, p);
+    return s ? s : copi_method_recipe_check(ctx, "tune", &p->tune);
 }
 
-cop_status copi_longer_run(copi_run *run, cop_net **result) {
+static void label(copi_buffer *b, const cop_method_params *p, double level) {
+    (void)level;
+    copi_label_epochs(b, p->tune.epochs);
+}
+
+static cop_status run_longer(copi_run *run, cop_net **result) {
     const cop_method_params *p = run->params;
     const copi_fit fit = {.recipe = &p->tune, .phase = "tune"};
     int rounds = p->rounds > 1 ? p->rounds : 1; /* none would be the dense net itself */
@@ -23,3 +29,13 @@ cop_status copi_longer_run(copi_run *run, cop_net **result) {
     }
     return s;
 }
+
+const copi_method copi_method_dense_longer = {
+    .name = "dense-longer",
+    .help = "control: the dense net trained as many epochs more, nothing pruned; at least one round",
+    .family = "dense-longer",
+    .whose = "dense-longer",
+    .options = options,
+    .run = run_longer,
+    .check = check,
+    .label = label};

@@ -7,25 +7,88 @@
 
 #define KEEP_EVERY 10 /* seconds between the states that are kept, at ends of epochs, for a crash */
 
-static const copi_method methods[] = {
-#define X(name, help, family) {name, help, family##_run, family##_check},
+static const copi_method *const methods[] = {
+#define X(symbol) &copi_method_##symbol,
 #include "method/methods.def"
 #undef X
 };
 
 int cop_method_count(void) {
-    return (int)COPI_COUNT(methods);
+    return cop_criterion_count() + (int)COPI_COUNT(methods);
+}
+/* Criteria come first. NULL: no such number, or a criterion. */
+static const copi_method *method_at(int i) {
+    int n = i - cop_criterion_count();
+    return n >= 0 && n < (int)COPI_COUNT(methods) ? methods[n] : NULL;
 }
 const char *cop_method_name(int method) {
-    return method >= 0 && method < cop_method_count() ? methods[method].name : NULL;
+    return method_at(method) ? method_at(method)->name : cop_criterion_name(method);
 }
 const char *cop_method_help(int method) {
-    return method >= 0 && method < cop_method_count() ? methods[method].help : NULL;
+    return method_at(method) ? method_at(method)->help : cop_criterion_help(method);
 }
-const copi_method *copi_method_find(const char *name) {
-    for (size_t i = 0; i < COPI_COUNT(methods); i++)
-        if (!strcmp(methods[i].name, name)) return &methods[i];
+const char *cop_method_family(int method) {
+    const copi_method *m = copi_method_find(cop_method_name(method));
+    return m ? m->family : NULL;
+}
+const cop_option *cop_method_option(int method, int option) {
+    const copi_method *m = copi_method_find(cop_method_name(method));
+    for (int i = 0; m && m->options[i].name; i++)
+        if (i == option) return &m->options[i];
     return NULL;
+}
+
+const copi_method *copi_method_find(const char *name) {
+    if (copi_criterion_find(name)) return &copi_method_criterion;
+    for (size_t i = 0; name && i < COPI_COUNT(methods); i++)
+        if (!strcmp(methods[i]->name, name)) return methods[i];
+    return NULL;
+}
+
+const copi_method *copi_method_of(const char *name, const char *like) {
+    const copi_method *method = copi_method_find(name);
+    if (method && method->like) method = copi_method_find(like);
+    return method && method->like ? NULL : method;
+}
+
+static int add_options(const cop_option *from, size_t base, cop_option *table, int n);
+
+/* One option, or those of an inline recipe. */
+static int add_option(const cop_option *o, size_t base, cop_option *table, int n) {
+    if (o->flags & COP_OPTION_INLINE) return add_options(o->table, base + o->offset, table, n);
+    table[n] = *o;
+    table[n].offset += base;
+    table[n].count_offset += base;
+    return n + 1;
+}
+
+static int add_options(const cop_option *from, size_t base, cop_option *table, int n) {
+    for (; from->name && n < COPI_METHOD_OPTIONS - 1; from++) n = add_option(from, base, table, n);
+    return n;
+}
+
+int copi_method_options(const char *name, const char *like, cop_option table[COPI_METHOD_OPTIONS]) {
+    const copi_method *method = copi_method_find(name), *other = copi_method_of(name, like);
+    int n = 0;
+    const cop_option *own = method->options;
+    if (method->like) {
+        n = add_option(own++, 0, table, n);
+        if (other) n = add_options(other->options, 0, table, n);
+    }
+    n = add_options(own, 0, table, n);
+    table[n] = (cop_option){0};
+    return n;
+}
+
+cop_status copi_method_options_check(cop_ctx *ctx, const copi_method *method, const cop_method_params *params) {
+    cop_status s = COP_OK;
+    for (const cop_option *o = method->options; !s && o->name; o++)
+        if (!(o->flags & COP_OPTION_LEVEL)) s = copi_option_check(ctx, NULL, o, params);
+    return s;
+}
+
+void copi_label_epochs(copi_buffer *b, double epochs) {
+    copi_buffer_printf(b, ", %g epoch%s", epochs, epochs == 1 ? "" : "s");
 }
 
 #define X(name, text) text,
@@ -65,27 +128,12 @@ double cop_score(double accuracy, double sparsity, double floor) {
 }
 
 cop_method_params cop_method_params_default(void) {
-    cop_method_params p = {.method = "magnitude",
-                           .scope = "layer",
-                           .keep = 1,
-                           .pace = COP_PACE_ONE_SHOT,
-                           .tune = cop_recipe_default(),
-                           .sparsify = cop_recipe_default(),
-                           .shrink = 1,
-                           .gradual = {.begin = 0.1, .end = 0.7},
-                           .sss = {.structures = 1u << COP_STRUCTURE_NEURON,
-                                   .gamma = 1e-3,
-                                   .tries = 8,
-                                   .prox = COP_PROX_APG,
-                                   .factor_rate = 0.1,
-                                   .factor_momentum = 0.9,
-                                   .search = cop_recipe_default(),
-                                   .retrain = cop_recipe_default()},
-                           .compound = {.rank = "lamp", .first = "sss"},
-                           .scratch = {.like = "l1-filter", .recipe = cop_recipe_default()},
-                           .seed = 1};
-    p.sss.retrain.l1 = 1e-5;
-    p.sparsify.epochs = 0;
+    cop_method_params p = {.method = "magnitude", .seed = 1};
+    p.tune = p.sparsify = p.sss.search = p.sss.retrain = p.scratch.recipe = cop_recipe_default();
+    for (size_t i = 0; i < COPI_COUNT(methods); i++) copi_options_default(methods[i]->options, &p);
+    copi_options_default(copi_method_criterion.options, &p); /* which decides what methods share */
+    p.sparsify.epochs = 0;                                   /* asked for by its epochs */
+    p.sss.retrain.l1 = 1e-5;                                 /* the last step of the reference study */
     return p;
 }
 
@@ -210,7 +258,7 @@ cop_status cop_method_run(const cop_net *dense, const cop_data *data, const cop_
     cop_status s = method->check(ctx, params);
     if (!s) s = copi_check_fit(dense, data);
     if (!s) s = copi_limits_check(ctx, params->limit, params->limits, dense);
-    if (s) return copi_fail_in(ctx, s, "%s", method->name);
+    if (s) return copi_fail_in(ctx, s, "%s", params->method);
     copi_run run = {.ctx = ctx, .dense = dense, .data = data, .params = params, .on_point = on_point, .user = user};
     cop_net *net = NULL;
     s = method->run(&run, &net);
@@ -220,5 +268,5 @@ cop_status cop_method_run(const cop_net *dense, const cop_data *data, const cop_
         return COP_OK;
     }
     cop_net_destroy(net);
-    return s ? copi_fail_in(ctx, s, "%s", method->name) : COP_OK;
+    return s ? copi_fail_in(ctx, s, "%s", params->method) : COP_OK;
 }

@@ -18,18 +18,46 @@ static cop_method_params likeness(const cop_method_params *p) {
     return like;
 }
 
-cop_status copi_scratch_check(cop_ctx *ctx, const cop_method_params *p) {
-    const copi_criterion *criterion = p->scratch.like ? copi_criterion_find(p->scratch.like) : NULL;
-    if (!p->scratch.like || !copi_method_find(p->scratch.like) || !(criterion || is_sss(p)))
-        return copi_fail(ctx, COP_E_ARG, "like is '%s'; it must be sss or a method that ranks by a criterion",
-                         p->scratch.like ? p->scratch.like : "");
-    if (!(p->scratch.recipe.epochs > 0))
-        return copi_fail(ctx, COP_E_RANGE,
-                         "scratch: epochs is %g; say for how many the dense net was trained, since as much is spent",
-                         p->scratch.recipe.epochs);
+/* The methods that leave a structure to train: sss, and all that rank by a criterion. */
+static const char *choice_like(int i) {
+    return i == cop_criterion_count() ? "sss" : cop_criterion_name(i);
+}
+
+static const cop_option options[] = {
+    {COPI_OPTION("like", cop_method_params, scratch.like, NAME), .usual_name = "l1-filter", .choice = choice_like,
+     .since = "0.1", .flags = COP_OPTION_RESULT | COP_OPTION_REQUIRED,
+     .help =
+         "the method whose structure is trained from new weights: sss, or one that ranks by a criterion; its options "
+         "stand here too"},
+    {COPI_OPTION_RECIPE("scratch", scratch.recipe), .since = "0.1", .flags = COP_OPTION_RESULT,
+     .help = "how the net is trained; its epochs are those the dense net had, and the net gets as many as make up "
+             "the same "
+             "training MACs, those of the dense net and of tuning together"},
+    {NULL}};
+
+static cop_status check(cop_ctx *ctx, const cop_method_params *p) {
+    cop_status s = copi_options_check(ctx, NULL, options, p);
+    if (!s && !(p->scratch.recipe.epochs > 0))
+        s = copi_fail(ctx, COP_E_RANGE,
+                      "scratch: epochs is %g; say for how many the dense net was trained, since as much is spent",
+                      p->scratch.recipe.epochs);
+    if (s) return s;
     const cop_method_params like = likeness(p);
-    cop_status s = copi_method_find(p->scratch.like)->check(ctx, &like);
+    s = copi_method_find(p->scratch.like)->check(ctx, &like);
     return s ? s : copi_method_recipe_check(ctx, "scratch", &p->scratch.recipe);
+}
+
+static void label(copi_buffer *b, const cop_method_params *p, double level) {
+    copi_buffer_printf(b, " as %s", p->scratch.like);
+    copi_method_find(p->scratch.like)->label(b, p, level);
+}
+
+static const char *idle(const cop_method_params *p, const copi_given *given, char why[160]) {
+    return copi_method_find(p->scratch.like)->idle(p, given, why);
+}
+
+static void aim(cop_method_params *p, const cop_option *level) {
+    copi_method_find(p->scratch.like)->aim(p, level);
 }
 
 /* MACs an image of the nets that a method's rounds tune, summed; nets before the last one are larger. */
@@ -114,7 +142,7 @@ static cop_status renew(cop_net *net, uint64_t seed) {
     return s;
 }
 
-cop_status copi_scratch_run(copi_run *run, cop_net **result) {
+static cop_status run_scratch(copi_run *run, cop_net **result) {
     const cop_method_params *p = run->params;
     cop_recipe recipe = p->scratch.recipe;
     const copi_fit fit = {.recipe = &recipe, .phase = "train"};
@@ -141,3 +169,16 @@ cop_status copi_scratch_run(copi_run *run, cop_net **result) {
     cop_history_clear(&history);
     return s;
 }
+
+const copi_method copi_method_scratch = {
+    .name = "scratch",
+    .help = "control: the net that another method (like) leaves, trained from new weights with as much computation",
+    .family = "scratch",
+    .whose = "scratch",
+    .options = options,
+    .like = true,
+    .run = run_scratch,
+    .check = check,
+    .label = label,
+    .idle = idle,
+    .aim = aim};

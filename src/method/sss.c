@@ -5,49 +5,85 @@
 #include <math.h>
 #include <string.h>
 
-enum { ALL_STRUCTURES = (1u << (COP_STRUCTURE_BLOCK + 1)) - 1 };
+static COPI_CHOICES(choice_structure,
+                    COP_STRUCTURE_LIST(COPI_TEXT_OF)) static COPI_CHOICES(choice_prox, COP_PROX_LIST(COPI_TEXT_OF))
 
-static cop_status check_target(cop_ctx *ctx, const cop_method_params *p) {
-    if (p->sss.target == COP_TARGET_NONE) return COP_OK;
-    double most = p->sss.target == COP_TARGET_SPARSITY ? 1 : 1e18;
-    if (!(p->sss.reach > 0 && p->sss.reach < most))
-        return copi_fail(ctx, COP_E_RANGE, "%s to reach is %g; it must be in (0,%g)", cop_target_name(p->sss.target),
-                         p->sss.reach, most);
-    if (!(p->sss.gamma > 0))
-        return copi_fail(ctx, COP_E_RANGE, "gamma is %g; a search for %s starts from one above 0", p->sss.gamma,
-                         cop_target_name(p->sss.target));
-    return COP_OK;
+#define OPTION(key, field, KIND) COPI_OPTION(key, cop_method_params, sss.field, KIND), .since = "0.1"
+#define LEVEL COP_OPTION_RESULT | COP_OPTION_LEVEL
+    static const cop_option options[] = {
+        {OPTION("scope", structures, SET), .usual = 1u << COP_STRUCTURE_NEURON, .choice = choice_structure,
+         .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
+         .help = "what gets factors: conv channels and dense units (neuron), groups of grouped convolutions, "
+                 "residual branches "
+                 "(block)"},
+        {OPTION("gamma", gamma, NUMBER), .usual = 1e-3, .high = 1e3, .flags = LEVEL,
+         .help = "weight of the factors' L1 penalty; with a target, where its search starts"},
+        {OPTION("cost_aware", cost_aware, FLAG), .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
+         .help = "gamma of a structure times its MACs over the mean structure's"},
+        {OPTION("sparsity", reach, NUMBER), .high = 1, .flags = LEVEL | COP_OPTION_ABOVE | COP_OPTION_BELOW,
+         .help = "target: search gamma for at least this sparsity"},
+        {OPTION("macs", reach, NUMBER), .high = 1e18, .unit = "MACs", .flags = LEVEL | COP_OPTION_ABOVE,
+         .help = "target: search gamma for at most this many MACs; below 1 a share of the dense net's"},
+        {OPTION("parameters", reach, NUMBER), .high = 1e18, .flags = LEVEL | COP_OPTION_ABOVE,
+         .help = "target: search gamma for at most this many parameters; below 1 a share of the dense net's"},
+        {OPTION("tries", tries, INTEGER), .usual = 8, .low = 1, .high = 100,
+         .flags = COP_OPTION_RESULT | COP_OPTION_LATE, .help = "with a target: searches at most"},
+        {OPTION("prox", prox, CHOICE), .usual = COP_PROX_APG, .choice = choice_prox, .flags = COP_OPTION_RESULT,
+         .help = "how factors are updated: accelerated proximal gradient or plain subgradient"},
+        {OPTION("factor_rate", factor_rate, NUMBER), .usual = 0.1, .high = 1e3,
+         .flags = COP_OPTION_RESULT | COP_OPTION_ABOVE, .help = "learning rate of the factors"},
+        {OPTION("factor_momentum", factor_momentum, NUMBER), .usual = 0.9, .high = 1,
+         .flags = COP_OPTION_RESULT | COP_OPTION_BELOW, .help = "momentum of the factors"},
+        {OPTION("factor_threshold", factor_threshold, NUMBER), .high = 1e6, .flags = COP_OPTION_RESULT,
+         .help = "structures with a factor of at most this are removed"},
+        {COPI_OPTION_RECIPE("search", sss.search), .since = "0.1", .flags = COP_OPTION_RESULT | COP_OPTION_INLINE,
+         .help = "training with factors"},
+        {COPI_OPTION_RECIPE("retrain", sss.retrain), .since = "0.1", .flags = COP_OPTION_RESULT,
+         .help = "training after removal, usually with l1"},
+        {OPTION("threshold", threshold, NUMBERS), .count_offset = offsetof(cop_method_params, sss.thresholds),
+         .high = 1e6, .flags = COP_OPTION_RESULT,
+         .help = "weights with |w| of at most this become 0 at the end; each value gives a point"},
+        {NULL}};
+#undef OPTION
+#undef LEVEL
+
+static const cop_option *level_of(const cop_sss_params *p) {
+    return copi_option_find(options, p->target == COP_TARGET_NONE ? "gamma" : cop_target_name(p->target));
 }
 
 cop_status copi_sss_check(cop_ctx *ctx, const cop_method_params *p) {
-    const struct {
-        const char *name;
-        double value, low, high;
-        const char *range;
-    } number[] = {
-        {"gamma", p->sss.gamma, 0, 1e6, "in [0,1e6]"},
-        {"factor_rate", p->sss.factor_rate, 1e-12, 1e3, "in (0,1000]"},
-        {"factor_momentum", p->sss.factor_momentum, 0, 0.999999, "in [0,1)"},
-        {"factor_threshold", p->sss.factor_threshold, 0, 1e6, "in [0,1e6]"},
-        {"keep", (double)p->keep, 1, 1e9, "at least 1"},
-        {"prox", (double)p->sss.prox, 0, COP_PROX_SUBGRADIENT, "one of apg, subgradient"},
-        {"thresholds", p->sss.thresholds, 0, 1000, "in [0,1000]"},
-        {"structures", p->sss.structures, 1, ALL_STRUCTURES, "a set of neuron, group, block, not empty"},
-        {"target", p->sss.target, 0, COP_TARGET_PARAMETERS, "one of none, sparsity, macs, parameters"},
-        {"tries", p->sss.tries, 1, 100, "in [1,100]"},
-    };
-    for (size_t i = 0; i < COPI_COUNT(number); i++)
-        if (!(number[i].value >= number[i].low && number[i].value <= number[i].high))
-            return copi_fail(ctx, COP_E_RANGE, "%s is %g; it must be %s", number[i].name, number[i].value,
-                             number[i].range);
-    if (p->sss.thresholds && !p->sss.threshold)
+    if ((unsigned)p->sss.target > COP_TARGET_PARAMETERS)
+        return copi_fail(ctx, COP_E_RANGE, "target is %d; expected one of none, sparsity, macs, parameters",
+                         (int)p->sss.target);
+    if (p->sss.thresholds < 0 || (p->sss.thresholds && !p->sss.threshold))
         return copi_fail(ctx, COP_E_ARG, "thresholds is %d, but threshold is NULL", p->sss.thresholds);
-    for (int i = 0; i < p->sss.thresholds; i++)
-        if (!(p->sss.threshold[i] >= 0 && p->sss.threshold[i] <= 1e6))
-            return copi_fail(ctx, COP_E_RANGE, "threshold[%d] is %g; it must be in [0,1e6]", i, p->sss.threshold[i]);
-    cop_status s = check_target(ctx, p);
+    cop_status s = copi_method_options_check(ctx, &copi_method_sss, p);
+    if (!s) s = copi_option_check(ctx, NULL, level_of(&p->sss), p);
+    if (!s) s = copi_option_check(ctx, NULL, copi_option_find(options, "gamma"), p);
+    if (!s && p->keep < 1) s = copi_fail(ctx, COP_E_RANGE, "keep is %lld; expected at least 1", (long long)p->keep);
+    if (!s && p->sss.target != COP_TARGET_NONE && !(p->sss.gamma > 0))
+        s = copi_fail(ctx, COP_E_RANGE, "gamma is %g; a search for %s starts from one above 0", p->sss.gamma,
+                      cop_target_name(p->sss.target));
     if (!s) s = copi_method_recipe_check(ctx, "search", &p->sss.search);
     return s ? s : copi_method_recipe_check(ctx, "retrain", &p->sss.retrain);
+}
+
+static void label(copi_buffer *b, const cop_method_params *p, double level) {
+    for (int k = 0; choice_structure(k); k++)
+        if ((p->sss.structures >> k & 1u) && p->sss.structures != 1u << COP_STRUCTURE_NEURON)
+            copi_buffer_printf(b, " %s", choice_structure(k));
+    copi_buffer_printf(b, " %s %g%s", level_of(&p->sss)->name, level, p->sss.cost_aware ? ", by MACs" : "");
+}
+
+static const char *idle(const cop_method_params *p, const copi_given *given, char why[160]) {
+    if (p->sss.target != COP_TARGET_NONE || !given->has(given->trial, "tries")) return NULL;
+    snprintf(why, 160, "without a sparsity, macs or parameters to reach");
+    return "tries";
+}
+
+static void aim(cop_method_params *p, const cop_option *level) {
+    for (cop_target t = COP_TARGET_SPARSITY; t <= COP_TARGET_PARAMETERS; t++)
+        if (strcmp(level->name, cop_target_name(t)) == 0) p->sss.target = t;
 }
 
 /* Give a factor another value and its producer the ratio: the same function. Units of a block or group share a
@@ -261,7 +297,7 @@ static cop_status finish(copi_run *run, const cop_net *retrained, double gamma, 
     return s ? s : copi_run_point(run, *net, &point, history);
 }
 
-cop_status copi_sss_run(copi_run *run, cop_net **result) {
+static cop_status run_sss(copi_run *run, cop_net **result) {
     static const double no_threshold = 0;
     const cop_method_params *p = run->params;
     const double *threshold = p->sss.thresholds ? p->sss.threshold : &no_threshold;
@@ -284,3 +320,16 @@ cop_status copi_sss_run(copi_run *run, cop_net **result) {
     cop_net_destroy(net);
     return s;
 }
+
+const copi_method copi_method_sss = {
+    .name = "sss",
+    .help =
+        "factors on conv channels and dense units, trained with gamma |lambda|_1; those at 0 are removed; retrained",
+    .family = "sss",
+    .whose = "sss",
+    .options = options,
+    .run = run_sss,
+    .check = copi_sss_check,
+    .label = label,
+    .idle = idle,
+    .aim = aim};

@@ -34,8 +34,30 @@ typedef struct ranking {
 } ranking;
 #define FIXED (-1)
 
+COPI_CHOICES(copi_choice_scope, "layer", "global")
+COPI_CHOICES(copi_choice_aggregate, COP_AGGREGATE_LIST(COPI_TEXT_OF))
+
+/* macs_at, data and limits are for programs, which name them in the struct. */
+static const cop_option options[] = {
+    {COPI_OPTION("sparsity", cop_prune_params, sparsity, NUMBER), .high = 1, .since = "0.1",
+     .flags = COP_OPTION_BELOW | COP_OPTION_REQUIRED,
+     .help = "share of the weights, filters or neurons to remove, including those removed before"},
+    {COPI_OPTION("criterion", cop_prune_params, criterion, NAME), .usual_name = "magnitude",
+     .choice = cop_criterion_name, .since = "0.1", .help = "what is ranked, and how"},
+    {COPI_OPTION_SCOPE(cop_prune_params, "layer")},
+    {COPI_OPTION_KEEP(cop_prune_params)},
+    {COPI_OPTION_MACS(cop_prune_params)},
+    {COPI_OPTION_AGGREGATE(cop_prune_params)},
+    {NULL}};
+
+const cop_option *cop_prune_option(int option) {
+    return option >= 0 && option < (int)COPI_COUNT(options) - 1 ? &options[option] : NULL;
+}
+
 cop_prune_params cop_prune_params_default(void) {
-    return (cop_prune_params){.criterion = "magnitude", .scope = "layer", .keep = 1};
+    cop_prune_params p = {0};
+    copi_options_default(options, &p);
+    return p;
 }
 
 static void clear(ranking *r) {
@@ -477,7 +499,6 @@ cop_status copi_limits_check(cop_ctx *ctx, const cop_layer_limit *limit, int lim
 }
 
 cop_status copi_macs_check(cop_ctx *ctx, const copi_criterion *criterion, const char *scope, double macs) {
-    if (!(macs >= 0 && macs <= 1e18)) return copi_fail(ctx, COP_E_RANGE, "macs is %g; it must be in [0,1e18]", macs);
     if (macs > 0 && !(criterion->unit == COPI_UNIT_WEIGHT && scope && !strcmp(scope, "global")))
         return copi_fail(ctx, COP_E_ARG,
                          "macs has no effect on %s, scope %s; what ranks weights, scope global, heeds it",
@@ -494,19 +515,12 @@ static cop_status check(const cop_net *net, const cop_prune_params *p, const cop
         return copi_fail(ctx, COP_E_NOT_FOUND, "no criterion is named '%s'%s%s%s", given,
                          nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
     }
-    if (!p->scope || (strcmp(p->scope, "layer") && strcmp(p->scope, "global")))
-        return copi_fail(ctx, COP_E_ARG, "scope '%s' is neither 'layer' nor 'global'", p->scope ? p->scope : "");
-    if (!(p->sparsity >= 0 && p->sparsity < 1))
-        return copi_fail(ctx, COP_E_RANGE, "sparsity %g: at least 0, less than 1", p->sparsity);
-    if (p->keep < 1)
-        return copi_fail(ctx, COP_E_RANGE, "keep %lld: at least 1 unit stays in every layer", (long long)p->keep);
+    cop_status status = copi_options_check(ctx, NULL, options, p);
+    if (status) return status;
     if (!(p->macs_at >= 0 && p->macs_at < 1))
         return copi_fail(ctx, COP_E_RANGE, "macs_at %g: at least 0, less than 1", p->macs_at);
-    cop_status status = copi_macs_check(ctx, *criterion, p->scope, p->macs);
-    if (status) return status;
-    if ((unsigned)p->aggregate > COP_AGGREGATE_MEAN)
-        return copi_fail(ctx, COP_E_RANGE, "aggregate is %d; one of sum, mean", (int)p->aggregate);
-    return copi_limits_check(ctx, p->limit, p->limits, net);
+    status = copi_macs_check(ctx, *criterion, p->scope, p->macs);
+    return status ? status : copi_limits_check(ctx, p->limit, p->limits, net);
 }
 
 static void count(const ranking *r, int64_t *ranked, int64_t *removed) {

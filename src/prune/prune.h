@@ -3,6 +3,7 @@
 #ifndef COPPICE_PRUNE_H
 #define COPPICE_PRUNE_H
 
+#include "base/options.h"
 #include "net/net.h"
 
 /** What a criterion ranks. */
@@ -28,6 +29,24 @@ typedef struct copi_criterion {
 } copi_criterion;
 #define COPI_OP_BIT(NAME) (1u << COPI_OP_##NAME)
 const copi_criterion *copi_criterion_find(const char *name); /* NULL: unknown */
+
+/** The options that cop_prune_params shares with cop_method_params; rows for the tables of both. */
+const char *copi_choice_scope(int i);
+const char *copi_choice_aggregate(int i);
+#define COPI_OPTION_SCOPE(type, usual_scope)                                                                         \
+    COPI_OPTION("scope", type, scope, NAME), .usual_name = usual_scope, .choice = copi_choice_scope, .since = "0.1", \
+                                             .help = "rank each layer by itself, or all layers together"
+#define COPI_OPTION_KEEP(type)                                                                                       \
+    COPI_OPTION("keep", type, keep, COUNT), .usual = 1, .low = 1, .high = 1e9, .since = "0.1",                       \
+                                            .help = "weights, filters or neurons that every layer keeps at least"
+#define COPI_OPTION_MACS(type)                                                                                       \
+    COPI_OPTION("macs", type, macs, NUMBER), .high = 1e18, .unit = "MACs", .since = "0.1",                           \
+                                             .help = "criteria of weights, scope global: at most this many "         \
+                                                     "effective MACs are left; below 1 a share of the dense net's"
+#define COPI_OPTION_AGGREGATE(type)                                                                                  \
+    COPI_OPTION("aggregate", type, aggregate, CHOICE), .usual = COP_AGGREGATE_SUM, .choice = copi_choice_aggregate,  \
+                                                       .since = "0.1",                                               \
+                                                       .help = "how the scores of coupled channels become one"
 
 /** What cop_prune does once what the criterion needs is at hand (prune knows no engine; cop_prune, in method, asks it).
  *  gradient: [net params] pointers, or NULL. Errors as cop_prune. */

@@ -186,9 +186,9 @@ static cop_status name_as_given(copi_auto *a, copi_spec *spec) {
         copi_free(a->ctx, model);
         return COP_E_NOMEM;
     }
-    copi_free(a->ctx, spec->data.path);
+    copi_free(a->ctx, spec->data);
     copi_free(a->ctx, spec->model);
-    spec->data.path = data;
+    spec->data = data;
     spec->model = model;
     return COP_OK;
 }
@@ -224,7 +224,7 @@ static cop_status probe(copi_auto *a, const cop_net *net, const cop_net *teacher
     cop_status status = COP_OK;
     for (int i = 0; !status && i < 2; i++) {
         if (i) more = floor(fmin(fmax(PROBE_SECONDS / took[0], 1) * PROBE_FEW, PROBE_MORE));
-        cop_recipe r = a->spec.dense.r;
+        cop_recipe r = a->spec.dense;
         cop_net *copy = NULL;
         cop_history history = {0};
         r.epochs = (PROBE_FEW + more) / per_epoch;

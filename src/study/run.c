@@ -101,7 +101,7 @@ static cop_status keep_net(const collector *c, int point, const cop_net *net) {
 static int on_point(void *user, const cop_point *point, const cop_net *net) {
     collector *c = user;
     c->status = add_point(c->run->ctx, &c->t, point, net);
-    double score = cop_score(point->accuracy_val, point->sparsity, c->run->spec->score.floor);
+    double score = cop_score(point->accuracy_val, point->sparsity, c->run->spec->floor);
     int number = c->t.points - 1;
     bool keep = c->wanted < 0 ? score > c->best_score : number == c->wanted;
     bool dense = strcmp(c->t.method, COPI_METHOD_DENSE) == 0; /* has a file already */
@@ -217,7 +217,7 @@ static void begin_trial(copi_study *run, int t) {
     const copi_trial *trial = &run->trials.trial[t];
     char label[160];
     int n = snprintf(label, sizeof label, "%s", trial->label);
-    if (run->spec->seeds.n > 1) snprintf(label + n, sizeof label - (size_t)n, ", seed %" PRIu64, trial->seed);
+    if (run->spec->seeds > 1) snprintf(label + n, sizeof label - (size_t)n, ", seed %" PRIu64, trial->seed);
     copi_progress_trial(run->ctx, label, t + 1, run->trials.n);
 }
 
@@ -282,7 +282,7 @@ static cop_status measure_dense(copi_study *run, const cop_net *net, cop_point *
 /* Train a seed's dense net, going on from the checkpoint of an interrupted run, and hand its point to c. */
 static cop_status train_dense(copi_study *run, const copi_trial *trial, const char *path, const char *checkpoint,
                               collector *c, cop_net **net) {
-    cop_recipe recipe = run->spec->dense.r;
+    cop_recipe recipe = run->spec->dense;
     recipe.seed = trial->seed;
     recipe.checkpoint = checkpoint;
     cop_history history = {0};
@@ -450,7 +450,7 @@ static cop_status record_facts(copi_study *run) {
         char *text;
     } facts[] = {
         {"name", copi_strdup(ctx, spec->name)},
-        {"floor", copi_format(ctx, "%.17g", spec->score.floor)},
+        {"floor", copi_format(ctx, "%.17g", spec->floor)},
         {"spec_path", copi_strdup(ctx, spec->path)},
         {"spec_text", copi_strdup(ctx, spec->text)},
         {"command", run->command ? copi_strdup(ctx, run->command)
@@ -487,18 +487,12 @@ cop_status copi_study_open_data(copi_study *run, const copi_spec *spec) {
     cop_ctx *ctx = run->ctx;
     run->spec = spec;
     if (run->data) return COP_OK;
-    cop_data_options o = cop_data_options_default();
-    o.format = spec->data.format;
-    o.validation = spec->data.validation;
-    o.limit = spec->data.limit;
-    o.height = spec->data.height;
-    o.width = spec->data.width;
-    cop_status status = cop_data_open(ctx, spec->data.path, &o, &run->data);
+    cop_status status = cop_data_open(ctx, spec->data, &spec->data_options, &run->data);
     if (status) return status;
     for (int split = 0; split < COP_SPLITS; split++)
         if (!cop_data_get_info(run->data)->images[split])
             return copi_fail(ctx, COP_E_NOT_FOUND, "%s: the %s split is empty; a study trains, chooses and tests%s",
-                             spec->data.path, cop_split_name((cop_split)split),
+                             spec->data, cop_split_name((cop_split)split),
                              split == COP_SPLIT_VALIDATION ? ": set data.validation, e.g. 0.1" : "");
     return COP_OK;
 }
@@ -539,7 +533,7 @@ cop_status copi_study_plan(copi_study *run, const copi_spec *spec) {
     cop_status status = copi_study_open_data(run, spec);
     if (!status) status = digest_model(run->ctx, spec, digest);
     if (!status) status = copi_trials_expand(spec, cop_data_get_info(run->data)->digest, digest, &run->trials);
-    if (!status) status = copi_study_start_net(run, spec->seeds.v[0], &net);
+    if (!status) status = copi_study_start_net(run, spec->seed[0], &net);
     if (!status) status = copi_check_fit(net, run->data);
     cop_net_destroy(net);
     if (!status && !run->store) status = copi_store_open(run->ctx, run->dir, COPI_STORE_WRITE, &run->store);

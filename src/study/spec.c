@@ -1,340 +1,302 @@
-/* The tables of a study file. Every recipe starts as a copy of the dense net's, so that methods share batch,
- * optimizer, augmentation and budget unless the file says otherwise: docs/methods.md, "Honest evaluation". */
+/* What a study file says. Every recipe starts as a copy of the dense net's, so that methods share batch, optimizer,
+ * augmentation and budget unless the file says otherwise (docs/methods.md, "Honest evaluation"). The keys of recipes and
+ * trials are the rows of the recipe's and the methods' tables. */
 #include "study/study.h"
 
 #include <string.h>
 #include <unistd.h>
 
-enum { FAMILY_CRITERION = 1, FAMILY_SSS = 2, FAMILY_LONGER = 4, FAMILY_SCRATCH = 8, FAMILY_COMPOUND = 16 };
-
-#define NAMES(function, list)                                                                                        \
-    static const char *function(int i) {                                                                             \
-        static const char *const text[] = {list};                                                                    \
-        return i >= 0 && (size_t)i < COPI_COUNT(text) ? text[i] : NULL;                                              \
-    }
-#define X(name, text) text,
-NAMES(optimizer_name, COP_OPTIMIZER_LIST(X))
-NAMES(schedule_name, COP_SCHEDULE_LIST(X))
-NAMES(precision_name, COP_PRECISION_LIST(X))
-NAMES(pace_name, COP_PACE_LIST(X))
-NAMES(prox_name, COP_PROX_LIST(X))
-NAMES(structure_name, COP_STRUCTURE_LIST(X))
-NAMES(aggregate_name, COP_AGGREGATE_LIST(X))
-#undef X
-#define SCOPES "layer", "global"
-#define RANKS "fisher", "fisher-root", "lamp", "lamp-macs", "magnitude"
-#define NETS "best", "all"
-#define AUGMENTS "none", "flip", "shift"
-NAMES(scope_name, SCOPES)
-NAMES(rank_name, RANKS)
-NAMES(augment_name, AUGMENTS)
-NAMES(nets_name, NETS)
-enum { AUGMENT_NONE = 1, AUGMENT_FLIP = 2, AUGMENT_SHIFT = 4 };
+static COPI_CHOICES(choice_augment, "none", "flip", "shift") static COPI_CHOICES(choice_nets, "best", "all") enum {
+    AUGMENT_NONE = 1,
+    AUGMENT_FLIP = 2,
+    AUGMENT_SHIFT = 4
+};
 #define SHIFT_DEFAULT 2 /* pixels, of `augment: shift` */
 
-static const char *format_name(int i) {
-    static const char *const text[] = {
-#define X(id, name, help) name,
-#include "data/formats.def"
-#undef X
-    };
-    return (size_t)i < COPI_COUNT(text) ? text[i] : NULL;
-}
-
-static const char *recipe_name(int i) {
-    return cop_method_recipe_name(i);
-}
-
-static const char *method_name(int i) {
-    return i < cop_method_count() ? cop_method_name(i) : NULL;
-}
-
-/* What compound may begin with: sss, and the criteria of structures. */
-static const char *first_name(int i) {
-    for (int c = 0; i > 0 && c < cop_criterion_count(); c++)
-        if (copi_criterion_find(cop_criterion_name(c))->unit != COPI_UNIT_WEIGHT && --i == 0)
-            return cop_criterion_name(c);
-    return i ? NULL : "sss";
-}
+static const cop_option augment = {.name = "augment", .kind = COP_OPTION_SET, .choice = choice_augment};
 
 /* ------------------------------------------------------------------------------------------------- recipes -- */
 
-/* One table of recipe keys: base is the recipe's place in the struct, who the family that may use it. A time limit
- * and checkpoints are left out on purpose: the first would make results depend on the machine. */
-/* clang-format off */
-#define RECIPE_KEYS(base, who)                                                                                       \
-    {"augment", COPI_KEY_WORDS, base + offsetof(copi_spec_recipe, augment), .names = augment_name, .family = who,    \
-     .each = true},                                                                                                  \
-    {"epochs", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.epochs), "[0,1e6]", .family = who},              \
-    {"batch", COPI_KEY_COUNT, base + offsetof(copi_spec_recipe, r.batch), "[1,1048576]", .family = who},             \
-    {"optimizer", COPI_KEY_CHOICE, base + offsetof(copi_spec_recipe, r.optimizer), .names = optimizer_name,          \
-     .family = who},                                                                                                 \
-    {"rate", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.rate), "(0,1e3]", .family = who},                  \
-    {"momentum", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.momentum), "[0,1)", .family = who},            \
-    {"beta1", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.beta1), "[0,1)", .family = who},                  \
-    {"beta2", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.beta2), "[0,1)", .family = who},                  \
-    {"epsilon", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.epsilon), "(0,1]", .family = who},              \
-    {"decay", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.decay), "[0,1]", .family = who},                  \
-    {"l1", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.l1), "[0,1]", .family = who},                        \
-    {"l1_scale", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.l1_scale), "[0,1]", .family = who,             \
-     .late = true},                                                                                                  \
-    {"l2", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.l2), "[0,1]", .family = who},                        \
-    {"l2_conv", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.l2_conv), "[0,1]", .family = who},              \
-    {"schedule", COPI_KEY_CHOICE, base + offsetof(copi_spec_recipe, r.schedule), .names = schedule_name,             \
-     .family = who},                                                                                                 \
-    {"warmup", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.warmup), "[0,1)", .family = who},                \
-    {"step_epochs", COPI_KEY_STEPS, base + offsetof(copi_spec_recipe, r.step_epochs), "(0,1e6]", .family = who},     \
-    {"step_factor", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.step_factor), "(0,1]", .family = who},      \
-    {"restarts", COPI_KEY_SMALL, base + offsetof(copi_spec_recipe, r.restarts), "[0,1000]", .family = who,           \
-     .late = true},                                                                                                  \
-    {"flip", COPI_KEY_FLAG, base + offsetof(copi_spec_recipe, r.flip), .family = who},                               \
-    {"shift", COPI_KEY_SMALL, base + offsetof(copi_spec_recipe, r.shift), "[0,64]", .family = who},                  \
-    {"erase", COPI_KEY_SMALL, base + offsetof(copi_spec_recipe, r.erase), "[0,64]", .family = who, .late = true},    \
-    {"dropout", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.dropout), "[0,1]", .family = who,               \
-     .late = true},                                                                                                  \
-    {"average", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.average), "[0,1)", .family = who,               \
-     .late = true},                                                                                                  \
-    {"label_smoothing", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.label_smoothing), "[0,1)",              \
-     .family = who},                                                                                                 \
-    {"distil_share", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.distil_share), "[0,1]", .family = who},    \
-    {"distil_temperature", COPI_KEY_NUMBER, base + offsetof(copi_spec_recipe, r.distil_temperature), "(0,100]",      \
-     .family = who},                                                                                                 \
-    {"precision", COPI_KEY_CHOICE, base + offsetof(copi_spec_recipe, r.precision), .names = precision_name,          \
-     .family = who},                                                                                                 \
-    {"evaluate_every", COPI_KEY_SMALL, base + offsetof(copi_spec_recipe, r.evaluate_every), "[0,1000000]",           \
-     .family = who}
-/* clang-format on */
+static const char *recipe_key(int i, const void *user) {
+    (void)user;
+    for (const cop_option *o = copi_recipe_options; o->name; o++)
+        if (!(o->flags & COP_OPTION_RUN) && i-- == 0) return o->name;
+    return i == 0 ? augment.name : NULL;
+}
 
-/* `augment` is a short way to write flip and shift, which win where they are given as well. */
-static cop_status apply_recipe(copi_yaml *y, int node, copi_spec_recipe *recipe) {
-    if (copi_yaml_has(y, node, "augment")) {
-        if ((recipe->augment & AUGMENT_NONE) && recipe->augment != AUGMENT_NONE)
-            return copi_yaml_fail(y, node, "augment", "augment is \"none\" and something else; choose one");
-        if (!copi_yaml_has(y, node, "flip")) recipe->r.flip = (recipe->augment & AUGMENT_FLIP) != 0;
-        if (!copi_yaml_has(y, node, "shift")) recipe->r.shift = recipe->augment & AUGMENT_SHIFT ? SHIFT_DEFAULT : 0;
+/* `augment` is a short way to write flip and shift; those win where they are given as well. */
+static cop_status read_augment(copi_yaml *y, int node, cop_recipe *recipe) {
+    int value;
+    unsigned words;
+    if (!copi_yaml_find(y, node, augment.name, &value)) return COP_OK;
+    cop_status s = copi_yaml_value(y, value, &augment, &words);
+    if (s) return s;
+    if ((words & AUGMENT_NONE) && words != AUGMENT_NONE)
+        return copi_yaml_fail(y, node, augment.name, "augment is \"none\" and something else; choose one");
+    recipe->flip = (words & AUGMENT_FLIP) != 0;
+    recipe->shift = words & AUGMENT_SHIFT ? SHIFT_DEFAULT : 0;
+    return COP_OK;
+}
+
+static cop_status read_recipe(copi_yaml *y, int node, const char *what, cop_recipe *recipe) {
+    cop_status s = copi_yaml_keys(y, node, what, recipe_key, NULL);
+    if (!s) s = read_augment(y, node, recipe);
+    for (const cop_option *o = copi_recipe_options; !s && o->name; o++) {
+        int value;
+        if (copi_yaml_find(y, node, o->name, &value)) s = copi_yaml_value(y, value, o, (char *)recipe + o->offset);
     }
-    cop_status status = copi_recipe_check(copi_yaml_ctx(y), &recipe->r);
-    return status ? copi_yaml_fail(y, node, NULL, "%s", cop_error(copi_yaml_ctx(y))) : COP_OK;
+    return s;
 }
 
-static cop_status check_recipe(copi_yaml *y, int node, void *element) {
-    return apply_recipe(y, node, element);
+static cop_status read_dense(copi_yaml *y, int node, cop_recipe *recipe) {
+    cop_status s = read_recipe(y, node, "dense", recipe);
+    if (!s && copi_yaml_has(y, node, "distil_share"))
+        s = copi_yaml_fail(y, node, "distil_share",
+                           "the dense net has no teacher; distil_share belongs to tune, retrain and sss");
+    return s;
 }
 
-static cop_status check_dense(copi_yaml *y, int node, void *element) {
-    if (copi_yaml_has(y, node, "distil_share"))
-        return copi_yaml_fail(y, node, "distil_share",
-                              "the dense net has no teacher; distil_share belongs to tune, retrain and sss");
-    return apply_recipe(y, node, element);
+/* -------------------------------------------------------------------------------------------------- limits -- */
+
+static const cop_option limit_options[] = {{COPI_OPTION("keep", cop_layer_limit, keep, COUNT), .low = 1, .high = 1e9},
+                                           {COPI_OPTION("most", cop_layer_limit, most, NUMBER), .high = 1},
+                                           {NULL}};
+
+static const char *limit_key(int i, const void *user) {
+    (void)user;
+    static const char *const keys[] = {"layer", "keep", "most"};
+    return (size_t)i < COPI_COUNT(keys) ? keys[i] : NULL;
 }
 
-static const copi_key recipe_keys[] = {RECIPE_KEYS(0, 0), {NULL}};
-static const copi_schema recipe_schema = {.what = "recipe", .keys = recipe_keys, .check = check_recipe};
-static const copi_schema dense_schema = {.what = "dense", .keys = recipe_keys, .check = check_dense};
+static cop_status read_limit(copi_yaml *y, int node, cop_layer_limit *limit) {
+    int value;
+    limit->most = 1;
+    cop_status s = copi_yaml_keys(y, node, "limit", limit_key, NULL);
+    if (!s && !copi_yaml_find(y, node, "layer", &value))
+        s = copi_yaml_fail(y, node, NULL, "limit: \"layer\" is missing");
+    if (!s) s = copi_yaml_text(y, value, "layer", (char **)&limit->layer);
+    for (const cop_option *o = limit_options; !s && o->name; o++)
+        if (copi_yaml_find(y, node, o->name, &value)) s = copi_yaml_value(y, value, o, (char *)limit + o->offset);
+    return s;
+}
+
+static cop_status read_limits(copi_yaml *y, int node, cop_method_params *p) {
+    void *list = NULL;
+    cop_status s = copi_yaml_list(y, node, "limits", sizeof *p->limit, &list, &p->limits);
+    p->limit = list;
+    for (int i = 0; !s && i < p->limits; i++)
+        s = read_limit(y, copi_yaml_item(y, node, i), &((cop_layer_limit *)list)[i]);
+    return s;
+}
 
 /* -------------------------------------------------------------------------------------------------- trials -- */
 
-bool copi_spec_is_sss(const copi_spec_trial *t) {
-    const char *method = strcmp(t->p.method, "scratch") == 0 ? t->p.scratch.like : t->p.method;
-    return strcmp(method, "sss") == 0;
+static const cop_option recipe_option = {.name = "recipe", .kind = COP_OPTION_NAME, .choice = cop_method_recipe_name},
+                        method_option = {.name = "method", .kind = COP_OPTION_NAME, .choice = cop_method_name};
+
+/* A trial that is being read. */
+typedef struct reading {
+    copi_yaml *y;
+    int node;
+    copi_spec_trial *trial;
+    const copi_method *method;
+    cop_option option[COPI_METHOD_OPTIONS]; /* of the method; the last has a NULL name */
+} reading;
+
+/* All keys that any trial may have. */
+typedef struct key_list {
+    const char *name[256];
+    int n;
+} key_list;
+
+static const char *key_at(int i, const void *list) {
+    return i < ((const key_list *)list)->n ? ((const key_list *)list)->name[i] : NULL;
 }
 
-const copi_numbers *copi_spec_levels(const copi_spec_trial *t) {
-    switch (copi_spec_is_sss(t) ? t->p.sss.target : COP_TARGET_SPARSITY) {
-    case COP_TARGET_SPARSITY:
-        return &t->sparsity;
-    case COP_TARGET_MACS:
-        return &t->macs;
-    case COP_TARGET_PARAMETERS:
-        return &t->parameters;
-    case COP_TARGET_NONE:
-        break;
+static void add_keys(key_list *list, const char *method) {
+    cop_option option[COPI_METHOD_OPTIONS];
+    copi_method_options(method, NULL, option);
+    for (const cop_option *o = option; o->name && list->n < (int)COPI_COUNT(list->name); o++)
+        list->name[list->n++] = o->name;
+}
+
+/* The last criterion stands for all: they have the same options. */
+static int first_family(void) {
+    return cop_criterion_count() - 1;
+}
+
+static cop_status check_keys(copi_yaml *y, int node) {
+    key_list list = {.name = {"recipe", "method", "augment"}, .n = 3};
+    for (int m = first_family(); m < cop_method_count(); m++) add_keys(&list, cop_method_name(m));
+    return copi_yaml_keys(y, node, "trial", key_at, &list);
+}
+
+/* "x" belongs to a method, or to several. */
+static cop_status fail_foreign(copi_yaml *y, int node, const char *key) {
+    char owners[200] = "";
+    for (int m = first_family(); m < cop_method_count(); m++) {
+        cop_option option[COPI_METHOD_OPTIONS];
+        copi_method_options(cop_method_name(m), NULL, option);
+        if (copi_option_find(option, key))
+            copi_append(owners, sizeof owners, "%s%s", *owners ? ", " : "",
+                        copi_method_find(cop_method_name(m))->whose);
     }
-    return &t->gamma;
+    return copi_yaml_fail_key(y, node, key, "trial: \"%s\" belongs to %s", key, owners);
 }
 
-static unsigned trial_family(const void *element) {
-    const copi_spec_trial *t = element;
-    if (strcmp(t->p.method, "dense-longer") == 0) return FAMILY_LONGER;
-    if (strcmp(t->p.method, "compound") == 0) return FAMILY_COMPOUND;
-    unsigned family = copi_spec_is_sss(t) ? FAMILY_SSS : FAMILY_CRITERION;
-    return strcmp(t->p.method, "scratch") == 0 ? family | FAMILY_SCRATCH : family;
+static bool is_inline_recipe(const reading *r) {
+    return copi_option_find(r->option, "flip") != NULL;
 }
 
-static const char *trial_owner(unsigned family) {
-    if (family == FAMILY_SSS) return "sss";
-    if (family == FAMILY_SCRATCH) return "scratch";
-    if (family == FAMILY_COMPOUND) return "compound";
-    if (family & FAMILY_LONGER)
-        return family & FAMILY_COMPOUND ? "methods other than sss"
-                                        : "methods that prune by a criterion, and dense-longer";
-    return family & FAMILY_COMPOUND ? "methods that prune by a criterion, and compound"
-                                    : "methods that prune by a criterion";
-}
-
-static void trial_init(const void *parent, void *element) {
-    const copi_spec *spec = parent;
-    copi_spec_trial *t = element;
-    t->p = cop_method_params_default();
-    t->p.method = NULL;
-    t->tune = t->search = t->retrain = t->sparsify = t->scratch = spec->dense;
-    t->sparsify.r.epochs = 0;              /* asked for by its epochs */
-    t->retrain.r.l1 = t->p.sss.retrain.l1; /* docs/methods.md, "SSS" */
-}
-
-/* What the named recipe decides, before the keys that may say otherwise are read. */
-static void apply_named(void *element) {
-    copi_spec_trial *t = element;
-    t->p.tune = t->tune.r;
-    cop_method_recipe_apply(NULL, t->recipe, &t->p); /* the reader takes no other names */
-    t->tune.r = t->p.tune;
-}
-
-cop_method_params copi_spec_params(const copi_spec_trial *t) {
-    cop_method_params p = t->p;
-    p.tune = t->tune.r;
-    p.sss.search = t->search.r;
-    p.sss.retrain = t->retrain.r;
-    p.sparsify = t->sparsify.r;
-    p.scratch.recipe = t->scratch.r;
-    p.limit = t->limits.v;
-    p.limits = t->limits.n;
-    p.sss.threshold = t->threshold.v;
-    p.sss.thresholds = t->threshold.n;
-    if (t->sparsity.n) p.sparsity = t->sparsity.v[0];
-    if (t->gamma.n) p.sss.gamma = t->gamma.v[0];
-    if (p.sss.target != COP_TARGET_NONE) p.sss.reach = copi_spec_levels(t)->v[0];
-    return p;
-}
-
-/* What gamma is searched for stands as a list of its own in place of gamma's. */
-static cop_status find_target(copi_yaml *y, int node, copi_spec_trial *t) {
-    const char *given = NULL;
-    for (cop_target target = COP_TARGET_SPARSITY; target <= COP_TARGET_PARAMETERS; target++) {
-        const char *name = cop_target_name(target);
-        if (!copi_yaml_has(y, node, name)) continue;
-        if (given) return copi_yaml_fail(y, node, name, "gamma can be searched for %s or %s, not both", given, name);
-        given = name;
-        t->p.sss.target = target;
+static cop_status check_own_keys(const reading *r) {
+    const char *key;
+    for (int i = 0; (key = copi_yaml_key(r->y, r->node, i)); i++) {
+        bool own = copi_option_find(r->option, key) || !strcmp(key, "recipe") || !strcmp(key, "method") ||
+                   (!strcmp(key, augment.name) && is_inline_recipe(r));
+        if (!own) return fail_foreign(r->y, r->node, key);
     }
-    if (given && t->gamma.n > 1)
-        return copi_yaml_fail(y, node, "gamma",
-                              "gamma is a list, but %s says that it is searched; give one to start from", given);
-    if (!given && copi_yaml_has(y, node, "tries"))
-        return copi_yaml_fail(y, node, "tries",
-                              "tries has no effect without a sparsity, macs or parameters to reach");
     return COP_OK;
 }
 
-static cop_status check_compound(copi_yaml *y, int node, copi_spec_trial *t) {
-    bool factors = strcmp(t->p.compound.first, "sss") == 0;
-    const char *idle = factors ? "share" : "gamma";
-    if (copi_yaml_has(y, node, idle))
-        return copi_yaml_fail(y, node, idle, "%s has no effect on compound, first %s", idle, t->p.compound.first);
-    if (!factors && !copi_yaml_has(y, node, "share"))
-        return copi_yaml_fail(y, node, "first", "first %s needs a share: how much of each layer goes",
-                              t->p.compound.first);
-    if (!copi_yaml_has(y, node, "scope")) t->p.scope = "global";
-    return COP_OK;
+copi_spec_trial copi_spec_begin_trial(const copi_spec *spec) {
+    copi_spec_trial t = {.p = cop_method_params_default()};
+    double l1 = t.p.sss.retrain.l1;
+    t.p.method = NULL;
+    t.p.tune = t.p.sparsify = t.p.sss.search = t.p.sss.retrain = t.p.scratch.recipe = spec->dense;
+    t.p.sparsify.epochs = 0; /* asked for by its epochs */
+    t.p.sss.retrain.l1 = l1; /* docs/methods.md, "SSS" */
+    return t;
 }
 
-static cop_status check_trial(copi_yaml *y, int node, void *element) {
-    copi_spec_trial *t = element;
-    unsigned family = trial_family(t);
-    if (t->recipe && (family & FAMILY_SSS))
-        return copi_yaml_fail(y, node, "recipe",
-                              "recipe has no effect on %s, which has a recipe of its own for search "
-                              "and retrain",
-                              t->p.method);
-    if ((family & FAMILY_CRITERION) && t->p.rounds == 0 && copi_yaml_has(y, node, "tune"))
-        return copi_yaml_fail(y, node, "tune", "tune has no effect without rounds; add `rounds: 1` or more");
-    static const char *const gradual[] = {"begin", "end", "revive"};
-    for (size_t i = 0; i < COPI_COUNT(gradual); i++)
-        if ((family & FAMILY_CRITERION) && t->p.pace != COP_PACE_GRADUAL && copi_yaml_has(y, node, gradual[i]))
-            return copi_yaml_fail(y, node, gradual[i], "%s has no effect at pace %s; add `pace: gradual`", gradual[i],
-                                  cop_pace_name(t->p.pace));
-    if (copi_yaml_has(y, node, "sparsify") && !(t->sparsify.r.epochs > 0))
-        return copi_yaml_fail(y, node, "sparsify", "sparsify has no effect without epochs");
-    cop_status status = family == FAMILY_COMPOUND ? check_compound(y, node, t) : COP_OK;
-    if (!status && (family & FAMILY_SSS)) status = apply_recipe(y, node, &t->search);
-    if (!status && (family & FAMILY_SSS)) status = find_target(y, node, t);
-    if (status) return status;
-    cop_method_params p = copi_spec_params(t);
-    status = copi_method_find(p.method)->check(copi_yaml_ctx(y), &p);
-    return status ? copi_yaml_fail(y, node, NULL, "trial: %s", cop_error(copi_yaml_ctx(y))) : COP_OK;
+static cop_status fail_missing(const reading *r, const char *key) {
+    return copi_yaml_fail(r->y, r->node, NULL, "trial: \"%s\" is missing", key);
 }
 
-static void limit_init(const void *parent, void *element) {
-    (void)parent;
-    *(cop_layer_limit *)element = (cop_layer_limit){.most = 1};
+/* What the trial is, which says what keys it may have. */
+static cop_status read_method(reading *r) {
+    cop_method_params *p = &r->trial->p;
+    int value;
+    cop_status s = COP_OK;
+    if (copi_yaml_find(r->y, r->node, "recipe", &value)) {
+        s = copi_yaml_value(r->y, value, &recipe_option, &r->trial->recipe);
+        if (!s) s = cop_method_recipe_apply(copi_yaml_ctx(r->y), r->trial->recipe, p);
+    }
+    if (!s && copi_yaml_find(r->y, r->node, "method", &value))
+        s = copi_yaml_value(r->y, value, &method_option, &p->method);
+    if (s) return s;
+    if (!p->method) return fail_missing(r, "method");
+    r->method = copi_method_find(p->method);
+    if (!r->trial->recipe) copi_options_default(r->method->options, p); /* some differ from method to method */
+    if (r->method->like) {
+        if (!copi_yaml_find(r->y, r->node, "like", &value)) return fail_missing(r, "like");
+        s = copi_yaml_value(r->y, value, copi_option_find(r->method->options, "like"), &p->scratch.like);
+    }
+    copi_method_options(p->method, p->scratch.like, r->option);
+    return s ? s : check_own_keys(r);
 }
 
-static const copi_key limit_keys[] = {{"layer", COPI_KEY_TEXT, offsetof(cop_layer_limit, layer), .required = true},
-                                      {"keep", COPI_KEY_COUNT, offsetof(cop_layer_limit, keep), "[1,1e9]"},
-                                      {"most", COPI_KEY_NUMBER, offsetof(cop_layer_limit, most), "[0,1]"},
-                                      {NULL}};
-static const copi_schema limit_schema = {
-    .what = "limit", .keys = limit_keys, .size = sizeof(cop_layer_limit), .init = limit_init};
-
-static bool never_sparsifies(const void *element) {
-    const copi_spec_trial *t = element;
-    return !(t->sparsify.r.epochs > 0);
+static double *level_field(cop_method_params *p, const cop_option *o) {
+    return (double *)(void *)((char *)p + o->offset);
 }
 
-#define TRIAL(field) offsetof(copi_spec_trial, field)
-static const copi_key trial_keys[] = {
-    {"recipe", COPI_KEY_NAME, TRIAL(recipe), .names = recipe_name, .apply = apply_named, .each = true},
-    {"method", COPI_KEY_NAME, TRIAL(p.method), .names = method_name, .required = true, .settable = true},
-    {"like", COPI_KEY_NAME, TRIAL(p.scratch.like), .names = method_name, .required = true, .family = FAMILY_SCRATCH},
-    {"sparsity", COPI_KEY_NUMBERS, TRIAL(sparsity), "[0,1)", .required = true,
-     .family = FAMILY_CRITERION | FAMILY_COMPOUND, .each = true},
-    {"rounds", COPI_KEY_SMALL, TRIAL(p.rounds), "[0,1000]", .family = FAMILY_CRITERION | FAMILY_LONGER},
-    {"pace", COPI_KEY_CHOICE, TRIAL(p.pace), .names = pace_name, .family = FAMILY_CRITERION},
-    {"begin", COPI_KEY_NUMBER, TRIAL(p.gradual.begin), "[0,1]", .family = FAMILY_CRITERION | FAMILY_COMPOUND,
-     .late = true},
-    {"end", COPI_KEY_NUMBER, TRIAL(p.gradual.end), "[0,1]", .family = FAMILY_CRITERION | FAMILY_COMPOUND,
-     .late = true},
-    {"revive", COPI_KEY_NUMBER, TRIAL(p.gradual.revive), "[0,1)", .family = FAMILY_CRITERION | FAMILY_COMPOUND,
-     .late = true},
-    {"rank", COPI_KEY_NAME, TRIAL(p.compound.rank), .names = rank_name, .family = FAMILY_COMPOUND},
-    {"scope", COPI_KEY_NAME, TRIAL(p.scope), .names = scope_name, .family = FAMILY_CRITERION | FAMILY_COMPOUND},
-    {"keep", COPI_KEY_COUNT, TRIAL(p.keep), "[1,1e9]", .family = FAMILY_CRITERION | FAMILY_COMPOUND},
-    {"macs", COPI_KEY_NUMBER, TRIAL(p.macs), "(0,1e18]", .family = FAMILY_CRITERION | FAMILY_COMPOUND, .late = true},
-    {"shrink", COPI_KEY_FLAG, TRIAL(p.shrink), .family = FAMILY_CRITERION},
-    {"aggregate", COPI_KEY_CHOICE, TRIAL(p.aggregate), .names = aggregate_name, .family = FAMILY_CRITERION,
-     .late = true},
-    {"limits", COPI_KEY_MAPS, TRIAL(limits), .map = &limit_schema, .family = FAMILY_CRITERION, .late = true},
-    {"sparsify", COPI_KEY_MAP, TRIAL(sparsify), .map = &recipe_schema, .family = FAMILY_CRITERION,
-     .idle = never_sparsifies},
-    {"tune", COPI_KEY_MAP, TRIAL(tune), .map = &recipe_schema,
-     .family = FAMILY_CRITERION | FAMILY_LONGER | FAMILY_COMPOUND},
-    {"first", COPI_KEY_NAME, TRIAL(p.compound.first), .names = first_name, .family = FAMILY_COMPOUND, .late = true},
-    {"share", COPI_KEY_NUMBER, TRIAL(p.compound.share), "(0,1)", .family = FAMILY_COMPOUND, .late = true},
-    {"structure", COPI_KEY_MAP, TRIAL(search), .map = &recipe_schema, .family = FAMILY_COMPOUND},
-    {"scope", COPI_KEY_WORDS, TRIAL(p.sss.structures), .names = structure_name, .family = FAMILY_SSS, .late = true},
-    {"gamma", COPI_KEY_NUMBERS, TRIAL(gamma), "[0,1e3]", .family = FAMILY_SSS, .each = true},
-    {"cost_aware", COPI_KEY_FLAG, TRIAL(p.sss.cost_aware), .family = FAMILY_SSS, .late = true},
-    {"sparsity", COPI_KEY_NUMBERS, TRIAL(sparsity), "(0,1)", .family = FAMILY_SSS, .each = true},
-    {"macs", COPI_KEY_NUMBERS, TRIAL(macs), "(0,1e18]", .family = FAMILY_SSS, .each = true},
-    {"parameters", COPI_KEY_NUMBERS, TRIAL(parameters), "(0,1e18]", .family = FAMILY_SSS, .each = true},
-    {"tries", COPI_KEY_SMALL, TRIAL(p.sss.tries), "[1,100]", .family = FAMILY_SSS, .late = true},
-    {"prox", COPI_KEY_CHOICE, TRIAL(p.sss.prox), .names = prox_name, .family = FAMILY_SSS},
-    {"factor_rate", COPI_KEY_NUMBER, TRIAL(p.sss.factor_rate), "(0,1e3]", .family = FAMILY_SSS},
-    {"factor_momentum", COPI_KEY_NUMBER, TRIAL(p.sss.factor_momentum), "[0,1)", .family = FAMILY_SSS},
-    {"factor_threshold", COPI_KEY_NUMBER, TRIAL(p.sss.factor_threshold), "[0,1e3]", .family = FAMILY_SSS},
-    RECIPE_KEYS(TRIAL(search), FAMILY_SSS),
-    {"retrain", COPI_KEY_MAP, TRIAL(retrain), .map = &recipe_schema, .family = FAMILY_SSS},
-    {"threshold", COPI_KEY_NUMBERS, TRIAL(threshold), "[0,1e3]", .family = FAMILY_SSS},
-    {"gamma", COPI_KEY_NUMBER, TRIAL(p.sss.gamma), "[0,1e3]", .family = FAMILY_COMPOUND},
-    {"scratch", COPI_KEY_MAP, TRIAL(scratch), .map = &recipe_schema, .family = FAMILY_SCRATCH},
-    {NULL}};
-static const copi_schema trial_schema = {.what = "trial",
-                                         .keys = trial_keys,
-                                         .size = sizeof(copi_spec_trial),
-                                         .init = trial_init,
-                                         .family = trial_family,
-                                         .owner = trial_owner,
-                                         .check = check_trial};
+/* The levels: values of the method's own kind, or of one that it searches its own for, which then stands for where to
+ * begin. */
+static cop_status read_levels(reading *r) {
+    copi_spec_trial *t = r->trial;
+    const copi_method *method = copi_method_of(t->p.method, t->p.scratch.like);
+    const cop_option *own = NULL, *target = NULL;
+    for (const cop_option *o = method->options; o->name; o++) {
+        if (!(o->flags & COP_OPTION_LEVEL)) continue;
+        if (!own) {
+            own = o;
+        } else if (copi_yaml_has(r->y, r->node, o->name)) {
+            if (target)
+                return copi_yaml_fail(r->y, r->node, o->name, "%s can be searched for %s or %s, not both", own->name,
+                                      target->name, o->name);
+            target = o;
+        }
+    }
+    int value;
+    cop_status s = COP_OK;
+    if (own && copi_yaml_find(r->y, r->node, own->name, &value)) {
+        s = copi_yaml_numbers(r->y, value, own, &t->level, &t->levels);
+        if (!s && target && t->levels > 1)
+            s = copi_yaml_fail(r->y, r->node, own->name,
+                               "%s is a list, but %s says that it is searched; give one to start from", own->name,
+                               target->name);
+        if (!s) *level_field(&t->p, own) = t->level[0];
+    } else if (own && (own->flags & COP_OPTION_REQUIRED)) {
+        return fail_missing(r, own->name);
+    }
+    if (!s && target) {
+        r->method->aim(&t->p, target);
+        copi_yaml_find(r->y, r->node, target->name, &value);
+        s = copi_yaml_numbers(r->y, value, target, &t->level, &t->levels);
+        if (!s) *level_field(&t->p, target) = t->level[0];
+    }
+    t->level_of = target ? target : own;
+    return s;
+}
+
+static cop_status read_option(const reading *r, int value, const cop_option *o) {
+    cop_method_params *p = &r->trial->p;
+    void *at = (char *)p + o->offset;
+    if (o->kind == COP_OPTION_RECIPE) return read_recipe(r->y, value, "recipe", at);
+    if (o->kind == COP_OPTION_LIMITS) return read_limits(r->y, value, p);
+    if (o->kind == COP_OPTION_NUMBERS)
+        return copi_yaml_numbers(r->y, value, o, at, (int *)(void *)((char *)p + o->count_offset));
+    return copi_yaml_value(r->y, value, o, at);
+}
+
+static bool is_given(const void *trial, const char *key) {
+    const reading *r = trial;
+    return copi_yaml_has(r->y, r->node, key);
+}
+
+static cop_status check_trial(const reading *r) {
+    const cop_method_params *p = &r->trial->p;
+    char why[160];
+    if (r->trial->recipe && !copi_option_find(r->option, "tune"))
+        return copi_yaml_fail(r->y, r->node, "recipe",
+                              "recipe has no effect on %s, which has a recipe of its own for search and retrain",
+                              p->method);
+    const copi_given given = {is_given, r};
+    const char *idle = r->method->idle ? r->method->idle(p, &given, why) : NULL;
+    if (idle) return copi_yaml_fail(r->y, r->node, idle, "%s has no effect %s", idle, why);
+    cop_status s = r->method->check(copi_yaml_ctx(r->y), p);
+    return s ? copi_yaml_fail(r->y, r->node, NULL, "trial: %s", cop_error(copi_yaml_ctx(r->y))) : COP_OK;
+}
+
+static cop_status read_trial(copi_yaml *y, int node, copi_spec_trial *trial) {
+    reading r = {.y = y, .node = node, .trial = trial};
+    cop_status s = check_keys(y, node);
+    if (!s) s = read_method(&r);
+    if (!s && is_inline_recipe(&r)) s = read_augment(y, node, &trial->p.sss.search);
+    if (!s) s = read_levels(&r);
+    for (const cop_option *o = r.option; !s && o->name; o++) {
+        int value;
+        if (!(o->flags & COP_OPTION_LEVEL) && copi_yaml_find(y, node, o->name, &value)) s = read_option(&r, value, o);
+    }
+    return s ? s : check_trial(&r);
+}
+
+static cop_status read_trials(copi_yaml *y, int node, copi_spec *spec) {
+    void *list = NULL;
+    cop_status s = copi_yaml_list(y, node, "trials", sizeof *spec->trial, &list, &spec->trials);
+    spec->trial = list;
+    for (int i = 0; !s && i < spec->trials; i++) {
+        spec->trial[i] = copi_spec_begin_trial(spec);
+        s = read_trial(y, copi_yaml_item(y, node, i), &spec->trial[i]);
+    }
+    return s;
+}
+
+static void clear_trial(cop_ctx *ctx, copi_spec_trial *t) {
+    for (int i = 0; i < t->p.limits; i++) copi_free(ctx, (char *)t->p.limit[i].layer);
+    copi_free(ctx, (cop_layer_limit *)t->p.limit);
+    copi_free(ctx, (double *)t->p.sss.threshold);
+    copi_free(ctx, t->level);
+}
 
 /* --------------------------------------------------------------------------------------------- whole study -- */
 
@@ -370,13 +332,12 @@ bool copi_spec_is_preset(const copi_spec *spec) {
     return false;
 }
 
-static cop_status check_study(copi_yaml *y, int node, void *element) {
-    copi_spec *spec = element;
-    cop_status status = resolve(spec, &spec->data.path);
-    if (status || copi_spec_is_preset(spec)) return status;
-    if ((status = resolve(spec, &spec->model))) return status;
+static cop_status find_files(copi_yaml *y, int node, copi_spec *spec) {
+    cop_status s = resolve(spec, &spec->data);
+    if (s || copi_spec_is_preset(spec)) return s;
+    if ((s = resolve(spec, &spec->model))) return s;
     if (access(spec->model, F_OK) == 0) {
-        if (!copi_yaml_has(y, node, "dense")) spec->dense.r.epochs = 0;
+        if (!copi_yaml_has(y, node, "dense")) spec->dense.epochs = 0;
         return COP_OK;
     }
     const char *near = copi_nearest(spec->model, cop_preset_count(), preset_name, NULL);
@@ -384,49 +345,111 @@ static cop_status check_study(copi_yaml *y, int node, void *element) {
                           near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
-#define DATA(field) offsetof(copi_spec, data.field) - offsetof(copi_spec, data)
-static const copi_key data_keys[] = {{"path", COPI_KEY_TEXT, DATA(path), .required = true},
-                                     {"format", COPI_KEY_NAME, DATA(format), .names = format_name},
-                                     {"validation", COPI_KEY_NUMBER, DATA(validation), "[0,0.9]"},
-                                     {"limit", COPI_KEY_COUNT, DATA(limit), "[0,1e12]"},
-                                     {"height", COPI_KEY_COUNT, DATA(height), "[0,65536]"},
-                                     {"width", COPI_KEY_COUNT, DATA(width), "[0,65536]"},
-                                     {NULL}};
-static const copi_schema data_schema = {.what = "data", .keys = data_keys};
+static const char *data_key(int i, const void *user) {
+    (void)user;
+    return i ? (cop_data_option(i - 1) ? cop_data_option(i - 1)->name : NULL) : "path";
+}
 
-static const copi_key score_keys[] = {{"floor", COPI_KEY_NUMBER, 0, "[0,1)", .required = true}, {NULL}};
-static const copi_schema score_schema = {.what = "score", .keys = score_keys};
+static cop_status read_data(copi_yaml *y, int node, copi_spec *spec) {
+    int value;
+    cop_status s = copi_yaml_keys(y, node, "data", data_key, NULL);
+    if (!s && !copi_yaml_find(y, node, "path", &value))
+        s = copi_yaml_fail(y, node, NULL, "data: \"path\" is missing");
+    if (!s) s = copi_yaml_text(y, value, "path", &spec->data);
+    for (int i = 0; !s && cop_data_option(i); i++) {
+        const cop_option *o = cop_data_option(i);
+        if (copi_yaml_find(y, node, o->name, &value))
+            s = copi_yaml_value(y, value, o, (char *)&spec->data_options + o->offset);
+    }
+    return s;
+}
 
-#define STUDY(field) offsetof(copi_spec, field)
-static const copi_key study_keys[] = {
-    {"name", COPI_KEY_TEXT, STUDY(name), .required = true},
-    {"data", COPI_KEY_MAP, STUDY(data), .map = &data_schema, .required = true},
-    {"model", COPI_KEY_TEXT, STUDY(model), .required = true},
-    /* before dense, which may say otherwise for itself; trials start from what dense has */
-    {"precision", COPI_KEY_CHOICE, STUDY(dense.r.precision), .names = precision_name},
-    {"dense", COPI_KEY_MAP, STUDY(dense), .map = &dense_schema},
-    {"score", COPI_KEY_MAP, STUDY(score), .map = &score_schema},
-    {"seeds", COPI_KEY_SEEDS, STUDY(seeds)},
-    {"threads", COPI_KEY_SMALL, STUDY(threads), "[0,4096]"},
-    {"nets", COPI_KEY_CHOICE, STUDY(nets), .names = nets_name},
-    {"trials", COPI_KEY_MAPS, STUDY(trials), .map = &trial_schema, .required = true},
-    {NULL}};
-static const copi_schema study_schema = {.what = "study", .keys = study_keys, .check = check_study};
+static const cop_option floor_option = {.name = "floor",
+                                        .kind = COP_OPTION_NUMBER,
+                                        .high = 1,
+                                        .flags = COP_OPTION_BELOW},
+                        threads_option = {.name = "threads", .kind = COP_OPTION_INTEGER, .high = 4096},
+                        nets_option = {.name = "nets", .kind = COP_OPTION_CHOICE, .choice = choice_nets};
+
+static const char *score_key(int i, const void *user) {
+    (void)user;
+    return i ? NULL : floor_option.name;
+}
+
+static cop_status read_score(copi_yaml *y, int node, copi_spec *spec) {
+    int value;
+    cop_status s = copi_yaml_keys(y, node, "score", score_key, NULL);
+    if (s) return s;
+    if (!copi_yaml_find(y, node, floor_option.name, &value))
+        return copi_yaml_fail(y, node, NULL, "score: \"floor\" is missing");
+    return copi_yaml_value(y, value, &floor_option, &spec->floor);
+}
+
+static cop_status read_name(copi_yaml *y, int node, copi_spec *spec) {
+    return copi_yaml_text(y, node, "name", &spec->name);
+}
+static cop_status read_model(copi_yaml *y, int node, copi_spec *spec) {
+    return copi_yaml_text(y, node, "model", &spec->model);
+}
+static cop_status read_precision(copi_yaml *y, int node, copi_spec *spec) {
+    return copi_yaml_value(y, node, copi_option_find(copi_recipe_options, "precision"), &spec->dense.precision);
+}
+static cop_status read_dense_net(copi_yaml *y, int node, copi_spec *spec) {
+    return read_dense(y, node, &spec->dense);
+}
+static cop_status read_seeds(copi_yaml *y, int node, copi_spec *spec) {
+    return copi_yaml_seeds(y, node, "seeds", &spec->seed, &spec->seeds);
+}
+static cop_status read_threads(copi_yaml *y, int node, copi_spec *spec) {
+    return copi_yaml_value(y, node, &threads_option, &spec->threads);
+}
+static cop_status read_nets(copi_yaml *y, int node, copi_spec *spec) {
+    return copi_yaml_value(y, node, &nets_option, &spec->nets);
+}
+
+/* In this order, whatever the file's: precision comes before dense, which may say otherwise for itself; trials start from
+ * what dense has. */
+static const struct {
+    const char *key;
+    bool required;
+    cop_status (*read)(copi_yaml *y, int node, copi_spec *spec);
+} study_keys[] = {{"name", true, read_name},        {"data", true, read_data},
+                  {"model", true, read_model},      {"precision", false, read_precision},
+                  {"dense", false, read_dense_net}, {"score", false, read_score},
+                  {"seeds", false, read_seeds},     {"threads", false, read_threads},
+                  {"nets", false, read_nets},       {"trials", true, read_trials}};
+
+static const char *study_key(int i, const void *user) {
+    (void)user;
+    return (size_t)i < COPI_COUNT(study_keys) ? study_keys[i].key : NULL;
+}
+
+static cop_status read_study(copi_yaml *y, int node, void *target) {
+    copi_spec *spec = target;
+    cop_status s = copi_yaml_keys(y, node, "study", study_key, NULL);
+    for (size_t i = 0; !s && i < COPI_COUNT(study_keys); i++) {
+        int value;
+        if (copi_yaml_find(y, node, study_keys[i].key, &value))
+            s = study_keys[i].read(y, value, spec);
+        else if (study_keys[i].required)
+            s = copi_yaml_fail(y, node, NULL, "study: \"%s\" is missing", study_keys[i].key);
+    }
+    return s ? s : find_files(y, node, spec);
+}
 
 cop_status copi_spec_parse(cop_ctx *ctx, const char *path, const char *text, size_t n, copi_spec *spec) {
-    *spec = (copi_spec){.ctx = ctx, .dense.r = cop_recipe_default(), .score.floor = 0.60};
-    spec->data.validation = cop_data_options_default().validation;
-    spec->dense.r.distil_share = 0;   /* distilling is asked for by its share */
-    spec->dense.r.evaluate_every = 1; /* the page draws validation curves */
+    *spec = (copi_spec){
+        .ctx = ctx, .dense = cop_recipe_default(), .floor = 0.60, .data_options = cop_data_options_default()};
+    spec->dense.evaluate_every = 1; /* the page draws validation curves */
     spec->path = copi_strdup(ctx, path);
     spec->text = copi_alloc(ctx, n + 1, 1);
-    spec->seeds.v = copi_alloc(ctx, 1, sizeof *spec->seeds.v);
-    cop_status status = spec->path && spec->text && spec->seeds.v ? COP_OK : COP_E_NOMEM;
+    spec->seed = copi_alloc(ctx, 1, sizeof *spec->seed);
+    cop_status status = spec->path && spec->text && spec->seed ? COP_OK : COP_E_NOMEM;
     if (!status) {
         memcpy(spec->text, text, n);
-        spec->seeds.v[0] = 1;
-        spec->seeds.n = 1;
-        status = copi_yaml_read(ctx, path, text, n, &study_schema, spec);
+        spec->seed[0] = 1;
+        spec->seeds = 1;
+        status = copi_yaml_read(ctx, path, text, n, "study", read_study, spec);
     }
     if (status) copi_spec_clear(spec);
     return status;
@@ -444,29 +467,32 @@ cop_status copi_spec_load(cop_ctx *ctx, const char *path, copi_spec *spec) {
 
 void copi_spec_clear(copi_spec *spec) {
     if (!spec->ctx) return;
-    copi_yaml_clear(spec->ctx, &study_schema, spec);
-    copi_free(spec->ctx, spec->path);
-    copi_free(spec->ctx, spec->text);
+    for (int i = 0; i < spec->trials; i++) clear_trial(spec->ctx, &spec->trial[i]);
+    void *owned[] = {spec->trial, spec->seed, spec->name, spec->data, spec->model, spec->path, spec->text};
+    for (size_t i = 0; i < COPI_COUNT(owned); i++) copi_free(spec->ctx, owned[i]);
     *spec = (copi_spec){0};
 }
 
+/* ---------------------------------------------------------------------------------------------------- text -- */
+
 void copi_spec_print_dense(copi_buffer *b, const copi_spec *spec) {
+    const cop_recipe usual = cop_recipe_default();
     copi_buffer_printf(b, "model=%s\n", copi_spec_is_preset(spec) ? spec->model : "file");
-    const copi_spec_recipe usual = {.r = cop_recipe_default()};
-    copi_yaml_print(b, &dense_schema, &spec->dense, &usual);
+    copi_options_print(b, copi_recipe_options, &spec->dense, &usual);
 }
 
 void copi_spec_say_difference(copi_buffer *b, const copi_spec_trial *trial, const copi_spec_trial *base) {
-    copi_yaml_say(b, &trial_schema, trial, base, "");
+    cop_option option[COPI_METHOD_OPTIONS];
+    copi_method_options(trial->p.method, trial->p.scratch.like, option);
+    copi_options_say_difference(b, option, &trial->p, &base->p, "");
 }
 
 void copi_spec_print_trial(copi_buffer *b, const copi_spec_trial *trial) {
-    const cop_method_params p = cop_method_params_default();
-    const copi_spec_recipe recipe = {.r = cop_recipe_default()};
-    const copi_spec_trial usual = {
-        .p = p, .sparsify = recipe, .tune = recipe, .search = recipe, .retrain = recipe, .scratch = recipe};
-    copi_yaml_print(b, &trial_schema, trial, &usual);
-    if (trial->p.sss.target != COP_TARGET_NONE) /* what the level is, and where gamma starts */
-        copi_buffer_printf(b, "target=%s from %.17g\n", cop_target_name(trial->p.sss.target),
-                           trial->gamma.n ? trial->gamma.v[0] : p.sss.gamma);
+    const cop_method_params *p = &trial->p, usual = cop_method_params_default();
+    cop_option option[COPI_METHOD_OPTIONS];
+    copi_method_options(p->method, p->scratch.like, option);
+    copi_buffer_printf(b, "method=%s\n", p->method);
+    copi_options_print(b, option, p, &usual);
+    if (p->sss.target != COP_TARGET_NONE) /* what the level is, and where gamma starts */
+        copi_buffer_printf(b, "target=%s from %.17g\n", cop_target_name(p->sss.target), p->sss.gamma);
 }

@@ -15,39 +15,29 @@
 
 /* ---------------------------------------------------------------------------------------------------- spec -- */
 
-/* A recipe as a study file gives it; starts as a copy of the dense net's. */
-typedef struct copi_spec_recipe {
-    cop_recipe r;
-    unsigned augment; /* words given */
-} copi_spec_recipe;
-
 typedef struct copi_spec_trial {
-    const char *recipe;  /* a named one that the keys start from; NULL: none */
-    cop_method_params p; /* but for its recipes and threshold, which are below */
-    copi_numbers sparsity, gamma, macs, parameters, threshold;
-    copi_spec_recipe sparsify, tune, search, retrain, scratch;
-    copi_list limits; /* of cop_layer_limit */
+    const char *recipe;         /* a named one that the keys start from; NULL: none */
+    cop_method_params p;        /* at its first level; its lists are owned by the spec */
+    const cop_option *level_of; /* what the levels are values of; NULL: the method has none */
+    double *level;              /* [levels]; none: one trial at the default */
+    int levels;
 } copi_spec_trial;
 
 typedef struct copi_spec {
     cop_ctx *ctx;
     char *path, *text; /* of the study file */
     char *name;
-    struct {
-        char *path;
-        const char *format; /* NULL: guess */
-        double validation;
-        int64_t limit, height, width;
-    } data;
-    char *model;            /* a preset's name, or a file's path */
-    copi_spec_recipe dense; /* epochs 0: the model file is taken as it is */
-    struct {
-        double floor;
-    } score;
-    copi_seeds seeds;
-    int threads;      /* 0: the context's */
-    int nets;         /* 0: the best one becomes a file; 1: all */
-    copi_list trials; /* of copi_spec_trial */
+    char *data;
+    cop_data_options data_options;
+    char *model;      /* a preset's name, or a file's path */
+    cop_recipe dense; /* epochs 0: the model file is taken as it is */
+    double floor;     /* of the score */
+    uint64_t *seed;   /* [seeds] */
+    int seeds;
+    int threads;            /* 0: the context's */
+    int nets;               /* 0: the best one becomes a file; 1: all */
+    copi_spec_trial *trial; /* [trials] */
+    int trials;
 } copi_spec;
 
 /** Read and check a study file. Relative paths in it are taken from the file's folder where they exist there, else as
@@ -61,15 +51,10 @@ bool copi_spec_is_preset(const copi_spec *spec);
 void copi_spec_print_dense(copi_buffer *b, const copi_spec *spec);
 /** Everything that decides a trial but its level, dense net and seed, as text. */
 void copi_spec_print_trial(copi_buffer *b, const copi_spec_trial *trial);
-/** What a trial has otherwise than another one, as copi_yaml_say. */
+/** How a trial differs from another one, for people: ", tune restarts 1". */
 void copi_spec_say_difference(copi_buffer *b, const copi_spec_trial *trial, const copi_spec_trial *base);
-
-/** What to run a trial with, at its first level; pointers stay owned by the spec. */
-cop_method_params copi_spec_params(const copi_spec_trial *trial);
-/** Is its level sss's gamma, or what gamma is searched for? */
-bool copi_spec_is_sss(const copi_spec_trial *trial);
-/** The list that its levels are taken from; empty: one trial without. */
-const copi_numbers *copi_spec_levels(const copi_spec_trial *trial);
+/** A trial with the study's defaults, before its keys are read. */
+copi_spec_trial copi_spec_begin_trial(const copi_spec *spec);
 
 /* -------------------------------------------------------------------------------------------------- trials -- */
 
@@ -133,8 +118,10 @@ typedef struct copi_stored_trial {
 #define COPI_META_LIST(X)                                                                                            \
     X(name)                                                                                                          \
     X(floor)                                                                                                         \
-    X(spec_path) X(spec_text) X(command) X(program) X(build) X(machine) X(threads) X(model) X(data_path)             \
-        X(data_format) X(data_shape) X(data_classes) X(data_images) X(data_digest) X(best)
+    X(spec_path)                                                                                                     \
+    X(spec_text)                                                                                                     \
+    X(command) X(program) X(build) X(machine) X(threads) X(model) X(data_path) X(data_format) X(data_shape)          \
+        X(data_classes) X(data_images) X(data_digest) X(best)
 typedef struct copi_meta {
 #define X(field) char *field;
     COPI_META_LIST(X)

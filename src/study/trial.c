@@ -32,43 +32,16 @@ static cop_status make_dense(const copi_spec *spec, const char *data_digest, con
     return status;
 }
 
-static void label(copi_trial *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void label(copi_trial *t, const char *format, ...) {
-    size_t n = strlen(t->label);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(t->label + n, sizeof t->label - n, format, args);
-    va_end(args);
-}
-
-static void label_epochs(copi_trial *t) {
-    double n = t->spec->tune.r.epochs;
-    label(t, ", %g epoch%s", n, n == 1 ? "" : "s");
-}
-
-static void label_trial(copi_trial *t) {
-    const cop_method_params *p = &t->spec->p;
-    bool gradual = p->pace == COP_PACE_GRADUAL;
-    label(t, "%s", t->method);
-    if (strcmp(t->method, "scratch") == 0) label(t, " as %s", p->scratch.like);
-    if (copi_spec_is_sss(t->spec)) {
-        for (cop_structure k = COP_STRUCTURE_NEURON; k <= COP_STRUCTURE_BLOCK; k++)
-            if ((p->sss.structures >> k & 1u) && p->sss.structures != 1u << COP_STRUCTURE_NEURON)
-                label(t, " %s", cop_structure_name(k));
-        label(t, " %s %g%s", p->sss.target == COP_TARGET_NONE ? "gamma" : cop_target_name(p->sss.target), t->level,
-              p->sss.cost_aware ? ", by MACs" : "");
-    } else if (isnan(t->asked)) {
-        label_epochs(t);
-    } else {
-        label(t, " %g", t->asked);
-        if (p->scope && strcmp(p->scope, "layer") != 0) label(t, " %s", p->scope);
-        if (p->compound.share > 0) label(t, " after %s %g", p->compound.first, p->compound.share);
-        if (p->macs > 0) label(t, ", macs %g", p->macs);
-        if (p->rounds && !gradual) label(t, ", %d round%s", p->rounds, p->rounds > 1 ? "s" : "");
-        if (gradual || (p->rounds > 1 && p->pace != COP_PACE_ONE_SHOT)) label(t, " %s", cop_pace_name(p->pace));
-        if (gradual) label_epochs(t);
-        if (t->spec->recipe) label(t, ", recipe %s", t->spec->recipe);
-    }
+static cop_status label_trial(cop_ctx *ctx, copi_trial *t) {
+    copi_buffer text;
+    copi_buffer_init(&text, ctx);
+    copi_buffer_text(&text, t->method);
+    copi_method_find(t->method)->label(&text, &t->spec->p, t->level);
+    if (t->spec->recipe && t->spec->level_of) copi_buffer_printf(&text, ", recipe %s", t->spec->recipe);
+    if (!text.failed) snprintf(t->label, sizeof t->label, "%s", text.data);
+    cop_status s = text.failed ? COP_E_NOMEM : COP_OK;
+    copi_buffer_clear(&text);
+    return s;
 }
 
 static cop_status make_trial(const copi_spec *spec, const copi_spec_trial *from, const copi_trial *dense, int number,
@@ -78,13 +51,14 @@ static cop_status make_trial(const copi_spec *spec, const copi_spec_trial *from,
                       .dense = number,
                       .seed = dense->seed,
                       .level = level,
-                      .asked = copi_spec_is_sss(from) && from->p.sss.target != COP_TARGET_SPARSITY ? NAN : level};
-    label_trial(t);
+                      .asked = from->level_of && strcmp(from->level_of->name, "sparsity") == 0 ? level : NAN};
+    cop_status status = label_trial(spec->ctx, t);
+    if (status) return status;
     copi_buffer text;
     copi_buffer_init(&text, spec->ctx);
     copi_buffer_printf(&text, "dense=%s\nlevel=%.17g\n", dense->setting, level);
     copi_spec_print_trial(&text, from);
-    cop_status status = name_trial(&text, DIGEST_TRIAL, t);
+    status = name_trial(&text, DIGEST_TRIAL, t);
     copi_buffer_clear(&text);
     return status;
 }
@@ -108,45 +82,44 @@ static cop_status tell_apart(const copi_trials *trials, int from, copi_trial *t)
     copi_buffer text;
     copi_buffer_init(&text, trials->ctx);
     copi_spec_say_difference(&text, t->spec, like->spec);
-    if (text.len) label(t, "%s", text.data);
+    if (text.len) copi_append(t->label, sizeof t->label, "%s", text.data);
     if (labelled(trials, from, t->label)) { /* cut off, or nothing that can be said */
         t->label[sizeof t->label - 16] = 0;
-        label(t, ", no. %d", trials->n - from);
+        copi_append(t->label, sizeof t->label, ", no. %d", trials->n - from);
     }
     cop_status status = text.failed ? COP_E_NOMEM : COP_OK;
     copi_buffer_clear(&text);
     return status;
 }
 
-/* The levels of one entry: shares, gammas, or one without a number. */
-static copi_numbers levels_of(const copi_spec_trial *from, double *alone) {
-    copi_numbers list = *copi_spec_levels(from);
-    if (list.n > 0) return list;
-    *alone = copi_spec_is_sss(from) ? from->p.sss.gamma : NAN;
-    return (copi_numbers){alone, 1};
+/* Of one entry: its levels; one without a list is at the method's default, or has none. */
+static int count_levels(const copi_spec_trial *from) {
+    return from->levels ? from->levels : 1;
+}
+static double level_at(const copi_spec_trial *from, int i) {
+    if (from->levels) return from->level[i];
+    return from->level_of ? *(const double *)(const void *)((const char *)&from->p + from->level_of->offset) : NAN;
 }
 
 cop_status copi_trials_expand(const copi_spec *spec, const char *data_digest, const char *model_digest,
                               copi_trials *trials) {
     *trials = (copi_trials){.ctx = spec->ctx};
-    const copi_spec_trial *entry = spec->trials.v;
+    const copi_spec_trial *entry = spec->trial;
     size_t each = 1, total;
-    double alone;
-    for (int i = 0; i < spec->trials.n; i++) each += (size_t)levels_of(&entry[i], &alone).n;
-    if (!copi_mul(each, (size_t)spec->seeds.n, &total) || total > INT32_MAX)
+    for (int i = 0; i < spec->trials; i++) each += (size_t)count_levels(&entry[i]);
+    if (!copi_mul(each, (size_t)spec->seeds, &total) || total > INT32_MAX)
         return copi_fail(spec->ctx, COP_E_RANGE, "%s: more than %d trials", spec->path, INT32_MAX);
     trials->trial = copi_alloc(spec->ctx, total, sizeof *trials->trial);
     if (!trials->trial) return COP_E_NOMEM;
     cop_status status = COP_OK;
-    for (int s = 0; !status && s < spec->seeds.n; s++) {
+    for (int s = 0; !status && s < spec->seeds; s++) {
         int dense = trials->n++;
-        status = make_dense(spec, data_digest, model_digest, spec->seeds.v[s], &trials->trial[dense]);
+        status = make_dense(spec, data_digest, model_digest, spec->seed[s], &trials->trial[dense]);
         trials->trial[dense].dense = dense;
-        for (int i = 0; !status && i < spec->trials.n; i++) {
-            copi_numbers levels = levels_of(&entry[i], &alone);
-            for (int k = 0; !status && k < levels.n; k++) {
+        for (int i = 0; !status && i < spec->trials; i++) {
+            for (int k = 0; !status && k < count_levels(&entry[i]); k++) {
                 copi_trial *t = &trials->trial[trials->n];
-                status = make_trial(spec, &entry[i], &trials->trial[dense], dense, levels.v[k], t);
+                status = make_trial(spec, &entry[i], &trials->trial[dense], dense, level_at(&entry[i], k), t);
                 if (status || listed(trials, dense, t->name)) continue;
                 status = tell_apart(trials, dense, t);
                 trials->n++;
@@ -169,18 +142,14 @@ static void complete(cop_recipe *r, const copi_trial *trial, const cop_net *dens
 }
 
 cop_method_params copi_trial_params(const copi_trial *trial, const cop_net *dense) {
-    cop_method_params p = copi_spec_params(trial->spec);
+    cop_method_params p = trial->spec->p;
+    const cop_option *level = trial->spec->level_of;
     p.seed = trial->seed;
     complete(&p.tune, trial, dense);
     complete(&p.sss.search, trial, dense);
     complete(&p.sss.retrain, trial, dense);
     complete(&p.sparsify, trial, dense);
     complete(&p.scratch.recipe, trial, dense);
-    if (p.sss.target != COP_TARGET_NONE)
-        p.sss.reach = trial->level;
-    else if (copi_spec_is_sss(trial->spec))
-        p.sss.gamma = trial->level;
-    else if (!isnan(trial->level))
-        p.sparsity = trial->level;
+    if (level) *(double *)(void *)((char *)&p + level->offset) = trial->level;
     return p;
 }

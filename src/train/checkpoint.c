@@ -116,22 +116,40 @@ static cop_status malformed(const copi_checkpoint *c, cop_ctx *ctx, const char *
     return copi_fail(ctx, COP_E_FORMAT, "%s: not a whole checkpoint: %s is missing or malformed", c->path, what);
 }
 
-/* The first line in which two identities differ, as an error. */
-static cop_status check_identity(const copi_checkpoint *c, cop_ctx *ctx, const char *theirs) {
-    const char *ours = c->identity;
-    if (!theirs) return malformed(c, ctx, "identity");
-    while (*ours || *theirs) {
-        size_t n = strcspn(ours, "\n"), m = strcspn(theirs, "\n");
-        if (n != m || memcmp(ours, theirs, n))
-            return copi_fail(
-                ctx, COP_E_REFUSED,
-                "%s: the checkpoint belongs to another run: it says '%.*s', this run '%.*s'; name another "
-                "checkpoint file or remove it",
-                c->path, (int)m, theirs, (int)n, ours);
-        ours += n + (ours[n] != 0);
-        theirs += m + (theirs[m] != 0);
+/* The line of a text that begins with the same name as this one; "" where there is none. */
+static const char *line_of(const char *text, const char *line) {
+    size_t name = strcspn(line, " \n") + 1;
+    while (*text && strncmp(text, line, name) != 0) text += strcspn(text, "\n") + (text[strcspn(text, "\n")] != 0);
+    return text;
+}
+
+static bool same_line(const char *a, const char *b) {
+    size_t n = strcspn(a, "\n");
+    return n == strcspn(b, "\n") && memcmp(a, b, n) == 0;
+}
+
+/* The first line of ours that theirs has otherwise; of an option that theirs does not know, the default counts. */
+static cop_status compare_lines(const copi_checkpoint *c, cop_ctx *ctx, const char *ours, const char *theirs,
+                                bool turned) {
+    for (const char *line = ours; *line; line += strcspn(line, "\n") + 1) {
+        const char *other = line_of(theirs, line);
+        if (!*other) other = line_of(c->usual, line);
+        if (same_line(line, other)) continue;
+        const char *file = turned ? line : other, *run = turned ? other : line;
+        return copi_fail(
+            ctx, COP_E_REFUSED,
+            "%s: the checkpoint belongs to another run: it has '%.*s', this run has '%.*s'; name another "
+            "checkpoint file or remove it",
+            c->path, (int)strcspn(file, "\n"), file, (int)strcspn(run, "\n"), run);
     }
     return COP_OK;
+}
+
+static cop_status check_identity(const copi_checkpoint *c, cop_ctx *ctx, const char *theirs) {
+    size_t n = theirs ? strlen(theirs) : 0;
+    if (!n || theirs[n - 1] != '\n') return malformed(c, ctx, "identity");
+    cop_status s = compare_lines(c, ctx, c->identity, theirs, false);
+    return s ? s : compare_lines(c, ctx, theirs, c->identity, true);
 }
 
 static cop_status check_start(const copi_checkpoint *c, const cop_net *net, const cop_net *saved, const char *text) {

@@ -15,7 +15,8 @@ typedef struct copi_progress_state {
 typedef struct copi_checkpoint {
     const char *path;
     const char *identity; /* lines "name value": the recipe, data and net that the run belongs to */
-    uint64_t start;       /* copi_net_digest of the net that the run began with */
+    const char *usual; /* lines of options' defaults: what a file says that was written before the option existed */
+    uint64_t start;    /* copi_net_digest of the net that the run began with */
 } copi_checkpoint;
 
 /** Digest of a net's topology; of its topology, parameters and masks. */

@@ -18,7 +18,7 @@ typedef struct fit_run {
     float *teacher_y, *teacher_logits; /* [batch,classes] */
     copi_checkpoint checkpoint;
     double kept; /* copi_now() of the last checkpoint */
-    copi_buffer identity;
+    copi_buffer identity, usual;
     copi_progress_state state;
     int64_t per_epoch, steps;
     int epochs, history_cap;
@@ -65,40 +65,11 @@ static cop_status describe(fit_run *f) {
     const cop_recipe *r = f->recipe;
     copi_buffer_printf(b, "phase %s\ndata %s\nnet %016llx\n", f->fit->phase, f->data->info.digest,
                        (unsigned long long)copi_topology_digest(f->net));
-    copi_buffer_printf(
-        b, "batch %lld\noptimizer %s\nschedule %s\nprecision %s\nseed %llu\nflip %d\nshift %d\nerase %d\n",
-        (long long)r->batch, cop_optimizer_name(r->optimizer), cop_schedule_name(r->schedule),
-        cop_precision_name(copi_plan_precision(f->plan)), (unsigned long long)r->seed, r->flip, r->shift, r->erase);
-    const struct {
-        const char *name;
-        double value;
-    } number[] = {
-        {"epochs", r->epochs},
-        {"rate", r->rate},
-        {"momentum", r->momentum},
-        {"beta1", r->beta1},
-        {"beta2", r->beta2},
-        {"epsilon", r->epsilon},
-        {"decay", r->decay},
-        {"l1", r->l1},
-        {"l1_scale", r->l1_scale},
-        {"l2", r->l2},
-        {"l2_conv", r->l2_conv},
-        {"warmup", r->warmup},
-        {"step_epochs[0]", r->step_epochs[0]},
-        {"step_epochs[1]", r->step_epochs[1]},
-        {"step_epochs[2]", r->step_epochs[2]},
-        {"step_epochs[3]", r->step_epochs[3]},
-        {"step_factor", r->step_factor},
-        {"restarts", r->restarts},
-        {"dropout", r->dropout},
-        {"average", r->average},
-        {"label_smoothing", r->label_smoothing},
-        {"distil_share", distils(r) ? r->distil_share : 0},
-        {"distil_temperature", distils(r) ? r->distil_temperature : 0},
-    };
-    for (size_t i = 0; i < COPI_COUNT(number); i++)
-        copi_buffer_printf(b, "%s %.17g\n", number[i].name, number[i].value);
+    cop_recipe settled = *r; /* what it comes to on this machine, without what it does not use */
+    settled.precision = copi_plan_precision(f->plan);
+    if (!distils(r)) settled.distil_share = settled.distil_temperature = 0;
+    copi_buffer_printf(b, "seed %llu\n", (unsigned long long)r->seed);
+    copi_recipe_describe(b, &settled);
     if (distils(r)) copi_buffer_printf(b, "teacher %016llx\n", (unsigned long long)copi_net_digest(r->teacher));
     copi_normalization normal = copi_normalization_of(f->net, f->data);
     for (int64_t c = 0; c < f->data->info.channels; c++)
@@ -114,8 +85,11 @@ static cop_status describe(fit_run *f) {
         copi_buffer_text(b, "\n");
     }
     if (f->fit->hooks) copi_buffer_printf(b, "hooks %s\n", f->fit->hooks);
+    const cop_recipe usual = cop_recipe_default();
+    copi_recipe_describe(&f->usual, &usual);
     f->checkpoint.identity = b->data;
-    return b->failed ? COP_E_NOMEM : COP_OK;
+    f->checkpoint.usual = f->usual.data;
+    return b->failed || f->usual.failed ? COP_E_NOMEM : COP_OK;
 }
 
 static cop_status open_teacher(fit_run *f) {
@@ -404,6 +378,7 @@ cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit,
     if (!named.phase) named.phase = "train";
     fit_run f = {.ctx = net->ctx, .net = net, .data = data, .fit = &named, .recipe = fit->recipe, .history = history};
     copi_buffer_init(&f.identity, f.ctx);
+    copi_buffer_init(&f.usual, f.ctx);
     cop_status s = prepare(&f);
     if (!s) s = adopt(&f);
     if (!s) {
@@ -425,6 +400,7 @@ cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit,
     copi_free(f.ctx, f.teacher_y);
     copi_free(f.ctx, f.teacher_logits);
     copi_buffer_clear(&f.identity);
+    copi_buffer_clear(&f.usual);
     if (history == &own) cop_history_clear(&own);
     return s;
 }

@@ -1,4 +1,4 @@
-/* What a recipe may say, and the learning-rate schedules. */
+/* The options of a recipe, and the learning-rate schedules. */
 #include "train/train.h"
 
 #include <math.h>
@@ -7,24 +7,82 @@ static const double PI = 3.14159265358979323846;
 /* One-cycle starts at rate / START and ends near rate / (START * END): Smith & Topin 2017, arXiv:1708.07120. */
 static const double ONE_CYCLE_START = 25, ONE_CYCLE_END = 1e4;
 
+static COPI_CHOICES(choice_optimizer, COP_OPTIMIZER_LIST(COPI_TEXT_OF)) static COPI_CHOICES(
+    choice_schedule, COP_SCHEDULE_LIST(COPI_TEXT_OF)) static COPI_CHOICES(choice_precision,
+                                                                          COP_PRECISION_LIST(COPI_TEXT_OF))
+
+/* The order is that of help and of the text that a trial's name is a digest of. A new option is LATE. */
+#define OPTION(field, KIND) COPI_OPTION(#field, cop_recipe, field, KIND), .since = "0.1"
+#define RESULT .flags = COP_OPTION_RESULT
+    const cop_option copi_recipe_options[] = {
+        {OPTION(epochs, NUMBER), .usual = 10, .high = 1e6, RESULT,
+         .help = "passes over the training images; fractions are allowed"},
+        {OPTION(batch, COUNT), .usual = 128, .low = 1, .high = 1 << 20, .unit = "images", RESULT,
+         .help = "images per step; a smaller last batch is dropped"},
+        {OPTION(optimizer, CHOICE), .usual = COP_OPTIMIZER_ADAMW, .choice = choice_optimizer, RESULT,
+         .help = "how the weights are updated"},
+        {OPTION(rate, NUMBER), .usual = 2e-3, .high = 1e3, RESULT, .help = "peak learning rate"},
+        {OPTION(momentum, NUMBER), .usual = 0.9, .high = 1, RESULT | COP_OPTION_BELOW,
+         .help = "momentum of sgd (Nesterov)"},
+        {OPTION(beta1, NUMBER), .usual = 0.9, .high = 1, RESULT | COP_OPTION_BELOW,
+         .help = "decay of the mean gradient in adam and adamw"},
+        {OPTION(beta2, NUMBER), .usual = 0.999, .high = 1, RESULT | COP_OPTION_BELOW,
+         .help = "decay of the mean squared gradient in adam and adamw"},
+        {OPTION(epsilon, NUMBER), .usual = 1e-8, .high = 1, RESULT | COP_OPTION_ABOVE,
+         .help = "added to the divisor in adam and adamw"},
+        {OPTION(decay, NUMBER), .usual = 1e-2, .high = 1, RESULT,
+         .help = "weight decay of kernels: decoupled for adamw, an L2 gradient for the others"},
+        {OPTION(l1, NUMBER), .high = 1, RESULT, .help = "weight of sum |w| over kernels in the loss"},
+        {OPTION(l1_scale, NUMBER), .high = 1, RESULT | COP_OPTION_LATE,
+         .help = "weight of sum |scale| over batch-norm scales in the loss"},
+        {OPTION(l2, NUMBER), .high = 1, RESULT, .help = "weight of sum w^2 over kernels in the loss"},
+        {OPTION(l2_conv, NUMBER), .high = 1, RESULT,
+         .help = "weight of sum w^2 over convolution kernels in the loss"},
+        {OPTION(schedule, CHOICE), .usual = COP_SCHEDULE_ONE_CYCLE, .choice = choice_schedule, RESULT,
+         .help = "learning-rate schedule"},
+        {OPTION(warmup, NUMBER), .usual = 0.2, .high = 1, RESULT | COP_OPTION_BELOW,
+         .help = "share of the steps in which one-cycle and cosine rise"},
+        {OPTION(step_epochs, STEPS), .high = 1e6, RESULT | COP_OPTION_ABOVE, .unit = "epochs",
+         .help = "schedule step: the rate falls after these epochs, at most 4"},
+        {OPTION(step_factor, NUMBER), .usual = 0.1, .high = 1, RESULT | COP_OPTION_ABOVE,
+         .help = "schedule step: the factor that the rate is multiplied by"},
+        {OPTION(restarts, INTEGER), .high = 1000, RESULT | COP_OPTION_LATE,
+         .help = "cosine and one-cycle restart this many times"},
+        {OPTION(flip, FLAG), RESULT, .help = "mirror half of the images left to right"},
+        {OPTION(shift, INTEGER), .high = 64, .unit = "pixels", RESULT,
+         .help = "shift images by up to this many pixels in both directions"},
+        {OPTION(erase, INTEGER), .high = 64, .unit = "pixels", RESULT | COP_OPTION_LATE,
+         .help = "erase a square with sides of this many pixels (cutout)"},
+        {OPTION(dropout, NUMBER), .usual = 1, .high = 1, RESULT | COP_OPTION_LATE,
+         .help = "factor on the shares of the net's dropout layers"},
+        {OPTION(average, NUMBER), .high = 1, RESULT | COP_OPTION_BELOW | COP_OPTION_LATE,
+         .help = "the net ends with running averages of its weights, of this decay, e.g. 0.999; 0: none"},
+        {OPTION(label_smoothing, NUMBER), .high = 1, RESULT | COP_OPTION_BELOW,
+         .help = "share of the label that is spread over all classes"},
+        {OPTION(distil_share, NUMBER), .high = 1, RESULT, .help = "the teacher's share of the loss"},
+        {OPTION(distil_temperature, NUMBER), .usual = 3, .high = 100, RESULT | COP_OPTION_ABOVE,
+         .help = "temperature that softens the outputs of teacher and net"},
+        {OPTION(precision, CHOICE), .usual = COP_PRECISION_AUTO, .choice = choice_precision, RESULT,
+         .help = "arithmetic; auto: bf16 where the processor has it"},
+        {OPTION(evaluate_every, INTEGER), .high = 1e6, .unit = "epochs",
+         .help = "epochs between validation figures; 0: only after the last"},
+        {OPTION(checkpoint, FILE), .flags = COP_OPTION_RUN,
+         .help = "keep the state in this file after each epoch and on interruption"},
+        {OPTION(resume, FLAG), .flags = COP_OPTION_RUN, .help = "go on from the checkpoint if there is one"},
+        {OPTION(max_seconds, NUMBER), .high = 1e9, .unit = "seconds", .flags = COP_OPTION_RUN,
+         .help = "stop after the epoch that passes this time; 0: never"},
+        {NULL}};
+#undef OPTION
+#undef RESULT
+
+const cop_option *cop_recipe_option(int option) {
+    return option >= 0 && option < (int)COPI_COUNT(copi_recipe_options) - 1 ? &copi_recipe_options[option] : NULL;
+}
+
 cop_recipe cop_recipe_default(void) {
-    return (cop_recipe){.epochs = 10,
-                        .batch = 128,
-                        .optimizer = COP_OPTIMIZER_ADAMW,
-                        .rate = 2e-3,
-                        .momentum = 0.9,
-                        .beta1 = 0.9,
-                        .beta2 = 0.999,
-                        .epsilon = 1e-8,
-                        .decay = 1e-2,
-                        .schedule = COP_SCHEDULE_ONE_CYCLE,
-                        .warmup = 0.2,
-                        .step_factor = 0.1,
-                        .dropout = 1,
-                        .distil_share = 0,
-                        .distil_temperature = 3,
-                        .precision = COP_PRECISION_AUTO,
-                        .seed = 1};
+    cop_recipe r = {.seed = 1};
+    copi_options_default(copi_recipe_options, &r);
+    return r;
 }
 
 #define X(name, text) text,
@@ -77,49 +135,25 @@ double cop_schedule_rate(const cop_recipe *recipe, int64_t t, int64_t n, int64_t
 }
 
 cop_status copi_recipe_check(cop_ctx *ctx, const cop_recipe *r) {
-    const struct {
-        const char *name;
-        double value, low, high;
-        const char *range;
-    } number[] = {
-        {"epochs", r->epochs, 0, 1e6, "in [0,1e6]"},
-        {"batch", (double)r->batch, 1, 1 << 20, "in [1,1048576]"},
-        {"rate", r->rate, 0, 1e3, "in [0,1000]"},
-        {"momentum", r->momentum, 0, 0.999999, "in [0,1)"},
-        {"beta1", r->beta1, 0, 0.999999, "in [0,1)"},
-        {"beta2", r->beta2, 0, 0.999999, "in [0,1)"},
-        {"epsilon", r->epsilon, 1e-30, 1, "in (0,1]"},
-        {"decay", r->decay, 0, 1e3, "in [0,1000]"},
-        {"l1", r->l1, 0, 1e3, "in [0,1000]"},
-        {"l1_scale", r->l1_scale, 0, 1e3, "in [0,1000]"},
-        {"l2", r->l2, 0, 1e3, "in [0,1000]"},
-        {"l2_conv", r->l2_conv, 0, 1e3, "in [0,1000]"},
-        {"warmup", r->warmup, 0, 1, "in [0,1]"},
-        {"step_epochs[0]", r->step_epochs[0], 0, 1e6, "in [0,1e6]"},
-        {"step_epochs[1]", r->step_epochs[1], 0, 1e6, "in [0,1e6]"},
-        {"step_epochs[2]", r->step_epochs[2], 0, 1e6, "in [0,1e6]"},
-        {"step_epochs[3]", r->step_epochs[3], 0, 1e6, "in [0,1e6]"},
-        {"step_factor", r->step_factor, 0, 1e3, "in [0,1000]"},
-        {"restarts", r->restarts, 0, 1000, "in [0,1000]"},
-        {"flip", r->flip, 0, 1, "0 or 1"},
-        {"shift", r->shift, 0, 1024, "in [0,1024]"},
-        {"erase", r->erase, 0, 1024, "in [0,1024]"},
-        {"dropout", r->dropout, 0, 1, "in [0,1]"},
-        {"average", r->average, 0, 0.999999, "in [0,1)"},
-        {"label_smoothing", r->label_smoothing, 0, 0.999999, "in [0,1)"},
-        {"distil_share", r->distil_share, 0, 1, "in [0,1]"},
-        {"distil_temperature", r->distil_temperature, 1e-3, 1e3, "in [0.001,1000]"},
-        {"max_seconds", r->max_seconds, 0, 1e12, "in [0,1e12]"},
-        {"evaluate_every", r->evaluate_every, 0, 1e6, "in [0,1e6]"},
-        {"optimizer", r->optimizer, 0, COP_OPTIMIZER_ADAMW, "one of sgd, adam, adamw"},
-        {"schedule", r->schedule, 0, COP_SCHEDULE_ONE_CYCLE, "one of constant, step, cosine, one-cycle"},
-        {"precision", r->precision, 0, COP_PRECISION_BF16, "one of auto, f32, bf16"},
-    };
-    for (size_t i = 0; i < COPI_COUNT(number); i++)
-        if (!(number[i].value >= number[i].low && number[i].value <= number[i].high)) /* so that NaN is refused */
-            return copi_fail(ctx, COP_E_RANGE, "recipe: %s is %g; it must be %s", number[i].name, number[i].value,
-                             number[i].range);
-    if (r->resume && !r->checkpoint)
-        return copi_fail(ctx, COP_E_ARG, "recipe: resume is set, but no checkpoint file is named");
-    return COP_OK;
+    cop_status s = copi_options_check(ctx, "recipe", copi_recipe_options, r);
+    if (!s && r->resume && !r->checkpoint)
+        s = copi_fail(ctx, COP_E_ARG, "recipe: resume is set, but no checkpoint file is named");
+    return s;
+}
+
+void copi_recipe_describe(copi_buffer *b, const cop_recipe *r) {
+    for (const cop_option *o = copi_recipe_options; o->name; o++) {
+        if (!(o->flags & COP_OPTION_RESULT)) continue;
+        const void *at = (const char *)r + o->offset;
+        if (o->kind == COP_OPTION_STEPS) {
+            for (int i = 0; i < 4; i++) copi_buffer_printf(b, "%s[%d] %.17g\n", o->name, i, ((const double *)at)[i]);
+            continue;
+        }
+        copi_buffer_printf(b, "%s ", o->name);
+        if (o->choice)
+            copi_buffer_text(b, o->choice(*(const int *)at));
+        else
+            copi_option_print(b, o, r);
+        copi_buffer_text(b, "\n");
+    }
 }

@@ -2,6 +2,7 @@
 #ifndef COPPICE_TRAIN_H
 #define COPPICE_TRAIN_H
 
+#include "base/options.h"
 #include "data/data.h"
 #include "engine/engine.h"
 #include "io/io.h"
@@ -26,6 +27,10 @@ cop_status copi_fit_go_on(cop_net *net, const cop_data *data, const copi_fit *fi
 /** DIVERGED where one of n numbers at x is not finite; what: "weight", ... step: how many were done. */
 cop_status copi_check_finite(cop_ctx *ctx, const char *phase, const char *what, const float *x, size_t n,
                              int64_t step, double rate);
+/** The options of cop_recipe; ends with a NULL name. */
+extern const cop_option copi_recipe_options[];
+/** A line "name value" for each option that changes the result. */
+void copi_recipe_describe(copi_buffer *b, const cop_recipe *recipe);
 /** Refuse a recipe with impossible values: names the field and the value. */
 cop_status copi_recipe_check(cop_ctx *ctx, const cop_recipe *recipe);
 /** Refuse a net that does not take these images or classes: names both shapes. */

@@ -74,7 +74,7 @@ def check_option(name, option, value, explanation):
     def accepted(argument):  # the command then misses its operand, or a file that is not there
         code, error = run(argument)
         check(code in (0, 2, 3), f"{name} --{option}{argument} exits with {code}")
-        check(f"--{option}:" not in error, f"{name} --{option}{argument} is refused: {error}")
+        check(not re.search(f"--{option}( is|:)", error), f"{name} --{option}{argument} is refused: {error}")
 
     if value is None:
         refused("=1")
@@ -127,7 +127,7 @@ def check_recipe():
         "epochs": ["3"], "batch": ["50"], "optimizer": ["sgd"], "rate": ["1e-3"], "schedule": ["constant"],
         "warmup": [".5"], "step-epochs": ["1.5", "--schedule=step", "--step-epochs=1"], "restarts": ["1"],
         "step-factor": [".3", "--schedule=step", "--step-epochs=1"],
-        "momentum": [".5", "--optimizer=sgd"], "decay": [".3"], "l1": [".01"], "l2": [".01"], "l2-conv": [".01"],
+        "momentum": [".5", "--optimizer=sgd"], "beta1": [".5"], "beta2": [".9"], "epsilon": ["1e-3"], "decay": [".3"], "l1": [".01"], "l2": [".01"], "l2-conv": [".01"],
         "flip": [None], "shift": ["3"], "erase": ["5"], "average": [".9"], "label-smoothing": [".2"], "precision": ["bf16"],
         "teacher": ["base.safetensors"], "distil-share": [".9", "--teacher=base.safetensors"],
         "distil-temperature": ["9", "--teacher=base.safetensors"], "seed": ["7"], "limit": ["200"], "validation": [".3"],

@@ -116,7 +116,7 @@ static void gradual_with_revival(void **state) {
     assert_true(apart > 0);
     p.gradual.revive = 1;
     test_fails(ctx, cop_method_run(dense, data, &p, NULL, NULL, NULL), COP_E_RANGE,
-               "revive is 1; it must be in [0,1)");
+               "revive is 1; expected a number in [0,1)");
     for (int i = 0; i < 3; i++) cop_net_destroy(net[i]);
     cop_net_destroy(dense);
     cop_data_destroy(data);

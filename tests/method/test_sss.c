@@ -523,12 +523,14 @@ static void structures_then_weights(void **state) {
     cop_net_destroy(result);
     forget(&s);
     p.compound.rank = "l1-filter";
-    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "pace gradual is for weights");
-    p.compound.first = NULL;
-    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "first names nothing");
-    p.compound.first = "sss";
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "rank is \"l1-filter\"");
     p.compound.rank = "lamb";
-    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_NOT_FOUND, "'lamb'");
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG,
+               "rank is \"lamb\"; did you mean \"lamp\"?");
+    p.compound.rank = "lamp";
+    p.compound.first = NULL;
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG,
+               "first is \"\"; expected one of sss, l1-filter");
     cop_net_destroy(kept);
     cop_net_destroy(dense);
     teardown(&f);
@@ -570,13 +572,14 @@ static void filters_then_weights(void **state) {
     cop_net_destroy(result);
     forget(&s);
     p.compound.first = "lamp";
-    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "which ranks weights");
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "first is \"lamp\"");
     p.compound.first = "l2-filtre";
-    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_NOT_FOUND, "'l2-filtre'");
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG,
+               "did you mean \"l2-filter\"?");
     p.compound.first = "l2-filter";
     p.compound.share = 1;
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE,
-               "share is 1; it must be in (0,1)");
+               "share is 1; expected a number in [0,1)");
     cop_net_destroy(dense);
     teardown(&f);
 }
@@ -650,7 +653,7 @@ static void a_block_falls(void **state) {
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, &result), COP_E_REFUSED,
                "no grouped convolution");
     p.sss.structures = 0;
-    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, &result), COP_E_RANGE, "structures is 0");
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, &result), COP_E_RANGE, "scope is 0");
     cop_net_destroy(dense);
     teardown(&f);
 }
@@ -696,7 +699,7 @@ static void gamma_is_found(void **state) {
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "gamma is 0");
     p.sss.target = COP_TARGET_SPARSITY;
     p.sss.reach = 1;
-    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "sparsity to reach is 1");
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "sparsity is 1");
     cop_net_destroy(dense);
     teardown(&f);
 }

@@ -366,18 +366,19 @@ static void refusals(void **state) {
     p = params(NULL, "layer", 0.5);
     test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_NOT_FOUND, "no criterion");
     p = params("magnitude", "whole", 0.5);
-    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_ARG, "scope 'whole' is neither 'layer' nor 'global'");
+    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_ARG, "scope is \"whole\"; expected one of layer, global");
     p = params("magnitude", NULL, 0.5);
     test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_ARG, "scope");
     const double bad[] = {1.2, 1, -0.1, NAN, INFINITY};
-    const char *const text[] = {"sparsity 1.2: ", "sparsity 1: ", "sparsity -0.1: ", "nan: ", "sparsity inf: "};
+    const char *const text[] = {"sparsity is 1.2; ", "sparsity is 1; ", "sparsity is -0.1; ", "is nan; ",
+                                "sparsity is inf; expected a number in [0,1)"};
     for (size_t i = 0; i < COPI_COUNT(bad); i++) {
         p = params("magnitude", "layer", bad[i]);
         test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_RANGE, text[i]);
     }
     p = params("magnitude", "layer", 0.5);
     p.keep = 0;
-    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_RANGE, "keep 0");
+    test_fails(ctx, copi_prune(net, &p, NULL, NULL), COP_E_RANGE, "keep is 0; expected an integer in [1,1e9]");
 
     /* floors: the layer, the units it has, the highest share that works */
     p = params("l2-neuron", "layer", 0.7);

@@ -152,8 +152,8 @@ static void refuses_what_is_not_its_own(void **state) {
     net = begin(&f, false);                                                                                          \
     test_fails(f.ctx, go(&f, net, &other, false, NULL), COP_E_REFUSED, text);                                        \
     cop_net_destroy(net)
-    REFUSED(other.rate = 1e-3, "this run 'rate 0.001'");
-    REFUSED(other.epochs = 4, "it says 'epochs 3', this run 'epochs 4'");
+    REFUSED(other.rate = 1e-3, "this run has 'rate 0.001'");
+    REFUSED(other.epochs = 4, "it has 'epochs 3', this run has 'epochs 4'");
     REFUSED(other.optimizer = COP_OPTIMIZER_SGD, "optimizer");
     REFUSED(other.seed = 2, "seed");
     REFUSED(other.restarts = 1, "restarts");
@@ -167,14 +167,14 @@ static void refuses_what_is_not_its_own(void **state) {
     test_fails(f.ctx, go(&f, net, &r, false, NULL), COP_E_REFUSED, "another net");
     cop_net_destroy(net);
     net = little_net(f.ctx, LITTLE_NORM, 1); /* another topology */
-    test_fails(f.ctx, go(&f, net, &r, false, NULL), COP_E_REFUSED, "this run 'net");
+    test_fails(f.ctx, go(&f, net, &r, false, NULL), COP_E_REFUSED, "this run has 'net");
     cop_net_destroy(net);
     net = begin(&f, true);
     test_fails(f.ctx, go(&f, net, &r, true, NULL), COP_E_REFUSED, NULL);
     cop_net_destroy(net);
     cop_data *data = little_data_at(f.ctx, 400, 150, 0.2, 77);
     net = begin(&f, false);
-    test_fails(f.ctx, cop_train(net, data, &r, NULL), COP_E_REFUSED, "this run 'data");
+    test_fails(f.ctx, cop_train(net, data, &r, NULL), COP_E_REFUSED, "this run has 'data");
     cop_net_destroy(net);
     cop_data_destroy(data);
     other = r; /* without resume it is not looked at, and overwritten */
