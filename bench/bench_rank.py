@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Ranking beside numpy.partition, both on one thread and on the very same numbers.
+"""Ranking beside numpy.partition, both on one thread and on the same weights.
 
     cmake --preset release -DCOPPICE_BENCH=ON && cmake --build --preset release --target bench_rank
     /usr/bin/python3 bench/bench_rank.py build/release/bench/bench_rank [--sizes 1e6 1e7 1e8] [--numpy-up-to 1e8]
 
-For each size: the time to read the weights once, the global threshold (copi_select), threshold and masks (copi_lowest), and
-numpy.partition of the same weights for the same rank; the best of --runs. Each side's threshold must be the other's, to the
-bit. Prints the table of docs/benchmarks.md. The weights pass through a file in --directory (4 bytes each).
+For each size, the best of --runs of: reading the weights once, the global threshold (copi_select), threshold and masks
+(copi_lowest), and numpy.partition for the same rank. Both thresholds must agree to the bit. Prints the table of
+docs/benchmarks.md. The weights pass through a file in --directory (4 bytes each).
 """
 import argparse
 import json
@@ -45,11 +45,11 @@ def main():
     parser.add_argument("--shapes", nargs="+", default=["normal"])
     parser.add_argument("--share", type=float, default=0.9)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--numpy-up-to", type=float, default=1e8, help="beyond it numpy is left out (memory)")
-    parser.add_argument("--directory", default=None, help="for the weights' file; the system's temporary place")
+    parser.add_argument("--numpy-up-to", type=float, default=1e8, help="largest size that numpy runs (memory)")
+    parser.add_argument("--directory", default=None, help="where the file of weights goes (default: the system's temporary directory)")
     a = parser.parse_args()
     print(f"{processor()}, one thread, numpy {numpy.__version__}, share {a.share}, best of {a.runs}; milliseconds\n")
-    print("| weights | shape | read once | threshold | / read twice | threshold and masks | numpy.partition | ratio |")
+    print("| weights | shape | read once | global threshold | threshold / two reads | threshold and masks | numpy.partition | numpy / threshold |")
     print("|---|---|---|---|---|---|---|---|")
     for shape in a.shapes:
         for size in a.sizes:
@@ -64,7 +64,7 @@ def main():
                 if compared:
                     seconds, threshold = partition(raw, int(a.share * int(size)), a.runs)
                     if numpy.float32(r["threshold"]) != threshold:
-                        raise SystemExit(f"thresholds differ: {r['threshold']} and numpy's {threshold}")
+                        raise SystemExit(f"thresholds differ: {r['threshold']}, numpy has {threshold}")
                     theirs, ratio = f"{seconds * 1e3:.1f}", f"{seconds / r['select']:.1f}"
                 print(f"| {size:.0e} | {shape} | {r['read'] * 1e3:.2f} | {r['select'] * 1e3:.2f} | "
                       f"{r['select'] / (2 * r['read']):.2f} | {r['masks'] * 1e3:.2f} | {theirs} | {ratio} |", flush=True)

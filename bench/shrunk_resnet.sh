@@ -1,7 +1,7 @@
 #!/bin/sh
-# Training steps of ResNet-20 on 3 x 32 x 32, dense and without a quarter, half and three quarters of its filters:
+# Time training steps of ResNet-20 on 3 x 32 x 32, dense and with a quarter, half and three quarters of its filters removed:
 #     bench/shrunk_resnet.sh [COPPICE] [BATCH]
-# One thread, both precisions; the median of 20 steps each, dense and shrunk in turn.
+# One thread, both precisions, the median of 20 steps each, dense and shrunk in turn.
 set -eu
 coppice=${1:-build/release/coppice} batch=${2:-64}
 work=$(mktemp -d)

@@ -4,10 +4,10 @@
     cmake --preset release -DCOPPICE_BENCH=ON && cmake --build --preset release
     bench/speed.py build/release/bench/bench_step [--rounds 5] [--threads 2] [--blas DIR]
 
-Both programs run in turn, round by round, so that whatever else the machine does falls on both; a figure is the median
-over the rounds of a run's own median. torch runs under /usr/bin/python3 (Debian's python3-torch) without
-OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE, which would hold OpenBLAS back. --blas DIR: a directory with another libblas.so.3
-for torch (Debian's torch uses whichever is installed; the plain libblas3 makes its dense layers slow).
+Both programs run in turn, round by round, so that other work on the machine affects both. A figure is the median over the
+rounds of a run's own median. torch runs under /usr/bin/python3 (Debian's python3-torch) without OPENBLAS_CORETYPE and
+OPENBLAS_L2_SIZE, which would slow OpenBLAS down. --blas DIR: a directory with another libblas.so.3 for torch. Debian's
+torch uses whichever is installed, and the plain libblas3 makes its dense layers slow.
 Prints the tables of docs/benchmarks.md.
 """
 import argparse
@@ -29,7 +29,7 @@ def run(command, env=None):
 class Programs:
     def __init__(self, step, threads, blas):
         self.step, self.threads = step, threads
-        self.own_env = {"GOMP_SPINCOUNT": "2000", **os.environ}  # as the program itself waits
+        self.own_env = {"GOMP_SPINCOUNT": "2000", **os.environ}  # the program's own setting
         self.env = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
         if blas:
             self.env["LD_LIBRARY_PATH"] = blas
@@ -70,7 +70,7 @@ def main_table(programs, rounds):
     first = got[rows[0]]
     print(f"{first[0][0]['version']}; torch {first[1][0]['version']}.")
     print()
-    print("| | batch | precision | Coppice ms | sum of primitives ms | ratio | Coppice images/s | torch images/s "
+    print("| | batch | precision | ms | sum of primitives, ms | ms / primitives | images/s | torch, images/s "
           "| Coppice / torch | Coppice / torch f32 |")
     print("|---|---:|---|---:|---:|---:|---:|---:|---:|---:|")
     for row in rows:
@@ -86,14 +86,14 @@ def main_table(programs, rounds):
 
 
 def shrunk_table(programs, rounds, batch=128):
-    """Fine-tuning after 75 % of the filters and neurons went: masked and dense, as torch does it, and shrunk."""
+    """Fine-tuning with a quarter of the filters and neurons left: masked and dense, as torch does it, and shrunk."""
     ours, shrunk, theirs = [], [], []
     for _ in range(rounds):
         ours.append(programs.coppice("train", batch, "f32", 20))
         shrunk.append(programs.coppice("train", batch, "f32", 20, "--width", "8", "--dense", "128"))
         theirs.append(programs.torch("train", batch, "f32", 20, "--masks"))
     rates = [median(r, "images_per_second") for r in (theirs, ours, shrunk)]
-    print(f"| fine-tuning with a quarter of the filters and neurons, batch {batch}, f32 | images/s | times torch |")
+    print(f"| fine-tuning with a quarter of the filters and neurons left, batch {batch}, f32 | images/s | Coppice / torch |")
     print("|---|---:|---:|")
     for name, rate in zip(("torch, torch.nn.utils.prune masks", "Coppice, dense with masks", "Coppice, shrunk"), rates):
         print(f"| {name} | {rate:,.0f} | {rate / rates[0]:.1f} |")

@@ -4,11 +4,11 @@
     bench/study_speed.py [--coppice build/release/coppice] [--data build/data/seedtask.npz] [--epochs 1] [--rounds 3]
                          [--threads 2] [--jobs 1] [--torch-jobs 1] [--blas DIR]
 
-A sample of studies/seedtask.yaml with --epochs epochs for each training, in both programs in turn; figures are medians over
-the rounds. torch runs as in bench/speed.py. The last row is the study: each kind of trial by how often, and how many epochs,
-the study file has it. What a trial costs besides epochs is taken from the one without training. With --jobs N Coppice runs N seeds of the
-sample side by side (study run --jobs), with --torch-jobs N so many processes of torch, which share the threads; a trial then
-counts the N-th part of its seconds. Prints a Markdown table.
+A sample of studies/seedtask.yaml with --epochs epochs per training, in both programs in turn. Figures are medians over the
+rounds. torch runs as in bench/speed.py. The last row is the whole study: each kind of trial, weighted by how often and for
+how many epochs the study file has it. The trial without training gives the cost besides epochs. --jobs N runs N seeds of the
+sample side by side in Coppice (study run --jobs). --torch-jobs N runs N processes of torch, which share the threads. A trial
+then counts 1/N of its seconds. Prints a Markdown table.
 """
 import argparse
 import json
@@ -75,7 +75,7 @@ def torch(a):
 
 
 def study(seconds, epochs):
-    """Seconds of one seed of the study, from the sample's."""
+    """Seconds of one seed of the study, estimated from the sample."""
     fixed = seconds["magnitude 0.9"]
     return sum(n * fixed + e * max(0, seconds[kind] - fixed) / epochs for kind, (n, e) in WEIGHTS.items())
 
@@ -92,9 +92,9 @@ def main():
     parser.add_argument("--blas")
     a = parser.parse_args()
     rounds = [(coppice(a), torch(a)) for _ in range(a.rounds)]
-    print(f"{a.epochs} epoch(s) a training, {a.threads} threads, {a.jobs} trial(s) at a time, of torch {a.torch_jobs}, "
+    print(f"{a.epochs} epoch(s) per training, {a.threads} threads, {a.jobs} trial(s) at a time, torch {a.torch_jobs}, "
           f"median of {a.rounds} rounds; load now {os.getloadavg()[0]:.1f}\n")
-    print("| trial | Coppice, s | torch, s | ratio |\n|---|---:|---:|---:|")
+    print("| trial | Coppice, s | torch, s | torch / Coppice |\n|---|---:|---:|---:|")
     for kind in WEIGHTS:
         own, theirs = (statistics.median(r[i][kind] for r in rounds) for i in (0, 1))
         print(f"| {kind} | {own:.2f} | {theirs:.2f} | {theirs / own:.1f} |")

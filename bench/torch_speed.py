@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The same net, the same step, in PyTorch: what bench/speed.py stands Coppice beside.
+"""The same net and the same step in PyTorch, which bench/speed.py compares Coppice with.
 
 seed-cnn (docs/methods.md, "Reference study") at 25x25x3 and 5 classes, channels_last. Training: forward, cross-entropy,
-backward, Adam. Inference: forward in eval mode. Prints one JSON object a line: what was run, median milliseconds of a
-step, images per second, versions.
+backward, Adam. Inference: forward in eval mode. Prints one JSON object per line: what was run, median milliseconds
+per step, images per second, versions.
 
     torch_speed.py --mode train --batch 64 --precision f32 --runs 40 --threads 2 [--masks]
 """

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Trials of the five-method study in PyTorch, as one writes them there: masks on the dense net (torch.nn.utils.prune),
-factors as parameters with a proximal step. What bench/study_speed.py stands Coppice's trials beside.
+"""Trials of the five-method study in PyTorch, which bench/study_speed.py compares Coppice with: masks on the dense net
+(torch.nn.utils.prune), factors as parameters with a proximal step.
 
     torch_trials.py DATA.npz [--epochs 1] [--threads 2]
 
-One JSON object a line: trial, seconds from the dense net to both accuracies. DATA: bytes x_train [N,25,25,3], y_train,
+Prints one JSON object per line: trial, seconds from the dense net to both accuracies. DATA: bytes x_train [N,25,25,3], y_train,
 and the same of _val and _test.
 """
 import argparse
@@ -81,7 +81,7 @@ def layers(net, kind=(nn.Conv2d, nn.Linear)):
 
 def magnitude(net, share):
     for m in layers(net):
-        m.weight.data = m.weight.data.contiguous()  # torch 1.13's topk wants it so
+        m.weight.data = m.weight.data.contiguous()  # required by topk of torch 1.13
         prune.l1_unstructured(m, "weight", share)
 
 

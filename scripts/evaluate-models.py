@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What the nets under models/ are worth: test accuracy, sparsity and effective MACs, by coppice itself.
+"""Measure test accuracy, sparsity and effective MACs of the nets under models/ with the program itself.
 
     scripts/evaluate-models.py [--coppice build/release/coppice] [--data build/data/seedtask.npz] [MODEL ...]
 
-Prints a Markdown table; the score is (accuracy + sparsity) / 2.
+Prints CSV with the columns of docs/results/models.csv. The score is (accuracy + sparsity) / 2.
 """
 import argparse
 import glob
@@ -22,10 +22,9 @@ def ask(*words):
     return json.loads(subprocess.run([a.coppice, *words, "--json"], check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-print("| model | bytes | test accuracy | sparsity | nonzero | effective MACs | score |\n|---|---|---|---|---|---|---|")
+print("model,bytes,accuracy_test,sparsity,nonzero,macs_effective,score")
 for path in a.model:
     accuracy = ask("eval", path, "--data", a.data)["accuracy"]
     net = ask("inspect", path)
-    print(f"| {os.path.basename(path)} | {os.path.getsize(path):,} | {accuracy:.4f} | {net['sparsity']:.4f} "
-          f"| {net['parameters'] - net['zeros']:,} | {net['macs_effective']:,} "
-          f"| {(accuracy + net['sparsity']) / 2:.4f} |")
+    print(f"{os.path.basename(path)},{os.path.getsize(path)},{accuracy:.4f},{net['sparsity']:.4f},"
+          f"{net['parameters'] - net['zeros']},{net['macs_effective']},{(accuracy + net['sparsity']) / 2:.4f}")

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Put trials of another directory, or of another machine, into a study's directory.
+"""Add trials from another directory or another machine to a study's directory.
 
     scripts/study-add.py DIR TRIALS.csv...
 
-TRIALS.csv is trials.csv as `coppice study run` wrote it. Its finished trials that DIR has not become part of DIR's
-store; `coppice study report DIR` then counts those that DIR's study file asks for. So seeds can be run on several
-machines, with the same study file but for `seeds`. A seed should be of one machine, since differences are taken seed
-by seed. What a table does not hold stays behind: nets, layers and the course of the training.
+TRIALS.csv is trials.csv as `coppice study run` wrote it. Finished trials that DIR lacks are added to DIR's store.
+`coppice study report DIR` then counts those that DIR's study file asks for. So several machines can share a study: give
+each the same study file with other `seeds`. Run a seed on one machine only, since differences are taken seed by seed.
+The table does not hold nets, layers and training curves, so those are not added.
 """
 import argparse
 import contextlib
@@ -24,19 +24,19 @@ POINT = {"round": "round", "level": "level", "asked": "asked", "threshold": "thr
 
 
 def add(store, path):
-    """The finished trials of a table that the store has not; how many they were."""
+    """Add the finished trials of a table that the store lacks; return how many."""
     with open(path, encoding="utf-8", newline="") as f:
         table = csv.DictReader(f)
         missing = ({"trial", "status", "method", "label", "seed"} | set(POINT.values())) - set(table.fieldnames or ())
         if missing:
-            raise SystemExit(f"study-add: {path} is no trials.csv of a study: it has no column '{min(missing)}'")
+            raise SystemExit(f"study-add: {path} is not trials.csv of a study: it has no column '{min(missing)}'")
         rows = [r for r in table if r["status"] == "done"]
     added = 0
     for trial, points in itertools.groupby(rows, key=lambda r: r["trial"]):
         points = list(points)
         if store.execute("SELECT 1 FROM trial WHERE trial=? AND status='done'", (trial,)).fetchone():
             continue
-        for name in ("trial", "point", "epoch", "layer"):  # of a trial that went wrong here
+        for name in ("trial", "point", "epoch", "layer"):  # left by a trial that failed here
             store.execute(f"DELETE FROM {name} WHERE trial=?", (trial,))
         last = points[-1]
         store.execute("INSERT INTO trial VALUES(?,'done','',?,?,?,?)",

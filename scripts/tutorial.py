@@ -3,9 +3,9 @@
 
     tutorial.py COPPICE PYTHON docs/tutorial-pytorch.md
 
-In the tutorial a fence ```python title=NAME is a file, written where the commands run; in a fence ```console every line that begins
-with "$ " is a command, and what stands under it is what it printed. PYTHON is the one with the framework; `python3` and
-`coppice` in commands are those given. Only the last lines of long outputs (over 24) are kept.
+A fence ```python title=NAME is a file, written where the commands run. In a fence ```console, each line that starts with "$ "
+is a command, and the lines below it are what it printed. PYTHON is the interpreter that has the framework. `python3` and
+`coppice` in commands are the two given. Of outputs over 24 lines only the last 24 are kept.
 """
 import os
 import re
