@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Ranking beside numpy.partition, both on one thread and on the same weights.
+"""Ranking against numpy.partition, both on one thread and on the same weights.
 
     cmake --preset release -DCOPPICE_BENCH=ON && cmake --build --preset release --target bench_rank
     /usr/bin/python3 bench/bench_rank.py build/release/bench/bench_rank [--sizes 1e6 1e7 1e8] [--numpy-up-to 1e8]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Coppice beside PyTorch, on seed-cnn: training steps and inference, f32 and bf16.
+"""Coppice against PyTorch, on seed-cnn: training steps and inference, f32 and bf16.
 
     cmake --preset release -DCOPPICE_BENCH=ON && cmake --build --preset release
     bench/speed.py build/release/bench/bench_step [--rounds 5] [--threads 2] [--blas DIR]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The five-method study beside the same trials in PyTorch: whole trials, from the dense net to both accuracies.
+"""The five-method study against the same trials in PyTorch: whole trials, from the dense net to both accuracies.
 
     bench/study_speed.py [--coppice build/release/coppice] [--data build/data/seedtask.npz] [--epochs 1] [--rounds 3]
                          [--threads 2] [--jobs 1] [--torch-jobs 1] [--blas DIR]

@@ -69,6 +69,7 @@ COLUMNS = {
     "bytes": ("bytes", plain(0)),
 }
 
+
 def read(path):
     path = os.path.join(path, "trials.csv") if os.path.isdir(path) else path
     try:
@@ -127,11 +128,11 @@ def frontier(points):
             if not any(x >= at[i][0] and y >= at[i][1] and ((x, y) != at[i] or k < i) for k, (x, y) in enumerate(at))]
 
 
-def choose(all_settings, which):
-    fit = [s for s in all_settings if not s.get("lost")]
+def choose(found, which):
+    """The settings that a table asks for. One of which a seed diverged or was refused is never chosen."""
+    fit = [s for s in found if not s["lost"]]
     if which == "last":
-        final = {(s["label"], s["threshold"]): s for s in all_settings}
-        return list(final.values())
+        return list({(s["label"], s["threshold"]): s for s in found}.values())
     if which == "best":
         best = {}
         for s in fit:
@@ -142,7 +143,7 @@ def choose(all_settings, which):
         return sorted(frontier(fit), key=lambda s: s["sparsity"][0])
     if which != "all":
         fail(f"rows={which}: expected all, last, best or frontier")
-    return all_settings
+    return found
 
 
 def table(path, options):
@@ -150,10 +151,12 @@ def table(path, options):
     unknown = set(options) - {"rows", "columns", "against", "split"}
     if unknown:
         fail(f"unknown key '{min(unknown)}'; there are rows, columns, against and split")
+    split = options.get("split", "test")
+    if split not in ("test", "val"):
+        fail(f"split={split}: expected test or val")
     rows = read(path)
     if "trial" in rows[0]:
-        found = choose(settings(rows, options.get("against", "dense net"), options.get("split", "test")),
-                       options.get("rows", "all"))
+        found = choose(settings(rows, options.get("against", "dense net"), split), options.get("rows", "all"))
         names = options.get("columns", ALL).split(",")
     elif set(options) <= {"columns"}:
         found = means(rows)
@@ -170,7 +173,7 @@ def table(path, options):
              ["---:" if n in shown or n == "seeds" else "---" for n in names]]
     for s in found:
         lines.append([s[n] if n not in shown else shown[n][1](*s[n]) if s[n] else "" for n in names])
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines).replace("|  |", "| |").replace("|  |", "| |")
+    return "".join("|" + "".join(f" {cell} |" if cell else " |" for cell in line) + "\n" for line in lines)
 
 
 def options_of(words):
