@@ -278,6 +278,7 @@ static void print_study(FILE *out) {
         {"threads", "processors to use; 0: all"},
         {"nets", "which nets become files: best, in best.safetensors, or all, in nets/ too (default best)"},
         {"trials", "a list; each entry names a method and its levels, and gives one trial per level and seed"},
+        {"version", "of this list of keys (default 1); a file of a newer version is refused"},
     };
     static const entry trial[] = {
         {NULL, "A trial"},

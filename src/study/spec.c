@@ -369,6 +369,7 @@ static const cop_option floor_option = {.name = "floor",
                                         .high = 1,
                                         .flags = COP_OPTION_BELOW},
                         threads_option = {.name = "threads", .kind = COP_OPTION_INTEGER, .high = 4096},
+                        version_option = {.name = "version", .kind = COP_OPTION_INTEGER, .low = 1, .high = 1e9},
                         nets_option = {.name = "nets", .kind = COP_OPTION_CHOICE, .choice = choice_nets};
 
 static const char *score_key(int i, const void *user) {
@@ -385,6 +386,18 @@ static cop_status read_score(copi_yaml *y, int node, copi_spec *spec) {
     return copi_yaml_value(y, value, &floor_option, &spec->floor);
 }
 
+/* Of the study file's keys, where the file says it. */
+#define SPEC_VERSION 1
+
+static cop_status read_version(copi_yaml *y, int node, copi_spec *spec) {
+    int version;
+    cop_status s = copi_yaml_value(y, node, &version_option, &version);
+    if (!s && version > SPEC_VERSION) {
+        copi_yaml_fail(y, node, NULL, "study file of version %d; this program reads version %d", version, SPEC_VERSION);
+        s = copi_fail(spec->ctx, COP_E_VERSION, "%s", cop_error(spec->ctx));
+    }
+    return s;
+}
 static cop_status read_name(copi_yaml *y, int node, copi_spec *spec) {
     return copi_yaml_text(y, node, "name", &spec->name);
 }
@@ -417,7 +430,8 @@ static const struct {
                   {"model", true, read_model},      {"precision", false, read_precision},
                   {"dense", false, read_dense_net}, {"score", false, read_score},
                   {"seeds", false, read_seeds},     {"threads", false, read_threads},
-                  {"nets", false, read_nets},       {"trials", true, read_trials}};
+                  {"nets", false, read_nets},       {"trials", true, read_trials},
+                  {"version", false, read_version}};
 
 static const char *study_key(int i, const void *user) {
     (void)user;
@@ -426,7 +440,9 @@ static const char *study_key(int i, const void *user) {
 
 static cop_status read_study(copi_yaml *y, int node, void *target) {
     copi_spec *spec = target;
-    cop_status s = copi_yaml_keys(y, node, "study", study_key, NULL);
+    int version; /* first of all: another version may have other keys */
+    cop_status s = copi_yaml_find(y, node, "version", &version) ? read_version(y, version, spec) : COP_OK;
+    if (!s) s = copi_yaml_keys(y, node, "study", study_key, NULL);
     for (size_t i = 0; !s && i < COPI_COUNT(study_keys); i++) {
         int value;
         if (copi_yaml_find(y, node, study_keys[i].key, &value))

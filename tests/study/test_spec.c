@@ -33,6 +33,15 @@ static void refuse_bytes(const char *text, size_t n, const char *wanted) {
     copi_spec_clear(&spec); /* a cleared spec may be cleared again */
     test_ctx_destroy(ctx);
 }
+static void refuse_newer(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    copi_spec spec;
+    static const char text[] = "version: 2\nshape: round\n";
+    test_fails(ctx, copi_spec_parse(ctx, "s.yaml", text, sizeof text - 1, &spec), COP_E_VERSION,
+               "s.yaml:1:10: study file of version 2; this program reads version 1");
+    test_ctx_destroy(ctx);
+}
 static void refuse(const char *text, const char *wanted) {
     refuse_bytes(text, strlen(text), wanted);
 }
@@ -288,10 +297,9 @@ static void test_compound(void **state) {
            ":4:10: trial: share is 0; first l2-filter needs to know what share of each layer goes");
     refuse(HEAD "trials: [{method: compound, sparsity: .9, first: l2-filter, share: .5, gamma: 1}]\n",
            ":4:79: gamma has no effect on compound, first l2-filter");
-    refuse(
-        HEAD "trials: [{method: compound, sparsity: .9, first: lamp, share: .5}]\n",
-        ":4:50: first is \"lamp\"; expected one of sss, l1-filter, l2-filter, l2-neuron, fpgm, bn-scale, taylor, "
-        "random-filter, random-neuron");
+    refuse(HEAD "trials: [{method: compound, sparsity: .9, first: lamp, share: .5}]\n",
+           ":4:50: first is \"lamp\"; expected one of sss, l1-filter, l2-filter, l2-neuron, fpgm, bn-scale, taylor, "
+           "random-filter, random-neuron");
     refuse(HEAD "trials: [{method: lamp, sparsity: .9, pace: gradual}]\n",
            ":4:10: trial: rounds is 0; pace gradual prunes within one training: rounds 1");
 }
@@ -375,8 +383,7 @@ static void test_recipes(void **state) {
            ":4:68: end has no effect at pace cubic; add `pace: gradual`");
     refuse(HEAD "trials: [{method: lamp, sparsity: .9, macs: .1}]\n",
            ":4:10: trial: macs has no effect on lamp, scope layer; what ranks weights, scope global, heeds it");
-    refuse(HEAD "trials: [{recipe: fst, sparsity: .9}]\n",
-           ":4:19: recipe is \"fst\"; did you mean \"fast\"?");
+    refuse(HEAD "trials: [{recipe: fst, sparsity: .9}]\n", ":4:19: recipe is \"fst\"; did you mean \"fast\"?");
     refuse(HEAD "trials: [{sparsity: .9}]\n", ":4:10: trial: \"method\" is missing");
     refuse(HEAD "trials: [{recipe: fast, method: sss}]\n",
            ":4:19: recipe has no effect on sss, which has a recipe of its own for search and retrain");
@@ -432,7 +439,7 @@ static void test_names(void **state) {
     refuse(HEAD "trails: []\n", ":4:1: study: unknown key \"trails\"; did you mean \"trials\"?");
     refuse(HEAD "zzz: 1\ntrials: [{method: sss}]\n", ":4:1: study: unknown key \"zzz\"; choose from name, data, "
                                                      "model, precision, dense, score, seeds, threads, nets, "
-                                                     "trials");
+                                                     "trials, version");
     refuse(HEAD "trials:\n  - {method: magnitude, sparsty: .5}\n",
            ":5:25: trial: unknown key \"sparsty\"; did you mean \"sparsity\"?");
     refuse(HEAD "dense: {epoch: 3}\ntrials: [{method: sss}]\n",
@@ -469,11 +476,14 @@ static void test_values(void **state) {
     refuse(HEAD "trials: [{method: magnitude, sparsity: [.5, .5]}]\n", ":4:45: sparsity .5 stands twice in the list");
     refuse(HEAD "trials: [{method: magnitude, sparsity: []}]\n",
            ":4:40: sparsity is an empty list; give at least one number");
-    refuse(HEAD "trials: [{method: sss, gamma: 1e400}]\n", ":4:31: gamma is \"1e400\"; expected a number in [0,1000]");
+    refuse(HEAD "trials: [{method: sss, gamma: 1e400}]\n",
+           ":4:31: gamma is \"1e400\"; expected a number in [0,1000]");
     refuse(HEAD "trials: [{method: sss, gamma: 0x10}]\n", ":4:31: gamma is \"0x10\"; expected a number in [0,1000]");
     refuse(HEAD "trials: [{method: sss, gamma: \"0.1\"}]\n",
            ":4:31: gamma is the text \"0.1\" in quotes; expected a number");
-    refuse(HEAD "seeds: [1, -2]\ntrials: [{method: sss}]\n", ":4:12: seeds is -2; expected an integer in [0,9.22337e18]");
+    refuse(HEAD "seeds: [1, -2]\ntrials: [{method: sss}]\n",
+           ":4:12: seeds is -2; expected an integer in [0,9.22337e18]");
+    refuse(HEAD "version: 0\ntrials: [{method: sss}]\n", ":4:10: version is 0; expected an integer in [1,1e9]");
     refuse(HEAD "seeds: [1, 2, 1]\ntrials: [{method: sss}]\n", ":4:15: seeds 1 stands twice in the list");
     refuse(HEAD "seeds: 9223372036854775808\ntrials: [{method: sss}]\n",
            ":4:8: seeds is \"9223372036854775808\"; expected an integer in [0,9.22337e18]");
@@ -508,7 +518,8 @@ static void test_structure(void **state) {
            ":4:9: trials is a mapping; expected a list, each entry beginning with \"- \"");
     refuse(HEAD "trials: []\n", ":4:9: trials is an empty list; give at least one");
     refuse(HEAD "name: u\ntrials: [{method: sss}]\n", ":4:1: study: \"name\" is given twice, first in line 1");
-    refuse(HEAD "trials: [{method: magnitude, sparsity: .5, gamma: 1}]\n", ":4:44: trial: \"gamma\" belongs to sss, compound");
+    refuse(HEAD "trials: [{method: magnitude, sparsity: .5, gamma: 1}]\n",
+           ":4:44: trial: \"gamma\" belongs to sss, compound");
     refuse(HEAD "trials: [{method: sss, rounds: 1}]\n",
            ":4:24: trial: \"rounds\" belongs to methods that rank by a criterion, dense-longer");
     refuse(HEAD "trials: [{method: sss, tune: {epochs: 1}}]\n",
@@ -539,7 +550,7 @@ static void test_hostile(void **state) {
     refuse("name: \"a\\0b\"\n", ":1:7: name holds a zero byte; expected a text");
     refuse(HEAD "\"a\\nb\\tc\": 1\n", ":4:1: study: unknown key \"a?b?c\"; choose from name, data, model, precision, "
                                       "dense, score, seeds, threads, nets, "
-                                      "trials");
+                                      "trials, version");
     /* a very long name is cut at the end of a letter */
     char text[4096] = HEAD, wanted[600];
     size_t n = strlen(text);
@@ -548,7 +559,7 @@ static void test_hostile(void **state) {
     n = (size_t)snprintf(wanted, sizeof wanted, ":4:1: study: unknown key \"");
     for (int i = 0; i < 26; i++) n += (size_t)snprintf(wanted + n, sizeof wanted - n, "\xc3\xa4");
     snprintf(wanted + n, sizeof wanted - n,
-             "...\"; choose from name, data, model, precision, dense, score, seeds, threads, nets, trials");
+             "...\"; choose from name, data, model, precision, dense, score, seeds, threads, nets, trials, version");
     refuse(text, wanted);
     cop_ctx *ctx = test_ctx();
     copi_spec spec;
@@ -668,14 +679,23 @@ static void test_expand(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_complete),        cmocka_unit_test(test_structures_and_limits),
-        cmocka_unit_test(test_late_keys_count), cmocka_unit_test(test_names_last),
-        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_compound),
-        cmocka_unit_test(test_labels),          cmocka_unit_test(test_recipes),
-        cmocka_unit_test(test_paths),           cmocka_unit_test(test_names),
-        cmocka_unit_test(test_values),          cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_hostile),         cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_complete),
+        cmocka_unit_test(refuse_newer),
+        cmocka_unit_test(test_structures_and_limits),
+        cmocka_unit_test(test_late_keys_count),
+        cmocka_unit_test(test_names_last),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_compound),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_recipes),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_expand),
     };
     test_dir_make(dir);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
