@@ -64,7 +64,7 @@ static void print_levels(const cop_sensitivity *r) {
     table_print(t, stdout);
 }
 
-/* Plots are drawn only where there is gnuplot. */
+/* The PNG is drawn only where there is rsvg-convert. */
 static void print_files(const char *dir) {
     static const char *const name[] = {"csv", "svg", "png"};
     char path[4096];

@@ -22,7 +22,3 @@ function(coppice_embed target name file)
     DEPENDS ${file} ${COPPICE_EMBED_SCRIPT} VERBATIM)
   target_sources(${target} PRIVATE ${out})
 endfunction()
-
-# The report page and the chart library it carries inside.
-find_file(COPPICE_CHART_JS chart.min.js PATHS /usr/share/javascript/chart.js /usr/share/nodejs/chart.js/dist
-          PATH_SUFFIXES share/javascript/chart.js REQUIRED DOC "Chart.js 3, minified (Debian: libjs-chart.js)")

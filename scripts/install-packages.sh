@@ -4,10 +4,10 @@
 set -eu
 
 build="build-essential cmake ninja-build pkg-config libdnnl-dev zlib1g-dev libzip-dev libturbojpeg0-dev libspng-dev
-       libjansson-dev libyaml-dev libsqlite3-dev libjs-chart.js
+       libjansson-dev libyaml-dev libsqlite3-dev
        protobuf-c-compiler libprotobuf-c-dev libonnx-dev libhdf5-dev"
-demo="gnuplot-nox dataset-fashion-mnist"
-check="libcmocka-dev dataset-fashion-mnist clang libclang-rt-14-dev libomp-14-dev gnuplot-nox python3 chromium sqlite3"
+demo="librsvg2-bin dataset-fashion-mnist"
+check="libcmocka-dev dataset-fashion-mnist clang libclang-rt-14-dev libomp-14-dev librsvg2-bin python3 chromium sqlite3"
 bench="python3-torch python3-numpy python3-pil"
 
 wanted=

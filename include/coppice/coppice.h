@@ -864,8 +864,8 @@ typedef struct cop_sensitivity {
  *  and those of cop_evaluate. */
 COP_API cop_status cop_sensitivity_run(const cop_net *net, const cop_data *data, const cop_sensitivity_params *params,
                                        cop_sensitivity *result);
-/** Write sensitivity.csv, sensitivity.gp and, by gnuplot, sensitivity.svg and .png into a directory, which is made.
- *  Without a working gnuplot a warning goes to the log. Errors: IO, NOMEM. */
+/** Write sensitivity.csv, sensitivity.svg and, with rsvg-convert (librsvg's program), sensitivity.png into a directory,
+ *  which is made. Without a working rsvg-convert a warning goes to the log. Errors: IO, NOMEM. */
 COP_API cop_status cop_sensitivity_write(const cop_sensitivity *result, const char *dir);
 COP_API void cop_sensitivity_clear(cop_sensitivity *result);
 

@@ -1,6 +1,6 @@
 /* report.html: page/page.html with its {{places}} filled. Everything a study file, a data set or an error can say
- * passes through copi_page_escape. */
-#include "report/page.h"
+ * passes through copi_escape. */
+#include "report/report.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -11,88 +11,18 @@ typedef struct page {
     const copi_results *r;
     const copi_figures *f;
     const copi_claim *claim;
+    copi_plot frontier; /* against sparsity */
     cop_status status;
 } page;
 
-void copi_page_escape(copi_buffer *b, const char *text) {
-    for (; *text; text++) {
-        switch (*text) {
-        case '&':
-            copi_buffer_text(b, "&amp;");
-            break;
-        case '<':
-            copi_buffer_text(b, "&lt;");
-            break;
-        case '>':
-            copi_buffer_text(b, "&gt;");
-            break;
-        case '"':
-            copi_buffer_text(b, "&quot;");
-            break;
-        case '\'':
-            copi_buffer_text(b, "&#39;");
-            break;
-        default:
-            copi_buffer_add(b, text, 1);
-        }
-    }
-}
-
 static void escape(const page *p, const char *text) {
-    copi_page_escape(p->b, text);
+    copi_escape(p->b, text);
 }
 static void html(const page *p, const char *text) {
     copi_buffer_text(p->b, text);
 }
 
-/* -------------------------------------------------------------------------------------------------- numbers -- */
-
 typedef copi_words words;
-
-/* 11.2 M */
-static words scaled(double x) {
-    static const struct {
-        double unit;
-        const char *name;
-    } units[] = {{1e15, " P"}, {1e12, " T"}, {1e9, " G"}, {1e6, " M"}, {1e3, " k"}};
-    words w = {{0}};
-    for (size_t i = 0; i < COPI_COUNT(units); i++) {
-        if (fabs(x) < units[i].unit) continue;
-        double in_units = x / units[i].unit;
-        snprintf(w.text, sizeof w.text, "%.*f%s",
-                 fabs(in_units) < 10    ? 2
-                 : fabs(in_units) < 100 ? 1
-                                        : 0,
-                 in_units, units[i].name);
-        return w;
-    }
-    snprintf(w.text, sizeof w.text, isnan(x) ? "\xe2\x80\x93" : "%.0f", x);
-    return w;
-}
-
-static words duration(double seconds) {
-    words w = {{0}};
-    if (seconds < 99.5)
-        snprintf(w.text, sizeof w.text, "%.*f s", seconds < 10 ? 1 : 0, seconds);
-    else if (seconds < 5400)
-        snprintf(w.text, sizeof w.text, "%d min %02d s", (int)(seconds / 60), (int)fmod(seconds, 60));
-    else
-        snprintf(w.text, sizeof w.text, "%d h %02d min", (int)(seconds / 3600), (int)fmod(seconds / 60, 60));
-    return w;
-}
-
-static words fraction(double x, int decimals) {
-    words w = {{0}};
-    snprintf(w.text, sizeof w.text, isnan(x) ? "\xe2\x80\x93" : "%.*f", decimals, x); /* an en dash */
-    return w;
-}
-
-static words spread(copi_spread s, int decimals) {
-    words w = fraction(s.mean, decimals);
-    size_t n = strlen(w.text);
-    if (!isnan(s.std)) snprintf(w.text + n, sizeof w.text - n, " \xc2\xb1 %.*f", decimals, s.std);
-    return w;
-}
 
 /* ---------------------------------------------------------------------------------------------------- parts -- */
 
@@ -105,28 +35,8 @@ static void part_css(page *p) {
 static void part_js(page *p) {
     copi_buffer_add(p->b, copi_embed_page_js, copi_embed_page_js_size);
 }
-static void part_chart_js(page *p) {
-    copi_buffer_add(p->b, copi_embed_chart_js, copi_embed_chart_js_size);
-}
-static void part_svg(page *p) {
-    p->status = copi_page_frontier(p->b, p->r, p->f);
-}
-static void part_data(page *p) {
-    p->status = copi_page_data(p->b, p->r, p->f);
-}
-
-static void method_colours(const page *p, bool dark) {
-    for (int m = 0; m < p->f->methods; m++) {
-        const copi_style *s = copi_style_of(p->f->method[m].name);
-        copi_buffer_printf(p->b, ".m%d{--c:%s}", m, dark ? s->dark : s->light);
-    }
-}
-
-static void part_method_css(page *p) {
-    method_colours(p, false);
-    html(p, "\n@media screen and (prefers-color-scheme:dark){");
-    method_colours(p, true);
-    html(p, "}");
+static void part_plot_css(page *p) {
+    copi_plot_css(p->b, &p->frontier);
 }
 
 static void part_about(page *p) {
@@ -143,10 +53,10 @@ static void part_about(page *p) {
     html(p, " classes");
 }
 
-/* "± 0.003", or nothing where no spread is known. */
-static words plus_minus(copi_spread s) {
+/* "± 0.3", or nothing where no spread is known. */
+static words plus_minus(copi_spread s, double unit, int decimals) {
     words w = {{0}};
-    if (!isnan(s.std)) snprintf(w.text, sizeof w.text, "\xc2\xb1 %.3f", s.std);
+    if (!isnan(s.std)) snprintf(w.text, sizeof w.text, "\xc2\xb1 %.*f", decimals, unit * s.std);
     return w;
 }
 
@@ -169,35 +79,39 @@ static void part_cards(page *p) {
     if (f->best >= 0) {
         const copi_setting *s = &f->setting[f->best];
         const cop_point *best = &copi_setting_best(s)->p;
-        card(p, "Best score, chosen on validation", fraction(s->score.mean, 3).text, plus_minus(s->score).text);
-        copi_buffer_printf(p->b, "%.2f %% sparse at test accuracy %s: ", 100 * s->sparsity.mean,
-                           spread(s->test, 3).text);
+        card(p, "Best score, chosen on validation", copi_say_number(s->score.mean, 4).text,
+             plus_minus(s->score, 1, 4).text);
+        copi_buffer_printf(p->b, "Sparsity %s %%, test accuracy %s %%: ", copi_say_share(s->sparsity.mean, 2).text,
+                           copi_say_spread(s->test, 100, 2).text);
         escape(p, copi_setting_label(s, label));
-        copi_buffer_printf(p->b, ". %s parameters and %s MACs an image are left.", copi_grouped(best->nonzero).text,
-                           scaled((double)best->macs_effective).text);
+        copi_buffer_printf(p->b, ". %s parameters and %s MACs per image are left.", copi_grouped(best->nonzero).text,
+                           copi_say_scaled((double)best->macs_effective).text);
     } else {
         card(p, "Best score", "\xe2\x80\x93", "");
-        copi_buffer_printf(p->b, "No point holds the floor of %.2f.", p->r->floor);
+        copi_buffer_printf(p->b, "No point reaches the accuracy floor of %s %%.", copi_say_percent(p->r->floor).text);
     }
     card_end(p);
     if (f->dense >= 0) {
         const copi_setting *s = &f->setting[f->dense];
         const cop_point *dense = &copi_setting_point(s)->p;
-        card(p, "Accuracy of the dense net", fraction(s->test.mean, 3).text, plus_minus(s->test).text);
+        words percent = {{0}};
+        snprintf(percent.text, sizeof percent.text, "%.40s %%", copi_say_share(s->test.mean, 2).text);
+        card(p, "Accuracy of the dense net", percent.text, plus_minus(s->test, 100, 2).text);
         copi_buffer_printf(p->b, "%s parameters, %s MACs, %g epochs", copi_grouped(dense->parameters).text,
-                           scaled((double)dense->macs).text, dense->epochs);
+                           copi_say_scaled((double)dense->macs).text, dense->epochs);
     } else {
         card(p, "Accuracy of the dense net", "\xe2\x80\x93", "");
         html(p, "not trained yet");
     }
     card_end(p);
-    card(p, "Hypervolume", fraction(f->hypervolume, 3).text, "");
-    copi_buffer_printf(p->b, "of the frontier, against sparsity 0 and the floor of %.2f", p->r->floor);
+    card(p, "Hypervolume", copi_say_number(f->hypervolume, 4).text, "");
+    copi_buffer_printf(p->b, "of the frontier, against sparsity 0 and the floor of %s %%",
+                       copi_say_percent(p->r->floor).text);
     card_end(p);
     char ran[48];
     snprintf(ran, sizeof ran, "%d", f->done);
     card(p, "Trials done", ran, "");
-    copi_buffer_printf(p->b, "of %d, %d points, %s", p->r->trials, f->points, duration(f->seconds).text);
+    copi_buffer_printf(p->b, "of %d, %d points, %s", p->r->trials, f->points, copi_say_duration(f->seconds).text);
     const struct {
         int n;
         const char *word;
@@ -209,36 +123,67 @@ static void part_cards(page *p) {
 }
 
 static void part_frontier_note(page *p) {
-    copi_range range = copi_accuracy_range(p->f, p->r->floor);
+    double low = p->frontier.y.low;
     int below = 0;
-    for (int i = 0; i < p->f->settings; i++) below += p->f->setting[i].test.mean < range.low;
-    html(p,
-         "Every mark is measured on the test split. The grey line joins the settings that no other beats, chosen on "
-         "validation. Hollow: pruned only; filled: trained on after pruning.");
+    for (int i = 0; i < p->f->settings; i++) below += p->f->setting[i].test.mean < low;
+    html(p, "Each mark is measured on the test split. The grey line joins the settings that no other one beats on "
+            "validation. Hollow marks are pruned only; filled ones were trained after pruning.");
     if (below)
-        copi_buffer_printf(p->b, " %d setting%s under %.2f lie%s below the plot.", below, below > 1 ? "s" : "",
-                           range.low, below > 1 ? "" : "s");
+        copi_buffer_printf(p->b, " %d setting%s below %s %% accuracy %s not shown.", below, below > 1 ? "s" : "",
+                           copi_say_percent(low).text, below > 1 ? "are" : "is");
 }
 
-static void legend_entry(const page *p, int method, const char *name) {
-    html(p, "<span><svg viewBox=\"-7 -7 14 14\" aria-hidden=\"true\">");
-    copi_page_shape(p->b, method, copi_style_of(p->f->method[method].name), true, 0, 0);
-    html(p, "</path></svg>");
-    escape(p, name);
-    html(p, "</span>");
-}
-
-static void part_legend(page *p) {
-    for (int m = 0; m < p->f->methods; m++)
-        if (strcmp(p->f->method[m].name, COPI_METHOD_DENSE) != 0) legend_entry(p, m, p->f->method[m].name);
-}
-
-static void part_curves_legend(page *p) {
-    for (int m = 0; m < p->f->methods; m++) {
-        const copi_setting *s = copi_page_curve(p->f, m);
-        char label[160];
-        if (s) legend_entry(p, m, copi_setting_label(s, label));
+/* A row of buttons, and what each of them shows; the pressed one's stands there without scripts too. */
+static void choice(page *p, const char *about, const copi_across *across, const char *const *name, int n,
+                   copi_across pressed) {
+    copi_buffer_printf(p->b, "<div class=\"choose scripted\" role=\"group\" aria-label=\"%s\">", about);
+    for (int i = 0; i < n; i++)
+        copi_buffer_printf(p->b, "<button type=\"button\" aria-controls=\"plot-%d\" aria-pressed=\"%s\">%s</button>",
+                           (int)across[i], across[i] == pressed ? "true" : "false", name[i]);
+    html(p, "</div>\n");
+    for (int i = 0; i < n && !p->status; i++) {
+        copi_plot plot = {0};
+        p->status = copi_plot_settings(p->r, p->f, across[i], &plot);
+        if (p->status) return;
+        copi_buffer_printf(p->b, "<figure id=\"plot-%d\"%s>\n", (int)across[i],
+                           across[i] == pressed ? "" : " hidden");
+        copi_plot_svg(p->b, &plot, COPI_SIZE_LARGE);
+        copi_plot_svg(p->b, &plot, COPI_SIZE_SMALL);
+        html(p, "</figure>\n");
+        copi_plot_clear(&plot);
     }
+}
+
+static void part_frontier(page *p) {
+    static const copi_across across[] = {COPI_ACROSS_SPARSITY, COPI_ACROSS_LEFT};
+    static const char *const name[] = {"sparsity", "weights left, log"};
+    choice(p, "Horizontal axis", across, name, 2, copi_plot_usual(p->f));
+}
+
+static void part_cost(page *p) {
+    static const copi_across across[] = {COPI_ACROSS_EPOCHS, COPI_ACROSS_MACS, COPI_ACROSS_SECONDS};
+    static const char *const name[] = {"epochs", "training MACs", "seconds"};
+    choice(p, "Cost in", across, name, 3, COPI_ACROSS_EPOCHS);
+}
+
+static void part_curves(page *p) {
+    html(p, "<div class=\"legend\">");
+    for (int m = 0; m < p->f->methods; m++) {
+        const copi_setting *s = copi_plot_curve(p->f, m);
+        char label[160];
+        if (s) copi_plot_key(p->b, m, copi_style_of(p->f->method[m].name)->shape, copi_setting_label(s, label));
+    }
+    html(p, "</div>\n<div class=\"pair\">\n");
+    for (int loss = 0; loss < 2 && !p->status; loss++) {
+        copi_plot plot = {0};
+        p->status = copi_plot_curves(p->f, loss, &plot);
+        if (p->status) return;
+        html(p, "<figure>\n");
+        copi_plot_svg(p->b, &plot, COPI_SIZE_HALF);
+        html(p, "</figure>\n");
+        copi_plot_clear(&plot);
+    }
+    html(p, "</div>");
 }
 
 static void head(const page *p, const char *const *titles, bool sortable, const char *caption) {
@@ -263,7 +208,7 @@ static void cell(const page *p, double value, words shown) {
     copi_buffer_printf(p->b, ">%s</td>", isnan(value) ? "" : shown.text);
 }
 static void share_cell(const page *p, double x) {
-    cell(p, x, fraction(x, 4));
+    cell(p, x, copi_say_share(x, 2));
 }
 
 static void method_cell(const page *p, int method, const char *text) {
@@ -274,8 +219,9 @@ static void method_cell(const page *p, int method, const char *text) {
 }
 
 static void part_best_table(page *p) {
-    static const char *const titles[] = {"<setting",   "sparsity", "of conv", "of dense",    "accuracy", "score",
-                                         "parameters", "MACs",     "epochs",  "hypervolume", NULL};
+    static const char *const titles[] = {"<setting",    "sparsity, %", "conv, %",    "dense, %",
+                                         "accuracy, %", "score",       "parameters", "MACs",
+                                         "epochs",      "hypervolume", NULL};
     head(p, titles, false, "The best of each method");
     for (int m = 0; m < p->f->methods; m++) {
         const copi_method_figures *x = &p->f->method[m];
@@ -284,18 +230,18 @@ static void part_best_table(page *p) {
         copi_buffer_printf(p->b, "<tr%s>", s && x->best == p->f->best ? " class=\"best\"" : "");
         method_cell(p, m, s ? copi_setting_label(s, label) : x->name);
         if (s) {
-            cell(p, s->sparsity.mean, spread(s->sparsity, 4));
+            cell(p, s->sparsity.mean, copi_say_spread(s->sparsity, 100, 2));
             share_cell(p, s->sparsity_conv.mean);
             share_cell(p, s->sparsity_dense.mean);
-            cell(p, s->test.mean, spread(s->test, 4));
-            cell(p, s->score.mean, spread(s->score, 4));
+            cell(p, s->test.mean, copi_say_spread(s->test, 100, 2));
+            cell(p, s->score.mean, copi_say_spread(s->score, 1, 4));
             cell(p, s->nonzero.mean, copi_grouped(llround(s->nonzero.mean)));
-            cell(p, s->macs_effective.mean, scaled(s->macs_effective.mean));
-            cell(p, s->epochs.mean, fraction(s->epochs.mean, 1));
-            cell(p, x->hypervolume, fraction(x->hypervolume, 4));
+            cell(p, s->macs_effective.mean, copi_say_scaled(s->macs_effective.mean));
+            cell(p, s->epochs.mean, copi_say_number(s->epochs.mean, 1));
+            cell(p, x->hypervolume, copi_say_number(x->hypervolume, 4));
         } else {
-            copi_buffer_printf(p->b, "<td colspan=\"9\" class=\"text\">no point holds the floor of %.2f</td>",
-                               p->r->floor);
+            copi_buffer_printf(p->b, "<td colspan=\"9\" class=\"text\">no point reaches the floor of %s %%</td>",
+                               copi_say_percent(p->r->floor).text);
         }
         html(p, "</tr>\n");
     }
@@ -311,7 +257,7 @@ static const copi_layer_row *find_layer(const copi_stored_point *point, const ch
 static void part_layers(page *p) {
     const copi_figures *f = p->f;
     if (f->dense < 0) {
-        html(p, "<p>Nothing to show before the dense net is trained.</p>");
+        html(p, "<p>The dense net is not trained yet.</p>");
         return;
     }
     const copi_stored_point *dense = copi_setting_point(&f->setting[f->dense]);
@@ -335,11 +281,11 @@ static void part_layers(page *p) {
             const copi_layer_row *l =
                 find_layer(copi_setting_best(&f->setting[f->method[m].best]), dense->layer[i].name);
             double v = l ? l->sparsity : 1; /* a layer that is no longer there is gone whole */
-            copi_buffer_printf(p->b, "<td style=\"--v:%.3f\"%s>%.3f</td>", v < 0 ? 0 : v,
+            copi_buffer_printf(p->b, "<td style=\"--v:%.3f\"%s>%s</td>", v < 0 ? 0 : v,
                                v > 0.7      ? " class=\"full\""
                                : v < 0.0005 ? " class=\"none\""
                                             : "",
-                               v);
+                               copi_say_share(v, 1).text);
         }
         html(p, "</tr>\n");
     }
@@ -367,8 +313,9 @@ static void part_claims(page *p) {
 
 static void part_trials_note(page *p) {
     copi_buffer_printf(
-        p->b, "Asked is the share a method was told to remove, sparsity what the whole net lost, then its conv and "
-              "its dense layers. <code>trials.csv</code> has these columns and more.");
+        p->b,
+        "Asked is the share that a method was told to remove. Sparsity is that of the whole net, then of its conv "
+        "layers and of its dense layers. <code>trials.csv</code> has these columns and more.");
 }
 
 static void trial_row(const page *p, int method, const copi_stored_trial *t, const copi_stored_point *point,
@@ -381,18 +328,16 @@ static void trial_row(const page *p, int method, const copi_stored_trial *t, con
     snprintf(seed.text, sizeof seed.text, "%" PRIu64, t->seed);
     cell(p, (double)t->seed, seed);
     double asked = point ? point->p.asked : t->asked;
-    words share = {{0}};
-    snprintf(share.text, sizeof share.text, "%g", asked);
-    cell(p, asked, share);
+    cell(p, asked, copi_say_plain(asked));
     if (point) {
         const cop_point *x = &point->p;
-        const double shares[] = {x->sparsity,       x->sparsity_conv,
-                                 x->sparsity_dense, x->accuracy_val,
-                                 x->accuracy_test,  cop_score(x->accuracy_test, x->sparsity, p->r->floor)};
+        const double shares[] = {x->sparsity, x->sparsity_conv, x->sparsity_dense, x->accuracy_val, x->accuracy_test};
         for (size_t i = 0; i < COPI_COUNT(shares); i++) share_cell(p, shares[i]);
-        cell(p, (double)x->macs_effective, scaled((double)x->macs_effective));
-        cell(p, x->epochs, fraction(x->epochs, 1));
-        cell(p, x->seconds, fraction(x->seconds, 1));
+        double score = cop_score(x->accuracy_test, x->sparsity, p->r->floor);
+        cell(p, score, copi_say_number(score, 4));
+        cell(p, (double)x->macs_effective, copi_say_scaled((double)x->macs_effective));
+        cell(p, x->epochs, copi_say_number(x->epochs, 1));
+        cell(p, x->seconds, copi_say_number(x->seconds, 1));
         html(p, "<td class=\"text\">done</td>");
     } else {
         for (int i = 0; i < 9; i++) html(p, "<td></td>");
@@ -408,8 +353,8 @@ static void trial_row(const page *p, int method, const copi_stored_trial *t, con
 }
 
 static void part_trials(page *p) {
-    static const char *const titles[] = {"<trial", "seed",  "asked", "sparsity", "conv",    "dense",   "val.",
-                                         "test",   "score", "MACs",  "epochs",   "seconds", "<status", NULL};
+    static const char *const titles[] = {"<trial",  "seed",  "asked", "sparsity, %", "conv, %", "dense, %", "val., %",
+                                         "test, %", "score", "MACs",  "epochs",      "seconds", "<status",  NULL};
     const copi_setting *best = p->f->best < 0 ? NULL : &p->f->setting[p->f->best];
     head(p, titles, true, "All trials");
     for (int i = 0; i < p->r->trials; i++) {
@@ -461,13 +406,13 @@ static const struct {
     void (*fill)(page *p);
 } parts[] = {{"title", part_title},
              {"css", part_css},
-             {"method-css", part_method_css},
+             {"plot-css", part_plot_css},
              {"about", part_about},
              {"cards", part_cards},
              {"frontier-note", part_frontier_note},
-             {"legend", part_legend},
-             {"curves-legend", part_curves_legend},
-             {"frontier-svg", part_svg},
+             {"frontier", part_frontier},
+             {"cost", part_cost},
+             {"curves", part_curves},
              {"best-table", part_best_table},
              {"layers", part_layers},
              {"claims", part_claims},
@@ -475,8 +420,6 @@ static const struct {
              {"trials", part_trials},
              {"reproduce", part_reproduce},
              {"footer", part_footer},
-             {"data", part_data},
-             {"chart-js", part_chart_js},
              {"js", part_js}};
 
 static cop_status fill(page *p) {
@@ -498,11 +441,13 @@ static cop_status fill(page *p) {
 cop_status copi_write_page(const copi_results *r, const copi_figures *f, const copi_claim *claim, const char *dir) {
     copi_buffer b;
     copi_buffer_init(&b, r->ctx);
-    page p = {&b, r, f, claim, COP_OK};
-    cop_status status = fill(&p);
+    page p = {&b, r, f, claim};
+    cop_status status = copi_plot_settings(r, f, COPI_ACROSS_SPARSITY, &p.frontier);
+    if (!status) status = fill(&p);
     char *path = copi_format(r->ctx, "%s/report.html", dir);
     if (!status) status = path && !b.failed ? copi_write_file(r->ctx, path, b.data, b.len) : COP_E_NOMEM;
     copi_free(r->ctx, path);
+    copi_plot_clear(&p.frontier);
     copi_buffer_clear(&b);
     return status;
 }

@@ -1,227 +1,361 @@
-/* The frontier's picture: frontier.gp holds data and drawing, gnuplot makes .svg and .png of it. */
+/* The renderer: a plot's description becomes SVG. Colours come from its style sheet, so that one drawing follows light and
+ * dark. */
 #include "report/report.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Colours keep their distance for all common kinds of colour blindness (after Okabe & Ito, and Tol); every method has
- * a shape of its own among those of like colour. */
+#define CHARACTER                                                                                                    \
+    0.62 /* of the font's size: the mean width of a letter in a wide font, since nothing measures text here */
+enum { FONT = 13, TITLE_FONT = 18, KEY_PITCH = 20, KEY_BESIDE = 270, KEY_NAME_MOST = 28 };
+
 static const struct {
-    const char *method;
-    copi_style style;
-} styles[] = {
-    {"magnitude", {"#0072b2", "#5bb4ec", 6, "circle", 0, "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0-5 0Z"}},
-    {"l1-filter", {"#c98a00", "#f0b840", 8, "triangle", 0, "M0-5.5L5.5 4.5H-5.5Z"}},
-    {"l2-filter", {"#c4500a", "#f08a50", 10, "triangle", 180, "M0 5.5L5.5-4.5H-5.5Z"}},
-    {"l2-neuron", {"#00805d", "#3cc9a0", 4, "rect", 0, "M-4.5-4.5H4.5V4.5H-4.5Z"}},
-    {"sss", {"#a33b94", "#e092d6", 12, "rectRot", 0, "M0-6L6 0L0 6L-6 0Z"}},
-    {"random", {"#767676", "#a8a8a8", 14, "rectRounded", 0, "M0-5.5L5.2-1.7L3.2 4.5H-3.2L-5.2-1.7Z"}},
-    {"dense-longer", {"#4d4d4d", "#c8c8c8", 14, "rectRounded", 0, "M0-5.5L5.2-1.7L3.2 4.5H-3.2L-5.2-1.7Z"}},
-    {"compound", {"#7a1f4d", "#d1789f", 4, "rect", 0, "M-4.5-4.5H4.5V4.5H-4.5Z"}},
-    {"lamp", {"#33609e", "#8fb4e8", 14, "rectRounded", 0, "M0-5.5L5.2-1.7L3.2 4.5H-3.2L-5.2-1.7Z"}},
-    {"lamp-macs", {"#5f6b00", "#bcc84a", 12, "rectRot", 0, "M0-6L6 0L0 6L-6 0Z"}},
-    {"fisher", {"#b3261e", "#f28b82", 8, "triangle", 0, "M0-5.5L5.5 4.5H-5.5Z"}},
-    {"fisher-root", {"#00695c", "#4db6ac", 14, "rectRounded", 0, "M0-5.5L5.2-1.7L3.2 4.5H-3.2L-5.2-1.7Z"}},
-    {"fpgm", {"#8a5a2b", "#d0a374", 12, "rectRot", 0, "M0-6L6 0L0 6L-6 0Z"}},
-    {"taylor", {"#5b4fb0", "#a79ff0", 10, "triangle", 180, "M0 5.5L5.5-4.5H-5.5Z"}},
-    {"bn-scale", {"#2f7f7f", "#79c7c7", 8, "triangle", 0, "M0-5.5L5.5 4.5H-5.5Z"}},
-    {"scratch", {"#8f8f8f", "#bdbdbd", 4, "rect", 0, "M-4.5-4.5H4.5V4.5H-4.5Z"}},
-    {COPI_METHOD_DENSE, {"#222222", "#eeeeee", 6, "circle", 0, "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0-5 0Z"}},
+    const char *name;
+    int width, height; /* of the picture, and of the frame inside */
+} sizes[] = {[COPI_SIZE_LARGE] = {"large", 960, 430},
+             [COPI_SIZE_SMALL] = {"small", 400, 320},
+             [COPI_SIZE_HALF] = {"half", 460, 230}};
+
+/* Shapes around 0,0, about 10 wide. */
+static const char *const shapes[COPI_SHAPES] = {
+    [COPI_SHAPE_CIRCLE] = "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0-5 0Z",
+    [COPI_SHAPE_SQUARE] = "M-4.5-4.5H4.5V4.5H-4.5Z",
+    [COPI_SHAPE_UP] = "M0-5.5L5.5 4.5H-5.5Z",
+    [COPI_SHAPE_DIAMOND] = "M0-6L6 0L0 6L-6 0Z",
+    [COPI_SHAPE_DOWN] = "M0 5.5L5.5-4.5H-5.5Z",
+    [COPI_SHAPE_PENTAGON] = "M0-5.5L5.2-1.7L3.2 4.5H-3.2L-5.2-1.7Z",
+    [COPI_SHAPE_RIGHT] = "M5.5 0L-4.5 5.5V-5.5Z",
 };
-static const copi_style other = {"#999999",  "#b5b5b5", 8,
-                                 "triangle", 90,        "M5.5 0L-4.5 5.5V-5.5Z"}; /* more controls */
 
-const copi_style *copi_style_of(const char *method) {
-    for (size_t i = 0; i < COPI_COUNT(styles); i++)
-        if (strcmp(styles[i].method, method) == 0) return &styles[i].style;
-    return &other;
+/* --------------------------------------------------------------------------------------------------- text -- */
+
+static void escape_byte(copi_buffer *b, char c) {
+    static const struct {
+        char c;
+        const char *entity;
+    } entities[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
+    for (size_t i = 0; i < COPI_COUNT(entities); i++)
+        if (entities[i].c == c) {
+            copi_buffer_text(b, entities[i].entity);
+            return;
+        }
+    bool control = (unsigned char)c < 0x20 && !strchr("\t\n\r", c); /* which no XML may hold */
+    copi_buffer_add(b, control ? " " : &c, 1);
 }
 
-/* ------------------------------------------------------------------------------------------------- script -- */
-
-#define TITLE_MAX 84 /* bytes of a study's name that fit across the picture */
-
-copi_range copi_accuracy_range(const copi_figures *f, double least) {
-    static const double steps[] = {0.01, 0.02, 0.05, 0.1, 0.2};
-    double top = least;
-    for (int i = 0; i < f->settings; i++) top = fmax(top, f->setting[i].test.mean); /* fmax leaves NaNs out */
-    /* what lies far under the floor is no use to anyone: the room goes to the points worth comparing */
-    copi_range r = {fmax(0, least - 0.35 * (top - least) - 0.02), fmin(1, top + 0.05 * (top - least)), steps[0]};
-    for (size_t i = 0; i < COPI_COUNT(steps) && (r.high - r.low) / r.step > 9; i++) r.step = steps[i];
-    r.low = r.step * floor(r.low / r.step);
-    r.high = r.step * -floor(-r.high / r.step);
-    return r;
-}
-
-/* One setting's line of data, error bar included (0 where it is unknown). */
-static void datum(copi_buffer *b, const copi_setting *s) {
-    copi_buffer_printf(b, "%.6f %.6f %.6f\n", s->sparsity.mean, s->test.mean, isnan(s->test.std) ? 0 : s->test.std);
-}
-
-static bool is_dense(const copi_figures *f, int method) {
-    return strcmp(f->method[method].name, COPI_METHOD_DENSE) == 0; /* a line of its own, no mark */
-}
-
-/* Data block $m<method><kind>: the settings of a method for which pick says yes, by rising sparsity. */
-static int block(copi_buffer *b, const copi_figures *f, const int *order, int method, const char *kind,
-                 bool (*pick)(const copi_setting *s)) {
-    int n = 0;
-    copi_buffer_printf(b, "$m%d%s << EOD\n", method, kind);
-    for (int i = 0; i < f->settings; i++) {
-        const copi_setting *s = &f->setting[order[i]];
-        if (s->method_index != method || !pick(s)) continue;
-        datum(b, s);
-        n++;
+/* At most so many letters. */
+static void escape_most(copi_buffer *b, const char *text, int most) {
+    bool utf8 = copi_json_is_utf8(text);
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if ((c & 0xc0) != 0x80 && most-- == 0) break;
+        escape_byte(b, utf8 || c < 128 ? *text : '?');
     }
-    copi_buffer_text(b, "EOD\n");
+    if (*text) copi_buffer_text(b, "\xe2\x80\xa6");
+}
+
+void copi_escape(copi_buffer *b, const char *text) {
+    escape_most(b, text, INT32_MAX);
+}
+
+static double width_of(const char *text) {
+    int letters = 0;
+    for (; *text; text++) letters += ((unsigned char)*text & 0xc0) != 0x80;
+    return letters * FONT * CHARACTER;
+}
+
+/* --------------------------------------------------------------------------------------------------- axes -- */
+
+/* 1, 2 or 5 times a power of ten, so that a span has at most so many of it. */
+static double round_step(double span, int most) {
+    double unit = pow(10, floor(log10(span / most)));
+    static const double steps[] = {1, 2, 5};
+    for (size_t i = 0; i < COPI_COUNT(steps); i++)
+        if (span / (steps[i] * unit) <= most + 1e-9) return steps[i] * unit;
+    return 10 * unit;
+}
+
+copi_axis copi_axis_make(const char *title, double low, double high, int most, copi_words (*say)(double value)) {
+    double step = round_step(high > low ? high - low : 1, most);
+    double first = floor(low / step + 1e-9), last = fmax(-floor(-high / step + 1e-9), first + 1);
+    copi_axis axis = {.title = title, .low = first * step, .high = last * step, .say = say};
+    for (double k = first; k <= last && axis.ticks < COPI_TICKS; k++) axis.tick[axis.ticks++] = k * step;
+    return axis;
+}
+
+/* Where on its axis a value is: 0 at the low end, 1 at the high one. */
+static double place(const copi_axis *axis, double value) {
+    if (axis->left) return log1p(-value) / log1p(-axis->high); /* such an axis begins at 0 */
+    return (value - axis->low) / (axis->high - axis->low);
+}
+
+/* ------------------------------------------------------------------------------------------------ drawing -- */
+
+typedef struct drawing {
+    copi_buffer *b;
+    const copi_plot *p;
+    int left, top, width, height; /* of the frame */
+    int bottom;                   /* of what is below it */
+    int whole;                    /* the picture's width */
+    bool little;                  /* marks */
+} drawing;
+
+static double across(const drawing *d, double x) {
+    return d->width * place(&d->p->x, x);
+}
+static double down(const drawing *d, double y) {
+    return d->height * (1 - place(&d->p->y, y));
+}
+static bool inside(const drawing *d, const copi_mark *m) {
+    double x = place(&d->p->x, m->x), y = place(&d->p->y, m->y);
+    return x >= -1e-9 && x <= 1 + 1e-9 && y >= -1e-9 && y <= 1 + 1e-9;
+}
+
+static void words(const drawing *d, double x, double y, const char *class, const char *anchor, const char *text,
+                  int most) {
+    copi_buffer_printf(d->b, "<text x=\"%.1f\" y=\"%.1f\"", x, y);
+    if (class) copi_buffer_printf(d->b, " class=\"%s\"", class);
+    if (anchor) copi_buffer_printf(d->b, " text-anchor=\"%s\"", anchor);
+    copi_buffer_text(d->b, ">");
+    escape_most(d->b, text, most);
+    copi_buffer_text(d->b, "</text>\n");
+}
+
+static void axes(const drawing *d) {
+    const copi_axis *x = &d->p->x, *y = &d->p->y;
+    double taken = -INFINITY;
+    for (int i = 0; i < x->ticks; i++) {
+        double at = across(d, x->tick[i]);
+        copi_words text = x->say(x->tick[i]);
+        double half = width_of(text.text) / 2;
+        copi_buffer_printf(d->b, "<path class=\"grid\" d=\"M%.1f 0V%d\"/>", at, d->height);
+        if (at - half < taken + FONT / 2.0) continue; /* no room for its number */
+        words(d, at, d->height + 18, NULL, "middle", text.text, INT32_MAX);
+        taken = at + half;
+    }
+    for (int i = 0; i < y->ticks; i++) {
+        double at = down(d, y->tick[i]);
+        copi_buffer_printf(d->b, "<path class=\"grid\" d=\"M0 %.1fH%d\"/>", at, d->width);
+        words(d, -8, at + 4, NULL, "end", y->say(y->tick[i]).text, INT32_MAX);
+    }
+    words(d, d->width / 2.0, d->height + 38, NULL, "middle", x->title, INT32_MAX);
+    words(d, -d->left + 4, -12, NULL, NULL, y->title, INT32_MAX);
+}
+
+/* Marks in a box that is to hold words. */
+static int marks_within(const drawing *d, double x, double y, double width) {
+    int n = 0;
+    for (int i = 0; i < d->p->count; i++)
+        for (int k = 0; d->p->series[i].drawn == COPI_DRAWN_MARKS && k < d->p->series[i].marks; k++) {
+            const copi_mark *m = &d->p->series[i].mark[k];
+            double right = across(d, m->x) - x, below = down(d, m->y) - y;
+            n += inside(d, m) && right > -8 && right < width + 8 && below > -FONT - 6 && below < 8;
+        }
     return n;
 }
 
-static bool pick_hollow(const copi_setting *s) {
-    return !copi_setting_tuned(s);
-}
-static bool pick_line(const copi_setting *s) {
-    return s->on_method_frontier;
-}
-
-static void frontier_block(copi_buffer *b, const copi_figures *f, const int *order) {
-    copi_buffer_text(b, "$frontier << EOD\n");
-    for (int i = 0; i < f->settings; i++)
-        if (f->setting[order[i]].on_frontier) datum(b, &f->setting[order[i]]);
-    copi_buffer_text(b, "EOD\n");
-}
-
-/* Words on the floor stand at the left, where little lies that low; those on the dense net's line at the right. */
-static void level_line(copi_buffer *b, double accuracy, const char *words, int decimals, int dash, bool left) {
-    copi_buffer_printf(
-        b,
-        "set arrow from graph 0, first %.6f to graph 1, first %.6f nohead dt %d lc rgb '#999999'\n"
-        "set label '%s %.*f' at graph %s, first %.6f offset 0, 0.6 %s textcolor rgb '#777777' font ',11'\n",
-        accuracy, accuracy, dash, words, decimals, accuracy, left ? "0.01" : "0.995", accuracy,
-        left ? "left" : "right");
-}
-
-/* Where most points lie beyond .85 the axis is logarithmic in what is left, so that .9 to .99 get as much room as 0
- * to .9; `gnuplot -e 'left=0' frontier.gp` draws the other. */
-static void across(copi_buffer *b, const copi_figures *f) {
-    double least = 0.1;
-    int beyond = 0, all = 0;
-    for (int i = 0; i < f->settings; i++) {
-        const copi_setting *s = &f->setting[i];
-        if (is_dense(f, s->method_index) || isnan(s->sparsity.mean)) continue;
-        all++;
-        beyond += s->sparsity.mean > 0.85;
-        if (s->sparsity.mean < 1) least = fmin(least, 1 - s->sparsity.mean);
+/* The words stand above or under their line, at the left or right: where the fewest marks are. */
+static void level(const drawing *d, const copi_level *l) {
+    char text[96];
+    snprintf(text, sizeof text, "%.24s %s %%", l->name, copi_say_percent(l->y).text);
+    double y = down(d, l->y), width = width_of(text), best_x = 0, best_y = 0;
+    if (!(y >= 0 && y <= d->height)) return;
+    for (int i = 0, fewest = INT32_MAX; i < 4; i++) {
+        double at_x = l->right == (i < 2) ? d->width - width - 6 : 8, at_y = i % 2 ? y + 16 : y - 6;
+        int n = at_y < FONT || at_y > d->height ? INT32_MAX - 1 : marks_within(d, at_x, at_y, width);
+        if (n < fewest) fewest = n, best_x = at_x, best_y = at_y;
     }
-    copi_buffer_printf(b,
-                       "if (!exists('left')) left = %d\nacross(s) = left ? 1 - s : s\n"
-                       "words = 'sparsity: share of all parameters that are zero'\n"
-                       "if (left) {\n    set logscale x\n    set xrange [1:%.3g]\n    set xtics ('0' 1",
-                       2 * beyond > all, 0.8 * fmax(least, 1e-6));
-    static const char *const tic[] = {"0.5",  "0.8",   "0.9",   "0.95",  "0.98",
-                                      "0.99", "0.995", "0.998", "0.999", "0.9999"};
-    for (size_t i = 0; i < COPI_COUNT(tic); i++) copi_buffer_printf(b, ", '%s' 1 - %s", tic[i], tic[i]);
-    copi_buffer_text(b, ")\n    words = words.'; logarithmic in what is left'\n} else {\n"
-                        "    set xrange [0:1]\n    set xtics 0.1\n    set format x '%.1f'\n}\n"
-                        "set xlabel words textcolor rgb '#555555'\n");
+    copi_buffer_printf(d->b, "<path class=\"level\" d=\"M0 %.1fH%d\"/>", y, d->width);
+    words(d, best_x, best_y, "halo", NULL, text, INT32_MAX);
 }
 
-static void axes(copi_buffer *b, const copi_results *r, const copi_figures *f) {
-    copi_range y = copi_accuracy_range(f, r->floor);
-    across(b, f);
-    copi_buffer_printf(b,
-                       "set yrange [%.4f:%.4f]\nset ytics %.3g\nset format y '%%.2f'\n"
-                       "set ylabel 'test accuracy' textcolor rgb '#555555'\n"
-                       "set grid lc rgb '#e6e6e6' lt 1 lw 0.7\nset border 3 lc rgb '#aaaaaa'\n"
-                       "set tics nomirror textcolor rgb '#555555'\n"
-                       "set key outside bottom center horizontal samplen 1 width 1 height 1 reverse Left noenhanced\n"
-                       "set tmargin 4\nset rmargin 3\nset label 1 ",
-                       y.low, y.high, y.step);
-    copi_gnuplot_quote(b, r->meta.name, TITLE_MAX);
-    copi_buffer_text(
-        b, " at graph 0, screen 0.955 left font ',17' noenhanced\n"
-           "set label 2 'hollow: pruned only; filled: trained on after pruning; grey: the frontier, chosen on "
-           "validation' at graph 0, screen 0.905 left textcolor rgb '#666666' noenhanced\n");
-    level_line(b, r->floor, "floor", 2, 3, true);
-    if (f->dense >= 0) level_line(b, f->setting[f->dense].test.mean, "dense", 3, 2, false);
+static void line(const drawing *d, int i) {
+    const copi_series *s = &d->p->series[i];
+    int n = 0;
+    for (int k = 0; k < s->marks; k++) {
+        const copi_mark *m = &s->mark[k];
+        if (!m->joined) continue;
+        if (!n++)
+            copi_buffer_printf(d->b, "<path class=\"m%d line%s\" d=\"M", i,
+                               s->drawn == COPI_DRAWN_BROAD ? " broad" : "");
+        copi_buffer_printf(d->b, "%s%.1f %.1f", n > 1 ? "L" : "", across(d, m->x), down(d, m->y));
+    }
+    if (n) copi_buffer_text(d->b, "\"/>\n");
 }
 
-static void plot_method(copi_buffer *b, const copi_figures *f, int m, bool hollow, bool tuned, bool bars) {
-    const copi_style *style = copi_style_of(f->method[m].name);
-    copi_buffer_printf(b, ", \\\n     $m%dline using (across($1)):2 with lines lw 1 lc rgb '%s' notitle", m,
-                       style->light);
-    const char *const kinds[] = {"hollow", "tuned"};
-    for (int k = 0; k < 2; k++) {
-        if (k ? !tuned : !hollow) continue;
-        if (bars)
-            copi_buffer_printf(b,
-                               ", \\\n     $m%d%s using (across($1)):2:3 with yerrorbars pt -1 lc rgb '%s' notitle",
-                               m, kinds[k], style->light);
-        copi_buffer_printf(b, ", \\\n     $m%d%s using (across($1)):2 with points pt %d ps 1.5 lw 1.6 lc rgb '%s'", m,
-                           kinds[k], style->gnuplot_point + k, style->light);
-        if (k == 0 && tuned) {
-            copi_buffer_text(b, " notitle"); /* one entry a method */
-        } else {
-            copi_buffer_text(b, " title ");
-            copi_gnuplot_quote(b, f->method[m].name, SIZE_MAX);
+static void bars(const drawing *d, int i) {
+    const copi_series *s = &d->p->series[i];
+    for (int k = 0; k < s->marks; k++) {
+        const copi_mark *m = &s->mark[k];
+        if (inside(d, m) && m->spread > 0)
+            copi_buffer_printf(d->b, "<path class=\"m%d bar\" d=\"M%.1f %.1fV%.1f\"/>\n", i, across(d, m->x),
+                               down(d, m->y - m->spread), down(d, m->y + m->spread));
+    }
+}
+
+/* An open <path>: the caller adds a <title> or nothing, and </path>. */
+static void mark(copi_buffer *b, int i, copi_shape shape, bool filled, double x, double y, bool little) {
+    copi_buffer_printf(b, "<path class=\"m%d point%s\" d=\"%s\" transform=\"translate(%.1f %.1f)%s\">", i,
+                       filled ? " full" : "", shapes[shape], x, y, little ? " scale(.7)" : "");
+}
+
+static void marks(const drawing *d, int i) {
+    const copi_series *s = &d->p->series[i];
+    for (int k = 0; s->drawn == COPI_DRAWN_MARKS && k < s->marks; k++) {
+        const copi_mark *m = &s->mark[k];
+        if (!inside(d, m)) continue;
+        mark(d->b, i, s->style.shape, m->filled, across(d, m->x), down(d, m->y), d->little);
+        if (d->p->about) {
+            copi_buffer_text(d->b, "<title>");
+            d->p->about(d->b, m->of);
+            copi_buffer_text(d->b, "</title>");
         }
+        copi_buffer_text(d->b, "</path>\n");
     }
 }
 
-static void drawing(copi_buffer *b, const copi_results *r, const copi_figures *f, const int *order) {
-    copi_buffer plot;
-    copi_buffer_init(&plot, r->ctx);
-    bool bars = false;
-    for (int i = 0; i < f->settings; i++) bars |= f->setting[i].test.std > 0;
-    frontier_block(b, f, order);
-    copi_buffer_text(&plot, "plot $frontier using (across($1)):2 with lines lw 6 lc rgb '#dcdcdc' notitle");
-    for (int m = 0; m < f->methods; m++) {
-        if (is_dense(f, m)) continue;
-        int hollow = block(b, f, order, m, "hollow", pick_hollow),
-            tuned = block(b, f, order, m, "tuned", copi_setting_tuned);
-        if (hollow + tuned == 0) continue;
-        block(b, f, order, m, "line", pick_line);
-        plot_method(&plot, f, m, hollow > 0, tuned > 0, bars);
-    }
-    axes(b, r, f);
-    copi_buffer_text(b, "set terminal svg size 1080,660 dynamic background rgb 'white' font 'DejaVu Sans,13'\n"
-                        "set output out.'.svg'\n");
-    copi_buffer_add(b, plot.data, plot.len);
-    copi_buffer_text(b,
-                     "\nset terminal pngcairo size 1620,990 background rgb 'white' font 'DejaVu Sans,13' fontscale "
-                     "1.45 linewidth 1.5 pointscale 1.4\nset output out.'.png'\nreplot\nset output\n");
-    b->failed |= plot.failed;
-    copi_buffer_clear(&plot);
+static void key(const drawing *d, int i, double x, double y, int most) {
+    const copi_series *s = &d->p->series[i];
+    mark(d->b, i, s->style.shape, true, x, y - 4, d->little);
+    copi_buffer_text(d->b, "</path>");
+    words(d, x + 11, y, NULL, NULL, s->name, most);
 }
 
-static cop_status write_script(const copi_results *r, const copi_figures *f, const int *order, const char *dir) {
+/* The legend in columns below the frame; returns its height. b NULL: measures only. */
+static int key_below(const drawing *d) {
+    double widest = 0, room = d->whole - d->left;
+    int shown = 0;
+    for (int i = 0; i < d->p->count; i++)
+        if (d->p->series[i].name) widest = fmax(widest, 34 + width_of(d->p->series[i].name));
+    int columns = widest > 0 ? (int)fmax(1, floor(room / widest)) : 1;
+    for (int i = 0; i < d->p->count; i++) {
+        if (!d->p->series[i].name) continue;
+        if (d->b)
+            key(d, i, 6 + widest * (shown % columns), d->height + 64 + KEY_PITCH * (shown / columns), INT32_MAX);
+        shown++;
+    }
+    return 48 + (shown ? 8 + KEY_PITCH * ((shown + columns - 1) / columns) : 0);
+}
+
+/* Of more series than lines fit, every second, third, ... is named. */
+static void key_beside(const drawing *d) {
+    int most = d->height / KEY_PITCH, step = (d->p->count + most - 1) / most;
+    for (int i = 0, row = 0; i < d->p->count; i += step)
+        key(d, i, d->width + 20, 12 + KEY_PITCH * row++, KEY_NAME_MOST);
+}
+
+static drawing layout(copi_buffer *b, const copi_plot *p, copi_size size, bool alone) {
+    drawing d = {.p = p, .whole = sizes[size].width, .height = sizes[size].height, .top = alone ? 88 : 28};
+    double widest = 0;
+    for (int i = 0; i < p->y.ticks; i++) widest = fmax(widest, width_of(p->y.say(p->y.tick[i]).text));
+    d.left = (int)widest + 12;
+    d.width = d.whole - d.left - (p->key_beside ? KEY_BESIDE : 18);
+    d.bottom = p->key_beside ? 48 : key_below(&d);
+    d.b = b;
+    d.little = p->small_marks || size == COPI_SIZE_SMALL;
+    return d;
+}
+
+static void draw(copi_buffer *b, const copi_plot *p, copi_size size, bool alone) {
+    drawing d = layout(b, p, size, alone);
+    int height = d.top + d.height + d.bottom;
+    copi_buffer_printf(b, "<svg class=\"plot %s\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", sizes[size].name,
+                       d.whole, height);
+    copi_escape(b, p->y.title);
+    copi_buffer_text(b, " against ");
+    copi_escape(b, p->x.title);
+    copi_buffer_text(b, "\"");
+    if (alone) {
+        copi_buffer_printf(b, " xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\">\n<style>", d.whole,
+                           height);
+        copi_plot_css(b, p);
+        copi_buffer_text(b, "</style>\n<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n");
+        words(&d, 12, 28, "title", NULL, p->title, (int)(d.whole / (TITLE_FONT * CHARACTER)));
+        words(&d, 12, 50, NULL, NULL, p->note, INT32_MAX);
+    } else {
+        copi_buffer_text(b, ">\n");
+    }
+    copi_buffer_printf(b, "<g transform=\"translate(%d %d)\">\n", d.left, d.top);
+    axes(&d);
+    copi_buffer_printf(b, "<svg width=\"%d\" height=\"%d\">\n", d.width, d.height); /* cuts what leaves the frame */
+    for (int i = 0; i < p->count; i++)
+        if (p->series[i].drawn == COPI_DRAWN_BROAD) line(&d, i);
+    for (int i = 0; i < p->count; i++)
+        if (p->series[i].drawn != COPI_DRAWN_BROAD) line(&d, i);
+    for (int i = 0; i < p->count; i++) bars(&d, i);
+    copi_buffer_text(b, "</svg>\n");
+    for (int i = 0; i < p->count; i++) marks(&d, i);
+    for (int i = 0; i < p->levels; i++) level(&d, &p->level[i]);
+    if (p->key_beside)
+        key_beside(&d);
+    else
+        key_below(&d);
+    copi_buffer_text(b, "</g>\n</svg>\n");
+}
+
+void copi_plot_svg(copi_buffer *b, const copi_plot *p, copi_size size) {
+    draw(b, p, size, false);
+}
+
+void copi_plot_css(copi_buffer *b, const copi_plot *p) {
+    for (int dark = 0; dark < 2; dark++) {
+        const unsigned char *sheet = dark ? copi_embed_plot_dark_css : copi_embed_plot_css;
+        if (dark) copi_buffer_text(b, "@media screen and (prefers-color-scheme:dark){\n");
+        copi_buffer_text(b, (const char *)sheet);
+        for (int i = 0; i < p->count; i++)
+            copi_buffer_printf(b, ".m%d{color:%s}", i, dark ? p->series[i].style.dark : p->series[i].style.light);
+        copi_buffer_text(b, dark ? "\n}\n" : "\n");
+    }
+}
+
+void copi_plot_key(copi_buffer *b, int i, copi_shape shape, const char *name) {
+    copi_buffer_text(b, "<span><svg class=\"plot\" viewBox=\"-7 -7 14 14\" aria-hidden=\"true\">");
+    mark(b, i, shape, true, 0, 0, false);
+    copi_buffer_text(b, "</path></svg>");
+    copi_escape(b, name);
+    copi_buffer_text(b, "</span>");
+}
+
+/* ------------------------------------------------------------------------------------------------- memory -- */
+
+cop_status copi_plot_begin(cop_ctx *ctx, int series, size_t marks, copi_plot *plot) {
+    *plot = (copi_plot){.ctx = ctx,
+                        .series = copi_alloc(ctx, (size_t)series + 1, sizeof *plot->series),
+                        .count = series,
+                        .mark = copi_alloc(ctx, marks + 1, sizeof *plot->mark)};
+    if (plot->series && plot->mark) return COP_OK;
+    copi_plot_clear(plot);
+    return COP_E_NOMEM;
+}
+
+void copi_plot_level(copi_plot *plot, const char *name, double y, bool right) {
+    plot->level[plot->levels++] = (copi_level){y, name, right};
+}
+
+void copi_plot_clear(copi_plot *plot) {
+    if (!plot->ctx) return;
+    copi_free(plot->ctx, plot->series);
+    copi_free(plot->ctx, plot->mark);
+    *plot = (copi_plot){0};
+}
+
+/* -------------------------------------------------------------------------------------------------- files -- */
+
+static cop_status write_svg(const copi_plot *plot, const char *path) {
     copi_buffer b;
-    copi_buffer_init(&b, r->ctx);
-    copi_buffer_text(&b, "# Accuracy against sparsity. Draw again with: gnuplot frontier.gp\n"
-                         "if (!exists('out')) out = 'frontier'\nset encoding utf8\nset decimalsign '.'\n");
-    drawing(&b, r, f, order);
-    char *path = copi_format(r->ctx, "%s/frontier.gp", dir);
-    cop_status status = path && !b.failed ? copi_write_file(r->ctx, path, b.data, b.len) : COP_E_NOMEM;
-    copi_free(r->ctx, path);
+    copi_buffer_init(&b, plot->ctx);
+    copi_buffer_text(&b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    draw(&b, plot, COPI_SIZE_LARGE, true);
+    cop_status status = b.failed ? COP_E_NOMEM : copi_write_file(plot->ctx, path, b.data, b.len);
     copi_buffer_clear(&b);
     return status;
 }
 
-cop_status copi_write_plot(const copi_results *r, const copi_figures *f, const char *dir) {
-    size_t n = (size_t)f->settings + 1;
-    double *x = copi_alloc(r->ctx, n, sizeof *x);
-    int *order = copi_alloc(r->ctx, n, sizeof *order);
-    cop_status status = x && order ? COP_OK : COP_E_NOMEM;
-    if (!status) {
-        for (int i = 0; i < f->settings; i++) x[i] = f->setting[i].sparsity.mean;
-        copi_order(x, f->settings, order);
-        status = write_script(r, f, order, dir);
-    }
-    copi_free(r->ctx, x);
-    copi_free(r->ctx, order);
-    if (status || f->settings == 0) return status;
-    char *again = copi_format(r->ctx, "coppice study report %s", dir);
-    status = again ? copi_gnuplot(r->ctx, dir, "frontier", again) : COP_E_NOMEM;
-    copi_free(r->ctx, again);
+cop_status copi_plot_write(const copi_plot *plot, const char *dir, const char *name) {
+    char *svg = copi_format(plot->ctx, "%s/%s.svg", dir, name), *png = copi_format(plot->ctx, "%s/%s.png", dir, name);
+    cop_status status = svg && png ? write_svg(plot, svg) : COP_E_NOMEM;
+    if (!status) status = copi_png_of(plot->ctx, svg, png);
+    copi_free(plot->ctx, svg);
+    copi_free(plot->ctx, png);
     return status;
 }

@@ -21,6 +21,15 @@ static void summarize(const copi_results *r, const copi_figures *f, cop_study_su
     snprintf(s->best_method, sizeof s->best_method, "%s", best->trial->method);
 }
 
+static cop_status write_frontier(const copi_results *r, const copi_figures *f, const char *dir) {
+    copi_plot plot = {0};
+    if (f->settings == 0) return COP_OK;
+    cop_status status = copi_plot_settings(r, f, copi_plot_usual(f), &plot);
+    if (!status) status = copi_plot_write(&plot, dir, "frontier");
+    copi_plot_clear(&plot);
+    return status;
+}
+
 cop_status copi_write_report(copi_store *store, const char *dir, cop_study_summary *summary) {
     copi_results r;
     copi_figures f;
@@ -34,7 +43,7 @@ cop_status copi_write_report(copi_store *store, const char *dir, cop_study_summa
         status = copi_write_trials_csv(&r, dir);
         if (!status) status = copi_write_frontier_csv(&r, &f, dir);
         if (!status) status = copi_write_summary(&r, &f, claim, dir);
-        if (!status) status = copi_write_plot(&r, &f, dir);
+        if (!status) status = write_frontier(&r, &f, dir);
         if (!status) status = copi_write_page(&r, &f, claim, dir);
         copi_figures_clear(&f);
     }

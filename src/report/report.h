@@ -4,8 +4,10 @@
  *   claims.c   the reference study's claims, tested on these figures
  *   tables.c   trials.csv, frontier.csv
  *   summary.c  summary.json
- *   plot.c     frontier.gp and, by gnuplot.c, frontier.svg and .png
- *   page.c     report.html, from page/ and Chart.js, embedded at build time; svg.c draws its frontier
+ *   plots.c    what a study's plots show, and how each method is drawn
+ *   plot.c     the renderer: a plot as SVG, for the page, frontier.svg and sensitivity.svg
+ *   png.c      frontier.png and sensitivity.png, made of the SVG
+ *   page.c     report.html, from page/, embedded at build time; words.c: numbers for people
  *   report.c   all of them, cop_study_report, cop_study_list
  *   best.c     best.safetensors is the net of the best point
  *   sensitivity_plot.c  what cop_sensitivity_write writes
@@ -14,6 +16,7 @@
 #define COPPICE_REPORT_H
 
 #include "io/json.h"
+#include "report/plot.h"
 #include "study/study.h"
 
 /* ------------------------------------------------------------------------------------------------- figures -- */
@@ -91,42 +94,50 @@ void copi_claims_make(const copi_results *results, const copi_figures *figures, 
 
 /* ------------------------------------------------------------------------------------------------- outputs -- */
 
-/* How a method is drawn, everywhere alike. */
-typedef struct copi_style {
-    const char *light, *dark; /* colours "#rrggbb" on a light and a dark page */
-    int gnuplot_point;        /* gnuplot's hollow point type; the filled one follows it */
-    const char *chart_point;  /* Chart.js's pointStyle */
-    int turn;                 /* degrees */
-    const char *path;         /* the same shape as an SVG path around 0,0, about 10 wide */
-} copi_style;
-const copi_style *copi_style_of(const char *method);
-/** The accuracies that plots show, from a little under the floor to a little over the best, and a step for ticks. */
-typedef struct copi_range {
-    double low, high, step;
-} copi_range;
-copi_range copi_accuracy_range(const copi_figures *figures, double least);
+const copi_style *copi_style_of(const char *method); /* how a method is drawn, everywhere alike */
+typedef enum copi_across {
+    COPI_ACROSS_SPARSITY,
+    COPI_ACROSS_LEFT, /* sparsity, on an axis that is logarithmic in what is left */
+    COPI_ACROSS_EPOCHS,
+    COPI_ACROSS_MACS,
+    COPI_ACROSS_SECONDS
+} copi_across;
+/** All settings' test accuracy against what goes across; with frontiers where that is sparsity. Series are methods by
+ *  their index, then the frontier over all. The caller clears the plot, which borrows from results and figures. */
+cop_status copi_plot_settings(const copi_results *results, const copi_figures *figures, copi_across across,
+                              copi_plot *plot);
+/** Which axis shows a study's sparsities best: logarithmic where most of them lie beyond .85. */
+copi_across copi_plot_usual(const copi_figures *figures);
+/** The training behind the best point of each method, by epoch: its loss, or the validation accuracy. */
+cop_status copi_plot_curves(const copi_figures *figures, bool loss, copi_plot *plot);
+/** The setting whose training a method's curve shows: its best one; NULL where that did not train. */
+const copi_setting *copi_plot_curve(const copi_figures *figures, int method);
+
+copi_words copi_say_number(double x, int decimals); /* 0.8680; an en dash for NaN, like all of these */
+copi_words copi_say_plain(double x);                /* 0.868 */
+copi_words copi_say_percent(double x);              /* 86.8, of 0.868 */
+copi_words copi_say_share(double x, int decimals);  /* 86.80 */
+copi_words copi_say_spread(copi_spread s, double unit, int decimals); /* 86.80 ± 0.21, with unit 100 */
+copi_words copi_say_scaled(double x);                                 /* 11.2 M */
+copi_words copi_say_duration(double seconds);                         /* 2 min 05 s */
 
 cop_status copi_write_trials_csv(const copi_results *results, const char *dir);
 cop_status copi_write_frontier_csv(const copi_results *results, const copi_figures *figures, const char *dir);
 cop_status copi_write_summary(const copi_results *results, const copi_figures *figures, const copi_claim *claim,
                               const char *dir);
 json_t *copi_json_number(double x); /* null for NaN and infinities */
-/** frontier.gp, then gnuplot for .svg and .png; without a working gnuplot a warning goes to the log. */
-cop_status copi_write_plot(const copi_results *results, const copi_figures *figures, const char *dir);
-/** Run gnuplot on NAME.gp in dir, which draws to out.'.svg' and out.'.png': NAME.svg and NAME.png. Where that fails a
- *  warning goes to the log; again: the command to run once gnuplot works. Errors: NOMEM. */
-cop_status copi_gnuplot(cop_ctx *ctx, const char *dir, const char *name, const char *again);
-/** A gnuplot string in single quotes; at most so many bytes of the text, cut between letters. */
-void copi_gnuplot_quote(copi_buffer *b, const char *text, size_t most);
 cop_status copi_write_page(const copi_results *results, const copi_figures *figures, const copi_claim *claim,
                            const char *dir);
 /** All of them; fills summary if it isn't NULL (but for skipped). */
 cop_status copi_write_report(copi_store *store, const char *dir, cop_study_summary *summary);
 
-/* Files of page/ and Chart.js, embedded by cmake/Embed.cmake; NUL-terminated past their size. */
-extern const unsigned char copi_embed_page_html[], copi_embed_page_css[], copi_embed_page_js[], copi_embed_chart_js[];
-extern const size_t copi_embed_page_html_size, copi_embed_page_css_size, copi_embed_page_js_size,
-    copi_embed_chart_js_size;
+/** Have rsvg-convert draw png from svg. Where that fails a warning goes to the log. Errors: NOMEM. */
+cop_status copi_png_of(cop_ctx *ctx, char *svg, const char *png);
+
+/* Files of page/, embedded by cmake/Embed.cmake; NUL-terminated past their size. */
+extern const unsigned char copi_embed_page_html[], copi_embed_page_css[], copi_embed_page_js[], copi_embed_plot_css[],
+    copi_embed_plot_dark_css[];
+extern const size_t copi_embed_page_html_size, copi_embed_page_css_size, copi_embed_page_js_size;
 
 /** Write the report of what there is, unless status says that something broke, and fill the summary; gives status, or
  *  what writing met. */

@@ -94,7 +94,7 @@ static void test_whole(void **state) {
     check_best("whole");
     assert_int_equal(access(in("whole", "dense-1.safetensors"), F_OK), 0);
     static const char *const files[] = {"study.db",     "trials.csv",  "frontier.csv",
-                                        "summary.json", "report.html", "frontier.gp"};
+                                        "summary.json", "report.html", "frontier.svg"};
     for (size_t i = 0; i < COPI_COUNT(files); i++) assert_int_equal(access(in("whole", files[i]), F_OK), 0);
 
     /* again: nothing is done, nothing changes, to the byte */

@@ -158,7 +158,7 @@ static void test_bad_directories(void **state) {
     test_ctx_destroy(ctx);
 }
 
-/* No gnuplot between these two. */
+/* No rsvg-convert between these two. */
 static char *hide_programs(void) {
     char *path = getenv("PATH") ? strdup(getenv("PATH")) : NULL;
     assert_int_equal(setenv("PATH", "/nonexistent", 1), 0);
@@ -193,7 +193,7 @@ static void test_no_memory(void **state) {
     cop_ctx *ctx = test_ctx();
     fill(ctx, "memory", "t");
     test_ctx_destroy(ctx);
-    char *programs = hide_programs(); /* gnuplot's memory is not ours, and it would run a hundred times */
+    char *programs = hide_programs(); /* another program's memory is not ours, and it would run a hundred times */
     assert_true(test_out_of_memory(store_again, NULL) >= 4);
     assert_true(test_out_of_memory(report_again, path) > 100);
     show_programs(programs);
@@ -325,8 +325,8 @@ static void test_page(void **state) {
     test_ok(ctx, cop_study_report(ctx, in("page", "."), NULL));
     char *page = read_text(ctx, "page", "report.html");
     assert_null(strstr(page, "{{")); /* every place was filled */
-    assert_int_equal(count(page, "<script"), 3);
-    assert_int_equal(count(page, "</script"), 3);
+    assert_int_equal(count(page, "<script"), 1);
+    assert_int_equal(count(page, "</script"), 1);
     assert_null(strstr(page, "alert(1)</script>"));
     assert_non_null(
         strstr(page, "<title>&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;co&quot;</title>"));
@@ -337,31 +337,51 @@ static void test_page(void **state) {
     assert_non_null(strstr(page, "name: &quot;&lt;script&gt;alert(1)&lt;/script&gt;&quot;"));
     assert_null(strstr(page, "src=")); /* nothing is fetched */
     assert_null(strstr(page, "href="));
-    assert_int_equal(count(page, "<svg class=\"chart\""), 1);
+    /* accuracy against 2 scales of sparsity and 3 costs, for wide and narrow windows; 2 figures by epoch */
+    assert_int_equal(count(page, "<svg class=\"plot large\""), 2 + 3);
+    assert_int_equal(count(page, "<svg class=\"plot small\""), 2 + 3);
+    assert_int_equal(count(page, "<svg class=\"plot half\""), 2);
     assert_int_equal(count(page, "<tr"), 1 + 6 + 1 + 2 + 1 + 9); /* heads; methods; layers; 6 points and 3 ends */
     copi_free(ctx, page);
     test_ctx_destroy(ctx);
 }
 
-/* The data for the script is JSON, and no text in it can end its element. */
-static void test_page_data(void **state) {
+/* The text from one place to the next end of a figure. */
+static char *figure_at(const char *page, const char *begin) {
+    const char *at = strstr(page, begin);
+    assert_non_null(at);
+    const char *end = strstr(at, "</figure>");
+    assert_non_null(end);
+    return strndup(at, (size_t)(end - at));
+}
+
+/* Each plot has the points that it should, drawn as their methods are everywhere. */
+static void test_page_plots(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
     fill(ctx, "data", "t");
     test_ok(ctx, cop_study_report(ctx, in("data", "."), NULL));
     char *page = read_text(ctx, "data", "report.html");
-    char *begin = strstr(page, "id=\"data\">");
-    assert_non_null(begin);
-    begin += strlen("id=\"data\">");
-    char *end = strstr(begin, "</script>");
-    assert_non_null(end);
-    json_error_t error;
-    json_t *root = json_loadb(begin, (size_t)(end - begin), 0, &error);
-    assert_non_null(root);
-    assert_int_equal(json_array_size(json_object_get(root, "settings")), 6);
-    assert_int_equal(json_array_size(json_object_get(root, "methods")), 6);
-    assert_int_equal(json_array_size(json_object_get(root, "curves")), 4); /* dense, magnitude, l1-filter, sss */
-    json_decref(root);
+    for (int across = 0; across < 5; across++) {
+        char begin[32];
+        snprintf(begin, sizeof begin, "<figure id=\"plot-%d\"", across);
+        char *figure = figure_at(page, begin);
+        assert_int_equal(count(figure, "<title>"), 2 * 5); /* all points but the dense net's; large and small */
+        assert_int_equal(count(figure, ">dense 90 %</text>"), 2);
+        assert_int_equal(count(figure, ">floor 60 %</text>"), 2);
+        assert_int_equal(count(figure, "class=\"m6 line broad\""), across < 2 ? 2 : 0); /* the frontier */
+        free(figure);
+    }
+    assert_int_equal(count(page, "<title>sss 1e-05, threshold 0.001\ntest accuracy 79.00 %, validation 80.00 %\n"
+                                 "sparsity 95.00 %, score 0.8700\n4.0 epochs, 4 G training MACs, 40.0 s</title>"),
+                     2 * 5);
+    char *curves = figure_at(page, "<div class=\"pair\">");
+    for (int m = 0; m < 6; m++) { /* dense, magnitude, l1-filter and sss were trained */
+        char line[32];
+        snprintf(line, sizeof line, "class=\"m%d line\"", m);
+        assert_int_equal(count(curves, line), m < 3 || m == 4);
+    }
+    free(curves);
     copi_free(ctx, page);
     test_ctx_destroy(ctx);
 }
@@ -400,16 +420,20 @@ static void test_axis(void **state) {
         const char *folder = most ? "sparse" : "mixed";
         fill_with(ctx, folder, most ? sparse : made, most ? (int)COPI_COUNT(sparse) : MADE, "t");
         test_ok(ctx, cop_study_report(ctx, in(folder, "."), NULL));
-        char *script = read_text(ctx, folder, "frontier.gp");
-        assert_non_null(strstr(script, most ? "left = 1\n" : "left = 0\n"));
-        if (most) assert_non_null(strstr(script, "set xrange [1:0.016]\n")); /* .8 (1 - .98) */
-        copi_free(ctx, script);
+        char *svg = read_text(ctx, folder, "frontier.svg"), *page = read_text(ctx, folder, "report.html");
+        assert_true(!strstr(svg, "logarithmic in what is left") == !most);
+        assert_non_null(strstr(page, most ? "aria-pressed=\"true\">weights left" : "aria-pressed=\"true\">sparsity"));
+        assert_true(!strstr(svg, ">98</text>") == !most); /* the axis ends at .984, where .8 (1 - .98) is left */
+        assert_null(strstr(svg, ">99</text>"));
+        copi_free(ctx, svg);
+        copi_free(ctx, page);
     }
     cop_ctx_destroy(ctx);
 }
 
-/* With gnuplot both pictures are there; without it one warning says how to get them, and all else is written. */
-static void test_plot(void **state) {
+/* The SVG stands alone and shows what the page shows; rsvg-convert makes the PNG of it. Without that program one warning
+ * says how to get it, and all else is written. */
+static void test_pictures(void **state) {
     (void)state;
     logged log = {0};
     cop_ctx_options o = cop_ctx_options_default();
@@ -417,33 +441,30 @@ static void test_plot(void **state) {
     o.user = &log;
     cop_ctx *ctx;
     assert_int_equal(cop_ctx_create(&o, &ctx), COP_OK);
-    fill(ctx, "pl'ot", "it's a \"plot\" \\ of @all_{sorts} `date`\n");
-    bool gnuplot = system("gnuplot --version >/dev/null 2>&1") == 0;
+    fill(ctx, "pl'ot", "it's a \"plot\" \\ of <all> \x01 & `date`\n");
+    bool rsvg = system("rsvg-convert --version >/dev/null 2>&1") == 0;
     test_ok(ctx, cop_study_report(ctx, in("pl'ot", "."), NULL));
-    assert_int_equal(log.warnings, gnuplot ? 0 : 1);
-    assert_true(gnuplot == starts_with(ctx, "pl'ot", "frontier.svg", "<?xml", 5));
-    assert_true(gnuplot == starts_with(ctx, "pl'ot", "frontier.png", "\x89PNG\r\n\x1a\n", 8));
-    if (gnuplot) { /* the script draws the same pictures for anyone */
-        char *svg = read_text(ctx, "pl'ot", "frontier.svg");
-        assert_non_null(strstr(svg, "it's a \"plot\" \\ of @all_{sorts} `date`"));
-        char command[700];
-        snprintf(command, sizeof command, "cd \"%s/pl'ot\" && rm frontier.svg && gnuplot frontier.gp", dir);
-        assert_int_equal(system(command), 0);
-        char *again = read_text(ctx, "pl'ot", "frontier.svg");
-        assert_string_equal(again, svg);
-        copi_free(ctx, svg);
-        copi_free(ctx, again);
-    }
+    assert_int_equal(log.warnings, rsvg ? 0 : 1);
+    assert_true(starts_with(ctx, "pl'ot", "frontier.svg", "<?xml", 5));
+    assert_true(rsvg == starts_with(ctx, "pl'ot", "frontier.png", "\x89PNG\r\n\x1a\n", 8));
+    char *svg = read_text(ctx, "pl'ot", "frontier.svg"), *page = read_text(ctx, "pl'ot", "report.html");
+    assert_non_null(strstr(svg, ">it&#39;s a &quot;plot&quot; \\ of &lt;all&gt;   &amp; `date`\n</text>"));
+    const char *same = strstr(svg, "<g "); /* from here on, but for where it begins */
+    assert_non_null(same);
+    same = strchr(same, '\n');
+    assert_non_null(strstr(page, same));
+    copi_free(ctx, svg);
+    copi_free(ctx, page);
     char *path = hide_programs();
     log.warnings = 0;
     fill(ctx, "none", "t");
     test_ok(ctx, cop_study_report(ctx, in("none", "."), NULL));
     show_programs(path);
     assert_int_equal(log.warnings, 1);
-    assert_non_null(
-        strstr(log.last, "gnuplot: No such file or directory; install it and run `coppice study report "));
+    assert_non_null(strstr(log.last, "frontier.png: not drawn: rsvg-convert: No such file or directory; install it "
+                                     "(Debian: librsvg2-bin) and run the command again"));
     assert_int_not_equal(access(in("none", "frontier.png"), F_OK), 0);
-    assert_int_equal(access(in("none", "frontier.gp"), F_OK), 0);
+    assert_int_equal(access(in("none", "frontier.svg"), F_OK), 0);
     assert_int_equal(access(in("none", "report.html"), F_OK), 0);
     cop_ctx_destroy(ctx);
 }
@@ -546,7 +567,7 @@ int main(void) {
         cmocka_unit_test(test_styles),          cmocka_unit_test(test_round_trip), cmocka_unit_test(test_one_process),
         cmocka_unit_test(test_bad_directories), cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_csv),
         cmocka_unit_test(test_locale),          cmocka_unit_test(test_json),       cmocka_unit_test(test_page),
-        cmocka_unit_test(test_page_data),       cmocka_unit_test(test_axis),       cmocka_unit_test(test_plot),
+        cmocka_unit_test(test_page_plots),      cmocka_unit_test(test_axis),       cmocka_unit_test(test_pictures),
         cmocka_unit_test(test_empty),           cmocka_unit_test(test_list),       cmocka_unit_test(test_unwritable),
         cmocka_unit_test(test_full_disk),
     };

@@ -1,6 +1,7 @@
 #!/bin/sh
-# The report page in a browser: test_page.sh MAKE_PAGE CHROMIUM. No error on the console, no request to anywhere, charts
-# drawn, sorting by mouse and keyboard, nothing wider than a phone, in light and dark; and all figures without scripts.
+# The report page in a browser: test_page.sh MAKE_PAGE CHROMIUM. No error on the console, no request to anywhere, plots
+# drawn with no text cut or over another, sorting by mouse and keyboard, nothing wider than a phone, in light and dark; and
+# all figures without scripts.
 set -eu
 make_page=$1
 chromium=$2
@@ -44,20 +45,40 @@ function read(out) {
   check(body.rows.length === rows, "sorting loses rows");
   check(heads[8].querySelector("button").tabIndex === 0, "a heading can't be reached by keyboard");
   check(document.querySelectorAll(".wide[tabindex='0']").length === 3, "a wide table can't be scrolled by keyboard");
-  document.querySelector("[data-cost=macs]").click();
-  check(document.querySelector("[data-cost=macs]").getAttribute("aria-pressed") === "true", "cost can't be chosen");
-  document.querySelector("[data-scale=left]").click();
-  var canvases = document.querySelectorAll("canvas");
-  check(canvases.length === 4, canvases.length + " charts, not 4");
-  Array.prototype.forEach.call(canvases, function (c) {
-    var pixels = c.getContext("2d").getImageData(0, 0, c.width, c.height).data, painted = 0;
-    for (var i = 3; i < pixels.length; i += 4) if (pixels[i]) painted++;
-    check(painted > 500, "chart " + c.id + " is empty");
+  function shown(element) { return element.getBoundingClientRect().width > 0; }
+  function plots() { return Array.prototype.filter.call(document.querySelectorAll("figure svg.plot"), shown); }
+  var buttons = document.querySelectorAll(".choose button");
+  check(buttons.length === 5 && shown(buttons[0]), "the axes can't be chosen");
+  Array.prototype.forEach.call(buttons, function (button) {
+    button.click();
+    check(button.getAttribute("aria-pressed") === "true" && shown(document.getElementById(button.getAttribute("aria-controls"))),
+      button.textContent + " can't be chosen");
+    check(plots().length === 4, plots().length + " plots, not 4");
   });
+  plots().forEach(function (plot) {
+    var box = plot.getBoundingClientRect(), texts = [];
+    check(plot.querySelectorAll(".point").length > 3, "a plot has no points");
+    Array.prototype.forEach.call(plot.querySelectorAll("text"), function (text) {
+      var at = text.getBoundingClientRect();
+      check(at.left >= box.left - 1 && at.right <= box.right + 1 && at.bottom <= box.bottom + 1, text.textContent + " is cut");
+      check(at.height > 8, text.textContent + " is too small to read");
+      texts.forEach(function (other) {
+        check(at.left >= other.right || at.right <= other.left || at.top + 4 >= other.bottom || at.bottom <= other.top + 4,
+          text.textContent + " collides with another text");
+      });
+      texts.push(at);
+    });
+  });
+  var mark = plots()[0].querySelector(".point"), tip = document.getElementById("tip");
+  mark.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+  check(shown(tip) && /test accuracy [0-9.]+/.test(tip.textContent), "a mark does not say what it is");
+  check(tip.getBoundingClientRect().right <= innerWidth, "what a mark says is cut");
+  document.body.click();
+  check(!shown(tip), "what a mark says stays");
   check(document.documentElement.scrollWidth <= innerWidth, "the page is " + document.documentElement.scrollWidth + " wide, the window " + innerWidth);
   check(document.title.indexOf("<" + "/script>") === 0, "the title is " + document.title);
   check(performance.getEntriesByType("resource").length === 0, "the page fetches something");
-  check(document.querySelectorAll("svg.chart .point").length > 10, "the drawing has no points");
+  check(plots()[0].querySelectorAll(".point").length > 10, "the drawing has no points");
 }
 </script>
 HTML
@@ -91,6 +112,6 @@ expect "width 390 dark false: all is well" "$(browse 390)"
 expect "width 1200 dark true: all is well" "$(browse 1200 --blink-settings=preferredColorScheme=0)"
 
 # Without scripts the essentials are there: a drawing with its points, and every figure in a table.
-grep -q '<svg class="chart"' "$page" || { echo "test_page.sh: no drawing without scripts" >&2; status=1; }
+grep -q '<svg class="plot large"' "$page" || { echo "test_page.sh: no drawing without scripts" >&2; status=1; }
 grep -q 'l2-filter 0.25.*diverged.*loss is nan at step 3' "$page" || { echo "test_page.sh: no word on what diverged" >&2; status=1; }
 exit $status
