@@ -3,7 +3,6 @@
 #include "search/auto.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,20 +19,10 @@ enum {
     DENSE_LEAST = 3,
     DENSE_MOST = 100,
     TRIAL_LEAST = 3,
-    ERASE_LEAST = 30,
-    BATCH = 128,
     PROBE_FEW = 4,
     PROBE_MORE = 20, /* steps more, if they take but so many seconds: */
     PROBE_SECONDS = 2
 };
-
-static const copi_candidate candidates[] = {
-#define X(keys, criterion, scope, structured, fast, macs, untaught)                                                  \
-    {keys, criterion, scope, structured, fast, macs, untaught},
-#include "search/auto.def"
-#undef X
-};
-_Static_assert(COPI_COUNT(candidates) <= COPI_CANDIDATES, "room for all candidates");
 
 cop_auto_params cop_auto_params_default(void) {
     return (cop_auto_params){.data_options = cop_data_options_default(),
@@ -55,12 +44,6 @@ void cop_auto_summary_clear(cop_auto_summary *summary) {
 static const char *preset_at(int i, const void *user) {
     (void)user;
     return cop_preset_name(i);
-}
-
-static bool is_preset(const char *name) {
-    for (int i = 0; i < cop_preset_count(); i++)
-        if (strcmp(cop_preset_name(i), name) == 0) return true;
-    return false;
 }
 
 static cop_status check(cop_ctx *ctx, const cop_auto_params *p, const char *dir) {
@@ -89,7 +72,7 @@ static cop_status check(cop_ctx *ctx, const cop_auto_params *p, const char *dir)
                              number[i].range);
     if (!isnan(p->floor) && !isnan(p->lose))
         return copi_fail(ctx, COP_E_ARG, "auto: floor and lose both say what accuracy must hold; give one");
-    if (is_preset(p->model) || access(p->model, F_OK) == 0) return COP_OK;
+    if (copi_auto_is_preset(p->model) || access(p->model, F_OK) == 0) return COP_OK;
     const char *near = copi_nearest(p->model, cop_preset_count(), preset_at, NULL);
     return copi_fail(ctx, COP_E_NOT_FOUND, "%s: neither a built-in net nor a file%s%s%s", p->model,
                      near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
@@ -109,110 +92,16 @@ static char *asked_text(cop_ctx *ctx, const cop_auto_params *p) {
 
 /* ------------------------------------------------------------------------------------------ the study file -- */
 
-/* A JSON string is a YAML string. Takes the text; NULL: there was no memory for it. */
-static void put_string(copi_buffer *b, char *text) {
-    json_t *string = text ? copi_json_text(b->ctx, text) : NULL;
-    char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
-    if (quoted)
-        copi_buffer_text(b, quoted);
-    else
-        b->failed = true;
-    free(quoted);
-    json_decref(string);
-    copi_free(b->ctx, text);
-}
-
-static void put_path(copi_buffer *b, const char *path) {
-    char folder[4096];
-    bool whole = *path == '/' || !getcwd(folder, sizeof folder);
-    put_string(b, whole ? copi_strdup(b->ctx, path) : copi_format(b->ctx, "%s/%s", folder, path));
-}
-
-static void put_attempt(const copi_auto *a, copi_buffer *b, const copi_attempt *t) {
-    const copi_candidate *c = a->candidate[t->candidate];
-    copi_buffer_printf(b, "  - {%s, sparsity: %.6g, ", c->keys, t->level);
-    double tune = t->epochs;
-    if (strstr(c->keys, "compound")) {
-        double structure = t->epochs / 4;
-        double images = (double)cop_data_get_info(a->study.data)->images[COP_SPLIT_TRAIN];
-        double steps = fmax(1, structure * floor(images / BATCH));
-        tune -= structure;
-        /* a factor that the loss does not need reaches 0 after half the steps: docs/methods.md, "SSS" */
-        copi_buffer_printf(b, "gamma: %.3g, structure: {epochs: %.6g}, ", fmin(2 / steps, 0.1), structure);
-    }
-    if (c->structured) tune /= 3; /* rounds */
-    if (a->p->macs > 0 && c->keeps_macs) copi_buffer_printf(b, "macs: %" PRId64 ", ", a->p->macs);
-    copi_buffer_printf(b, "tune: {epochs: %.6g%s}}\n", tune, c->untaught ? ", distil_share: 0" : "");
-}
-
-static void put_study(const copi_auto *a, copi_buffer *b) {
-    const cop_auto_params *p = a->p;
-    const cop_data_options *d = &p->data_options;
-    copi_buffer_text(b,
-                     "# Written by coppice auto: what it tried, in its order. coppice study run repeats it.\nname: ");
-    const char *slash = strrchr(p->data, '/');
-    put_string(b, copi_format(b->ctx, "auto: %s on %s", p->model, slash && slash[1] ? slash + 1 : p->data));
-    copi_buffer_text(b, "\ndata: {path: ");
-    put_path(b, p->data);
-    if (d->format) copi_buffer_printf(b, ", format: %s", d->format);
-    copi_buffer_printf(b,
-                       ", validation: %.17g, limit: %" PRId64 ", height: %" PRId64 ", width: %" PRId64 "}\nmodel: ",
-                       d->validation, d->limit, d->height, d->width);
-    if (is_preset(p->model))
-        copi_buffer_text(b, p->model);
-    else
-        put_path(b, p->model);
-    const cop_data_info *info = a->study.data ? cop_data_get_info(a->study.data) : NULL; /* NULL: not read yet */
-    int64_t side = !info ? 0 : info->height < info->width ? info->height : info->width;
-    int64_t erased = p->erase && a->dense_epochs >= ERASE_LEAST ? side / 3 : 0;
-    copi_buffer_printf(
-        b,
-        "\ndense: {epochs: %.6g, optimizer: adamw, rate: 2e-3, schedule: one-cycle, batch: %d, decay: 5e-2, flip: "
-        "%s, "
-        "shift: %d, erase: %" PRId64
-        ", label_smoothing: 0.05, average: 0.999, evaluate_every: 5}\nscore: {floor: %.6g}\nseeds: [%" PRIu64
-        "]\ntrials:\n",
-        a->dense_epochs, BATCH, p->flip ? "true" : "false", p->shift, erased, fmin(a->floor, 0.999999), p->seed);
-    for (int i = 0; i < a->attempts; i++) put_attempt(a, b, &a->attempt[i]);
-    if (!a->attempts)
-        copi_buffer_text(b, "  - {recipe: fast, sparsity: 0.98}\n"); /* until there is one: a plan needs it */
-}
-
-/* The file names whole paths, since it may be run from anywhere; errors and the page say what was given. */
-static cop_status name_as_given(copi_auto *a, copi_spec *spec) {
-    char *data = copi_strdup(a->ctx, a->p->data), *model = copi_strdup(a->ctx, a->p->model);
-    if (!data || !model) {
-        copi_free(a->ctx, data);
-        copi_free(a->ctx, model);
-        return COP_E_NOMEM;
-    }
-    copi_free(a->ctx, spec->data);
-    copi_free(a->ctx, spec->model);
-    spec->data = data;
-    spec->model = model;
-    return COP_OK;
-}
-
-/* Write the study file as it stands and plan it. */
+/* Plan the study as it stands and write its file. store false: only open its data. */
 static cop_status plan(copi_auto *a, bool store) {
-    copi_buffer b;
-    copi_buffer_init(&b, a->ctx);
-    put_study(a, &b);
-    char *path = copi_format(a->ctx, "%s/auto.yaml", a->dir);
     copi_spec spec = {0};
-    cop_status status = path && !b.failed ? copi_spec_parse(a->ctx, path, b.data, b.len, &spec) : COP_E_NOMEM;
-    if (!status && (status = name_as_given(a, &spec))) copi_spec_clear(&spec);
-    if (!status) {
-        status = store ? copi_study_plan(&a->study, &spec) : copi_study_open_data(&a->study, &spec);
-        copi_spec_clear(&a->spec);
-        a->spec = spec;
-        a->study.spec = &a->spec;
-        if (status) a->study.trials.n = 0; /* they pointed into the spec before */
-    }
-    if (!status && store) status = copi_write_file(a->ctx, path, b.data, b.len);
-    copi_free(a->ctx, path);
-    copi_buffer_clear(&b);
-    return status;
+    cop_status status = copi_auto_spec(a, &spec);
+    if (status) return status;
+    copi_spec_clear(&a->spec);
+    a->spec = spec;
+    status = store ? copi_study_plan(&a->study, &a->spec) : copi_study_open_data(&a->study, &a->spec);
+    if (status) a->study.trials.n = 0; /* they pointed into the spec before */
+    return !status && store ? copi_write_file(a->ctx, a->spec.path, a->spec.text, strlen(a->spec.text)) : status;
 }
 
 /* ------------------------------------------------------------------------------------------------- the time -- */
@@ -220,7 +109,7 @@ static cop_status plan(copi_auto *a, bool store) {
 /* Seconds an epoch takes, from some steps of a net that is thrown away. */
 static cop_status probe(copi_auto *a, const cop_net *net, const cop_net *teacher, double *seconds) {
     double images = (double)cop_data_get_info(a->study.data)->images[COP_SPLIT_TRAIN];
-    double per_epoch = fmax(1, floor(images / BATCH)), took[2] = {0}, more = 0;
+    double per_epoch = fmax(1, floor(images / COPI_AUTO_BATCH)), took[2] = {0}, more = 0;
     cop_status status = COP_OK;
     for (int i = 0; !status && i < 2; i++) {
         if (i) more = floor(fmin(fmax(PROBE_SECONDS / took[0], 1) * PROBE_FEW, PROBE_MORE));
@@ -253,7 +142,7 @@ static void say_time(double seconds, char text[32]) {
 
 /* Refuse a budget that is too short for one trial; the time that it names instead is, as a rule, taken. */
 static cop_status check_budget(copi_auto *a, bool taught_known) {
-    bool preset = is_preset(a->p->model);
+    bool preset = copi_auto_is_preset(a->p->model);
     double dense = preset ? DENSE_LEAST * a->plain : 0, need = a->probing + dense + TRIAL_LEAST * a->taught;
     if (need <= a->p->budget) return COP_OK;
     if (!taught_known) need = 2 * a->probing + dense + TRIAL_LEAST * TAUGHT_COST * a->plain;
@@ -400,7 +289,7 @@ static cop_status read_results(copi_auto *a, double *spent) {
     *spent = a->probing + a->foretelling;
     for (int i = 0; !status && i < r.trials; i++) {
         const copi_stored_trial *t = &r.trial[i];
-        if (strcmp(t->status, COPI_PENDING) == 0 || i > a->attempts) continue; /* beyond: what put_study adds */
+        if (strcmp(t->status, COPI_PENDING) == 0 || i > a->attempts) continue; /* beyond: what copi_auto_spec adds */
         *spent += t->seconds;
         if (i == 0) {
             a->dense_val = t->points ? t->point[0].p.accuracy_val : NAN;
@@ -439,15 +328,13 @@ static void set_floor(copi_auto *a) {
 }
 
 static cop_status begin(copi_auto *a) {
-    bool resumed, preset = is_preset(a->p->model);
+    bool resumed, preset = copi_auto_is_preset(a->p->model);
+    copi_auto_candidates(a);
     cop_status status = recall(a, &resumed);
     if (!status) status = plan(a, false);
     if (!status && !resumed) status = measure_speed(a);
     if (status) return status;
     a->dense_epochs = preset ? fmin(fmax(floor(DENSE_SHARE * a->p->budget / a->plain), DENSE_LEAST), DENSE_MOST) : 0;
-    for (size_t i = 0; i < COPI_COUNT(candidates); i++)
-        if (!candidates[i].fast_only || a->p->macs > 0 || a->p->ms > 0)
-            a->candidate[a->candidates++] = &candidates[i];
     char epoch[32], taught[32], dense[40] = "";
     say_time(a->plain, epoch);
     say_time(a->taught, taught);

@@ -4,12 +4,18 @@
 
 #include "report/report.h"
 
+enum {
+    COPI_STRUCTURED = 1, /* removes units: its level is a share of them */
+    COPI_FAST_ONLY = 2,  /* tried only where MACs or milliseconds are bound */
+    COPI_KEEPS_MACS = 4, /* a bound on MACs is given to its trials */
+    COPI_UNTAUGHT = 8,   /* learns without the dense net */
+    COPI_COMPOUND = 16   /* a share of its epochs finds the structure */
+};
 typedef struct copi_candidate {
-    const char *keys, *criterion, *scope;
-    bool structured; /* removes units: its level is a share of them */
-    bool fast_only;  /* tried only where MACs or milliseconds are bound */
-    bool keeps_macs; /* a bound on MACs is given to its trials */
-    bool untaught;   /* learns without the dense net */
+    const char *method;            /* NULL: the recipe's own */
+    const char *criterion, *scope; /* criterion: by which levels are estimated */
+    int rounds;                    /* 0: the recipe's own; else at a cubic pace */
+    unsigned flags;
 } copi_candidate;
 
 #define COPI_CANDIDATES 8 /* room for those at hand */
@@ -32,7 +38,7 @@ typedef struct copi_auto {
     const cop_auto_params *p;
     const char *dir;
     copi_study study;
-    copi_spec spec;                                   /* parsed from text */
+    copi_spec spec;                                   /* of the last plan */
     char *asked;                                      /* what the store remembers of p */
     double dense_epochs;                              /* 0: a model file */
     double plain, taught;                             /* seconds an epoch: measured, without and with a teacher */
@@ -50,6 +56,17 @@ typedef struct copi_auto {
     double main_level;  /* of the longest */
     double last_commit; /* copi_now() */
 } copi_auto;
+
+/* -- auto_spec.c -- */
+
+#define COPI_AUTO_BATCH 128 /* of training the dense net */
+
+/** The study of the attempts so far, as structs; its text is that of the study file which gives the same trials. The
+ *  caller clears it. Errors: NOMEM. */
+cop_status copi_auto_spec(const copi_auto *a, copi_spec *spec);
+/** Have candidate[] hold those at hand. */
+void copi_auto_candidates(copi_auto *a);
+bool copi_auto_is_preset(const char *model);
 
 /* -- auto_bounds.c -- */
 

@@ -135,7 +135,7 @@ static cop_status foretell(copi_auto *a, const cop_net *dense, const copi_candid
     cop_status status = cop_net_clone(dense, &net);
     if (!status) status = cop_prune(net, &cut, NULL);
     *too_far = status == COP_E_REFUSED;
-    if (!status && c->structured) status = cop_shrink(net, &small, NULL);
+    if (!status && (c->flags & COPI_STRUCTURED)) status = cop_shrink(net, &small, NULL);
     if (!status) {
         const cop_net *at = small ? small : net;
         cop_net_info info;

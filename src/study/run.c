@@ -525,17 +525,23 @@ static cop_status recall_best(copi_study *run) {
     return COP_OK;
 }
 
-cop_status copi_study_plan(copi_study *run, const copi_spec *spec) {
-    char digest[20];
+static cop_status check_model(copi_study *run) {
     cop_net *net = NULL;
+    cop_status status = digest_model(run->ctx, run->spec, run->model_digest);
+    if (!status) status = copi_study_start_net(run, run->spec->seed[0], &net);
+    if (!status) status = copi_check_fit(net, run->data);
+    cop_net_destroy(net);
+    run->model_checked = !status;
+    return status;
+}
+
+cop_status copi_study_plan(copi_study *run, const copi_spec *spec) {
     run->trials.ctx = run->ctx;
     copi_trials_clear(&run->trials);
     cop_status status = copi_study_open_data(run, spec);
-    if (!status) status = digest_model(run->ctx, spec, digest);
-    if (!status) status = copi_trials_expand(spec, cop_data_get_info(run->data)->digest, digest, &run->trials);
-    if (!status) status = copi_study_start_net(run, spec->seed[0], &net);
-    if (!status) status = copi_check_fit(net, run->data);
-    cop_net_destroy(net);
+    if (!status && !run->model_checked) status = check_model(run);
+    if (!status)
+        status = copi_trials_expand(spec, cop_data_get_info(run->data)->digest, run->model_digest, &run->trials);
     if (!status && !run->store) status = copi_store_open(run->ctx, run->dir, COPI_STORE_WRITE, &run->store);
     char *nets = !status && run->keep_nets ? path_in(run, "nets") : NULL;
     if (!status && run->keep_nets) status = nets ? copi_make_dir(run->ctx, nets) : COP_E_NOMEM;

@@ -453,20 +453,26 @@ static cop_status read_study(copi_yaml *y, int node, void *target) {
     return s ? s : find_files(y, node, spec);
 }
 
-cop_status copi_spec_parse(cop_ctx *ctx, const char *path, const char *text, size_t n, copi_spec *spec) {
+cop_status copi_spec_begin(cop_ctx *ctx, const char *path, const char *text, size_t n, copi_spec *spec) {
     *spec = (copi_spec){
         .ctx = ctx, .dense = cop_recipe_default(), .floor = 0.60, .data_options = cop_data_options_default()};
     spec->dense.evaluate_every = 1; /* the page draws validation curves */
     spec->path = copi_strdup(ctx, path);
     spec->text = copi_alloc(ctx, n + 1, 1);
     spec->seed = copi_alloc(ctx, 1, sizeof *spec->seed);
-    cop_status status = spec->path && spec->text && spec->seed ? COP_OK : COP_E_NOMEM;
-    if (!status) {
-        memcpy(spec->text, text, n);
-        spec->seed[0] = 1;
-        spec->seeds = 1;
-        status = copi_yaml_read(ctx, path, text, n, "study", read_study, spec);
+    if (!spec->path || !spec->text || !spec->seed) {
+        copi_spec_clear(spec);
+        return COP_E_NOMEM;
     }
+    memcpy(spec->text, text, n);
+    spec->seed[0] = 1;
+    spec->seeds = 1;
+    return COP_OK;
+}
+
+cop_status copi_spec_parse(cop_ctx *ctx, const char *path, const char *text, size_t n, copi_spec *spec) {
+    cop_status status = copi_spec_begin(ctx, path, text, n, spec);
+    if (!status) status = copi_yaml_read(ctx, path, text, n, "study", read_study, spec);
     if (status) copi_spec_clear(spec);
     return status;
 }

@@ -45,6 +45,9 @@ typedef struct copi_spec {
 cop_status copi_spec_load(cop_ctx *ctx, const char *path, copi_spec *spec);
 /** The same from its text; path is for errors and for resolving paths. What the fuzzer drives. */
 cop_status copi_spec_parse(cop_ctx *ctx, const char *path, const char *text, size_t n, copi_spec *spec);
+/** A spec without a file: what it holds before keys are read. What is put into it is made by copi_alloc and belongs to it.
+ *  Errors: NOMEM. */
+cop_status copi_spec_begin(cop_ctx *ctx, const char *path, const char *text, size_t n, copi_spec *spec);
 void copi_spec_clear(copi_spec *spec);
 bool copi_spec_is_preset(const copi_spec *spec);
 /** Everything that decides the dense net but data and seed, as text. */
@@ -175,9 +178,11 @@ typedef struct copi_study {
     void (*on_trial)(void *user, const copi_stored_trial *t);
     void *user;
     const copi_spec *spec; /* of the last plan; the caller's */
-    cop_data *data;        /* opened by the first plan unless it is set; owned */
+    cop_data *data;        /* opened by the first plan, unless it is set; owned */
+    bool model_checked;    /* by the first plan, */
+    char model_digest[20]; /* which took this of the file's bytes; "" for presets */
     copi_trials trials;
-    copi_store *store; /* likewise */
+    copi_store *store; /* opened as data is */
     cop_net *dense;    /* of trial number dense_of; NULL: none at hand */
     int dense_of;
     double best_score; /* on validation, of all points in the store's plan */

@@ -247,6 +247,55 @@ static void test_bounds(void **state) {
     assert_true(copi_auto_round(0) == 0 && copi_auto_round(1) == 0.9995);
 }
 
+/* What auto plans is what its study file says: the same dense net and trials, to the last bit, for every candidate. */
+static void test_file(void **state) {
+    (void)state;
+    cop_ctx *ctx = test_ctx();
+    static const double epochs[] = {3, 7.1234567, 40.0 / 3};
+    cop_data *data;
+    cop_data_options o = cop_data_options_default();
+    o.validation = 0.2;
+    test_ok(ctx, cop_data_open(ctx, in("data", ""), &o, &data));
+    for (int file = 0; file < 2; file++) {
+        cop_auto_params p = cop_auto_params_default();
+        char model[600], folder[600];
+        snprintf(model, sizeof model, "%s", file ? in("data", "") : "seed-cnn"); /* any path does */
+        snprintf(folder, sizeof folder, "%s", in("planned", ""));
+        p.model = model;
+        p.data = data->info.path;
+        p.data_options = o;
+        p.macs = 1234567891;
+        copi_auto a = {.ctx = ctx, .p = &p, .dir = folder, .floor = 1.0 / 3, .study = {.data = data}};
+        a.dense_epochs = file ? 0 : 100.0 / 3;
+        copi_auto_candidates(&a);
+        for (int c = 0; c < a.candidates; c++)
+            for (size_t i = 0; i < COPI_COUNT(epochs); i++)
+                test_ok(ctx, copi_auto_add(&a, c, epochs[i], copi_auto_round(0.98765)));
+        copi_spec planned, read;
+        copi_trials mine, its;
+        test_ok(ctx, copi_auto_spec(&a, &planned));
+        test_ok(ctx, copi_spec_parse(ctx, planned.path, planned.text, strlen(planned.text), &read));
+        test_ok(ctx, copi_trials_expand(&planned, "data", "model", &mine));
+        test_ok(ctx, copi_trials_expand(&read, "data", "model", &its));
+        assert_int_equal(a.attempts, a.candidates * (int)COPI_COUNT(epochs));
+        assert_int_equal(mine.n, 1 + a.attempts);
+        assert_int_equal(mine.n, its.n);
+        for (int t = 0; t < mine.n; t++) {
+            assert_string_equal(mine.trial[t].name, its.trial[t].name);
+            assert_string_equal(mine.trial[t].label, its.trial[t].label);
+        }
+        assert_true(planned.floor == read.floor && planned.data_options.validation == read.data_options.validation);
+        assert_string_equal(planned.name, read.name);
+        copi_trials_clear(&mine);
+        copi_trials_clear(&its);
+        copi_spec_clear(&planned);
+        copi_spec_clear(&read);
+        copi_free(ctx, a.attempt);
+    }
+    cop_data_destroy(data);
+    test_ctx_destroy(ctx);
+}
+
 /* --------------------------------------------------------------------------------------------- whole searches -- */
 
 static cop_ctx *one_thread(int (*cancel)(void *user), void *user) {
@@ -586,9 +635,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_halving),   cmocka_unit_test(test_little_time),    cmocka_unit_test(test_all_diverge),
         cmocka_unit_test(test_bisection), cmocka_unit_test(test_misses_at_once), cmocka_unit_test(test_cost),
-        cmocka_unit_test(test_bounds),    cmocka_unit_test(test_refused),        cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_erase),     cmocka_unit_test(test_interrupted),    cmocka_unit_test(test_targets),
-        cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_bounds),    cmocka_unit_test(test_file),           cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_whole),     cmocka_unit_test(test_erase),          cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(test_targets),   cmocka_unit_test(test_choice),
     };
     test_dir_make(dir);
     make_data();
