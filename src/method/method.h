@@ -91,6 +91,8 @@ cop_status copi_method_options_check(cop_ctx *ctx, const copi_method *method, co
 void copi_label_cut(copi_buffer *b, const cop_method_params *params, double level);
 void copi_label_rounds(copi_buffer *b, const cop_method_params *params);
 void copi_label_epochs(copi_buffer *b, double epochs);
+/** Fill what a point says of a net: its accuracy on both splits (NaN where one has no images), sizes and costs. */
+cop_status copi_measure_point(const cop_net *net, const cop_data *data, cop_point *point);
 /** Measure net (both splits), fill a point and report it. The caller has filled round, level, asked, threshold and
  *  accuracy_pruned; history (may be NULL) is handed to on_point and cleared. */
 cop_status copi_run_point(copi_run *run, const cop_net *net, cop_point *point, cop_history *history);

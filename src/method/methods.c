@@ -212,12 +212,12 @@ cop_status copi_run_validate(const copi_run *run, const cop_net *net, double *ac
     return s;
 }
 
-cop_status copi_run_point(copi_run *run, const cop_net *net, cop_point *point, cop_history *history) {
+cop_status copi_measure_point(const cop_net *net, const cop_data *data, cop_point *point) {
     copi_meter *meter;
-    cop_status s = copi_meter_create(net, run->data, NULL, true, &meter);
+    cop_status s = copi_meter_create(net, data, NULL, true, &meter);
     if (s) return s;
-    s = measure_split(meter, run->data, net, COP_SPLIT_VALIDATION, &point->accuracy_val);
-    if (!s) s = measure_split(meter, run->data, net, COP_SPLIT_TEST, &point->accuracy_test);
+    s = measure_split(meter, data, net, COP_SPLIT_VALIDATION, &point->accuracy_val);
+    if (!s) s = measure_split(meter, data, net, COP_SPLIT_TEST, &point->accuracy_test);
     copi_meter_destroy(meter);
     if (s) return s;
     cop_net_info info;
@@ -229,6 +229,12 @@ cop_status copi_run_point(copi_run *run, const cop_net *net, cop_point *point, c
     point->nonzero = info.nonzero;
     point->macs = info.macs;
     point->macs_effective = info.macs_effective;
+    return COP_OK;
+}
+
+cop_status copi_run_point(copi_run *run, const cop_net *net, cop_point *point, cop_history *history) {
+    cop_status s = copi_measure_point(net, run->data, point);
+    if (s) return s;
     point->epochs = run->epochs;
     point->seconds = run->seconds;
     point->train_macs = run->macs;

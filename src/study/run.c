@@ -256,29 +256,6 @@ static cop_status save_dense(copi_study *run, const copi_trial *trial, const cop
     return status;
 }
 
-static cop_status measure_dense(copi_study *run, const cop_net *net, cop_point *point) {
-    cop_net_info info;
-    cop_eval val, test;
-    cop_status status = cop_evaluate(net, run->data, COP_SPLIT_VALIDATION, NULL, &val);
-    if (!status) status = cop_evaluate(net, run->data, COP_SPLIT_TEST, NULL, &test);
-    if (status) return status;
-    cop_net_get_info(net, &info);
-    *point = (cop_point){.level = NAN,
-                         .asked = 0,
-                         .threshold = NAN,
-                         .sparsity = info.sparsity,
-                         .sparsity_conv = info.sparsity_conv,
-                         .sparsity_dense = info.sparsity_dense,
-                         .accuracy_val = val.accuracy,
-                         .accuracy_test = test.accuracy,
-                         .accuracy_pruned = NAN,
-                         .parameters = info.parameters,
-                         .nonzero = info.nonzero,
-                         .macs = info.macs,
-                         .macs_effective = info.macs_effective};
-    return COP_OK;
-}
-
 /* Train a seed's dense net, going on from the checkpoint of an interrupted run, and hand its point to c. */
 static cop_status train_dense(copi_study *run, const copi_trial *trial, const char *path, const char *checkpoint,
                               collector *c, cop_net **net) {
@@ -286,11 +263,11 @@ static cop_status train_dense(copi_study *run, const copi_trial *trial, const ch
     recipe.seed = trial->seed;
     recipe.checkpoint = checkpoint;
     cop_history history = {0};
-    cop_point point;
+    cop_point point = {.level = NAN, .threshold = NAN, .accuracy_pruned = NAN};
     cop_status status = copi_study_start_net(run, trial->seed, net);
     if (!status && recipe.epochs > 0)
         status = copi_fit_go_on(*net, run->data, &(copi_fit){.recipe = &recipe, .phase = "train"}, &history);
-    if (!status) status = measure_dense(run, *net, &point);
+    if (!status) status = copi_measure_point(*net, run->data, &point);
     if (!status) {
         point.history = history;
         point.epochs = recipe.epochs;
