@@ -10,8 +10,7 @@ static cop_status study(cop_ctx *ctx, const copi_spec *spec, const char *dir, co
         if (!status) status = copi_report_keep_best(&run);
         status = copi_report_end(&run, status, summary);
         if (status == COP_E_CANCELLED)
-            copi_fail(ctx, status,
-                      "interrupted: %d of %d trials are done and kept; the same command goes on from here",
+            copi_fail(ctx, status, "interrupted: %d of %d trials are done and kept; run the same command to continue",
                       run.sum.done + run.sum.skipped, run.trials.n);
     }
     copi_study_close(&run);

@@ -1,11 +1,10 @@
-/* best.safetensors. */
+/* best.safetensors: the net of the best point. */
 #include "report/report.h"
 
 #include <string.h>
 #include <unistd.h>
 
-/* best.safetensors must be the net of the best point. With several seeds or a new floor that may be one whose net was
- * not kept. */
+/* With several seeds or a new floor the best point can be one whose net has no file. */
 cop_status copi_report_keep_best(copi_study *study) {
     copi_results r;
     copi_figures f;

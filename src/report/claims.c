@@ -1,14 +1,14 @@
-/* The reference study's claims, re-tested on a study's own figures: docs/methods.md, "Claims". Levels are picked on
- * validation, the accuracies compared are those of the test split. */
+/* The reference study's claims, tested on a study's own figures: docs/methods.md, "Claims". Levels are chosen on validation;
+ * the accuracies that are compared are those of the test split. */
 #include "report/report.h"
 
 #include <math.h>
 #include <string.h>
 
-/* What the words of the claims are taken to mean. */
+/* The words of the claims as numbers. */
 #define ABOUT_5_PERCENT 0.15  /* conv sparsity below this is "only about 5 %" */
 #define A_FEW_POINTS 0.05     /* of accuracy */
-#define HALF 0.5              /* a pruned net worth bringing back has lost at least this share of its weights */
+#define HALF 0.5              /* a pruned net worth tuning has lost at least this share of its weights */
 #define MUCH_COMPUTATION 0.25 /* of what training the dense net took */
 #define SEVERAL_ROUNDS 2
 
@@ -36,7 +36,7 @@ static bool holds(const facts *x, const copi_setting *s) {
     return s->val.mean >= x->r->floor;
 }
 
-/* A figure of this setting is used: remember how few seeds stand behind it. */
+/* A claim uses a figure of this setting: keep the least number of seeds behind any of them. */
 static void use(const facts *x, const copi_setting *s) {
     if (x->claim->seeds == 0 || s->seeds < x->claim->seeds) x->claim->seeds = s->seeds;
 }
@@ -50,7 +50,7 @@ static void say(copi_claim *c, const char *format, ...) {
     va_end(args);
 }
 
-/* A gap counts only beyond one standard deviation; with one seed none is known: docs/methods.md, "Claims". */
+/* A gap counts only beyond one standard deviation, which one seed does not have: docs/methods.md, "Claims". */
 static copi_verdict weigh(double gap, double std) {
     if (isnan(gap) || (!isnan(std) && fabs(gap) <= std)) return COPI_UNDECIDED;
     return gap > 0 ? COPI_CONFIRMED : COPI_REFUTED;
@@ -221,7 +221,7 @@ static void sss_is_best(const facts *x) {
 
 /* -- e -- */
 
-/* Parameters that are left in layers of one kind, or that were there; layers that went whole are not listed. */
+/* Parameters in layers of one kind: those left, or those of the dense net. Layers that were removed are not listed. */
 static int64_t parameters_in(const copi_stored_point *p, const char *op, bool left) {
     int64_t n = 0;
     for (int i = 0; i < p->layers; i++)
@@ -230,7 +230,7 @@ static int64_t parameters_in(const copi_stored_point *p, const char *op, bool le
 }
 
 static void dense_layers_hold_most(const facts *x) {
-    int64_t most[2] = {0, 0}, all[2] = {0, 0}; /* conv, dense: the most that could go while the floor held */
+    int64_t most[2] = {0, 0}, all[2] = {0, 0}; /* conv, dense: the most that was removed above the floor */
     static const char *const op[] = {"conv", "dense"};
     for (int k = 0; k < 2 && x->f->dense >= 0; k++)
         all[k] = parameters_in(copi_setting_point(&x->f->setting[x->f->dense]), op[k], false);

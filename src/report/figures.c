@@ -1,5 +1,5 @@
-/* Means over seeds, frontiers, hypervolume, the best of each method. Everything is chosen on validation; what is
- * shown of the chosen is measured on test (docs/methods.md, "Honest evaluation"). */
+/* Means over seeds, frontiers, hypervolume, the best of each method. Choices are made on validation; the figures shown of
+ * them are those of the test split (docs/methods.md, "Honest evaluation"). */
 #include "report/report.h"
 
 #include <math.h>
@@ -44,7 +44,7 @@ void copi_order(const double *x, int n, int *order) {
 double copi_hypervolume(const double *x, const double *y, int n, double x0, double y0, int *scratch) {
     double area = 0, top = y0;
     copi_order(x, n, scratch);
-    /* from the right: each point that rises above all to its right adds a strip as wide as it is far from x0 */
+    /* from the right: a point higher than all to its right adds a strip, as wide as its distance from x0 */
     for (int i = n - 1; i >= 0; i--) {
         int k = scratch[i];
         if (!(x[k] > x0) || !(y[k] > top)) continue;
@@ -78,7 +78,7 @@ const char *copi_setting_label(const copi_setting *s, char out[160]) {
     return out;
 }
 
-/* The trials of one setting that reached a point, and room for a measure of each. */
+/* The trials of one setting that have a point, and room for a measure of each. */
 typedef struct sample {
     const copi_results *r;
     const copi_stored_trial **trial; /* [n] */
@@ -129,7 +129,7 @@ static void measure_setting(const sample *s, copi_setting *out) {
     out->best_seed = s->trial[best];
 }
 
-/* Diverged or refused by itself, not for want of a dense net. */
+/* Diverged or refused by itself, not because its dense net is missing. */
 static bool went_wrong(const copi_results *r, const copi_stored_trial *trial) {
     if (strcmp(trial->status, COPI_DIVERGED) != 0 && strcmp(trial->status, COPI_REFUSED) != 0) return false;
     for (int i = 0; i < r->trials; i++)
@@ -138,7 +138,7 @@ static bool went_wrong(const copi_results *r, const copi_stored_trial *trial) {
     return true;
 }
 
-/* Every setting of trial t that no earlier trial opened. */
+/* Add each setting of trial t that no earlier trial has. */
 static void add_settings(const copi_results *r, int t, sample *s, copi_figures *f) {
     const copi_stored_trial *first = &r->trial[t];
     for (int index = 0; index < first->points; index++) {
@@ -184,7 +184,7 @@ typedef struct plane { /* room for the points of a frontier */
     int *setting, *scratch;
 } plane;
 
-/* The frontier of method m (all: -1): marks it, and measures it on both splits. */
+/* Mark the frontier of method m (all: -1) and measure it on both splits. */
 static void find_frontier(copi_figures *f, int m, double floor, const plane *p, double *on_val, double *on_test) {
     int n = 0, kept = 0;
     for (int i = 0; i < f->settings; i++) {

@@ -1,5 +1,5 @@
-/* report.html: page/page.html with its {{places}} filled. Everything a study file, a data set or an error can say
- * passes through copi_escape. */
+/* report.html: page/page.html with its {{places}} filled. All text from study files, data sets and errors passes through
+ * copi_escape. */
 #include "report/report.h"
 
 #include <inttypes.h>
@@ -133,7 +133,7 @@ static void part_frontier_note(page *p) {
                            copi_say_percent(low).text, below > 1 ? "are" : "is");
 }
 
-/* A row of buttons, and what each of them shows; the pressed one's stands there without scripts too. */
+/* A row of buttons and the plots that they show. The plot of the pressed one is visible without scripts too. */
 static void choice(page *p, const char *about, const copi_across *across, const char *const *name, int n,
                    copi_across pressed) {
     copi_buffer_printf(p->b, "<div class=\"choose scripted\" role=\"group\" aria-label=\"%s\">", about);
@@ -201,7 +201,7 @@ static void foot(const page *p) {
     html(p, "</tbody>\n</table>\n</div>\n");
 }
 
-/* A cell that shows words and sorts by value. */
+/* A cell that shows text and sorts by value. */
 static void cell(const page *p, double value, words shown) {
     html(p, "<td");
     if (!isnan(value)) copi_buffer_printf(p->b, " data-v=\"%.9g\"", value);
@@ -280,7 +280,7 @@ static void part_layers(page *p) {
             if (f->method[m].best < 0 || m == f->setting[f->dense].method_index) continue;
             const copi_layer_row *l =
                 find_layer(copi_setting_best(&f->setting[f->method[m].best]), dense->layer[i].name);
-            double v = l ? l->sparsity : 1; /* a layer that is no longer there is gone whole */
+            double v = l ? l->sparsity : 1; /* a layer that is no longer there was removed */
             copi_buffer_printf(p->b, "<td style=\"--v:%.3f\"%s>%s</td>", v < 0 ? 0 : v,
                                v > 0.7      ? " class=\"full\""
                                : v < 0.0005 ? " class=\"none\""
@@ -395,7 +395,7 @@ static void part_reproduce(page *p) {
 static void part_footer(page *p) {
     html(p, "Made by ");
     escape(p, p->r->meta.program);
-    html(p, ". The same figures are in <code>summary.json</code>, <code>trials.csv</code> and "
+    html(p, ". The figures are also in <code>summary.json</code>, <code>trials.csv</code> and "
             "<code>frontier.csv</code>.");
 }
 

@@ -1,12 +1,11 @@
-/* The renderer: a plot's description becomes SVG. Colours come from its style sheet, so that one drawing follows light and
- * dark. */
+/* The renderer: a plot's description becomes SVG. Colours come from its style sheet, so one drawing serves light and dark
+ * pages. */
 #include "report/report.h"
 
 #include <math.h>
 #include <string.h>
 
-#define CHARACTER                                                                                                    \
-    0.62 /* of the font's size: the mean width of a letter in a wide font, since nothing measures text here */
+#define CHARACTER 0.62 /* mean width of a letter in a wide font, in font sizes: nothing here can measure text */
 enum { FONT = 13, TITLE_FONT = 18, KEY_PITCH = 20, KEY_BESIDE = 270, KEY_NAME_MOST = 28 };
 
 static const struct {
@@ -39,7 +38,7 @@ static void escape_byte(copi_buffer *b, char c) {
             copi_buffer_text(b, entities[i].entity);
             return;
         }
-    bool control = (unsigned char)c < 0x20 && !strchr("\t\n\r", c); /* which no XML may hold */
+    bool control = (unsigned char)c < 0x20 && !strchr("\t\n\r", c); /* XML has no way to write them */
     copi_buffer_add(b, control ? " " : &c, 1);
 }
 
@@ -83,7 +82,7 @@ copi_axis copi_axis_make(const char *title, double low, double high, int most, c
     return axis;
 }
 
-/* Where on its axis a value is: 0 at the low end, 1 at the high one. */
+/* The place of a value on its axis: 0 at the low end, 1 at the high end. */
 static double place(const copi_axis *axis, double value) {
     if (axis->left) return log1p(-value) / log1p(-axis->high); /* such an axis begins at 0 */
     return (value - axis->low) / (axis->high - axis->low);
@@ -142,7 +141,7 @@ static void axes(const drawing *d) {
     words(d, -d->left + 4, -12, NULL, NULL, y->title, INT32_MAX);
 }
 
-/* Marks in a box that is to hold words. */
+/* Count the marks in a box for words. */
 static int marks_within(const drawing *d, double x, double y, double width) {
     int n = 0;
     for (int i = 0; i < d->p->count; i++)
@@ -154,7 +153,7 @@ static int marks_within(const drawing *d, double x, double y, double width) {
     return n;
 }
 
-/* The words stand above or under their line, at the left or right: where the fewest marks are. */
+/* The words stand above or below their line, at the left or right: where the fewest marks are. */
 static void level(const drawing *d, const copi_level *l) {
     char text[96];
     snprintf(text, sizeof text, "%.24s %s %%", l->name, copi_say_percent(l->y).text);
@@ -237,7 +236,7 @@ static int key_below(const drawing *d) {
     return 48 + (shown ? 8 + KEY_PITCH * ((shown + columns - 1) / columns) : 0);
 }
 
-/* Of more series than lines fit, every second, third, ... is named. */
+/* If there are more series than lines, every second, third, ... one is named. */
 static void key_beside(const drawing *d) {
     int most = d->height / KEY_PITCH, step = (d->p->count + most - 1) / most;
     for (int i = 0, row = 0; i < d->p->count; i += step)
@@ -277,7 +276,7 @@ static void draw(copi_buffer *b, const copi_plot *p, copi_size size, bool alone)
     }
     copi_buffer_printf(b, "<g transform=\"translate(%d %d)\">\n", d.left, d.top);
     axes(&d);
-    copi_buffer_printf(b, "<svg width=\"%d\" height=\"%d\">\n", d.width, d.height); /* cuts what leaves the frame */
+    copi_buffer_printf(b, "<svg width=\"%d\" height=\"%d\">\n", d.width, d.height); /* clips to the frame */
     for (int i = 0; i < p->count; i++)
         if (p->series[i].drawn == COPI_DRAWN_BROAD) line(&d, i);
     for (int i = 0; i < p->count; i++)

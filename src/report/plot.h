@@ -55,12 +55,12 @@ typedef struct copi_series {
 typedef struct copi_level { /* a dashed line across */
     double y;
     const char *name;
-    bool right; /* where the words stand, if there is room */
+    bool right; /* the side of its words, if there is room */
 } copi_level;
 
 typedef struct copi_plot {
     cop_ctx *ctx;
-    const char *title, *note; /* above the picture where it stands alone */
+    const char *title, *note; /* above the picture if it stands alone */
     copi_axis x, y;
     copi_level level[2]; /* [levels] */
     int levels;
@@ -84,12 +84,12 @@ typedef enum copi_size {
 } copi_size; /* a page, a phone, half a page */
 /** Append the plot as an <svg>. */
 void copi_plot_svg(copi_buffer *b, const copi_plot *plot, copi_size size);
-/** The style sheet of a plot, and of all with the same series: what a page must hold once. */
+/** The style sheet of a plot and of all with the same series. A page holds it once. */
 void copi_plot_css(copi_buffer *b, const copi_plot *plot);
-/** A legend's entry by itself: the mark of series number i, and a name. */
+/** One entry of a legend: the mark of series number i, and a name. */
 void copi_plot_key(copi_buffer *b, int i, copi_shape shape, const char *name);
-/** Write DIR/NAME.svg, a picture that stands alone, and have rsvg-convert make NAME.png of it. Where that fails a warning
- *  goes to the log. Errors: IO, NOMEM. */
+/** Write DIR/NAME.svg, a picture that stands alone, and have rsvg-convert make NAME.png of it. If that fails,
+ *  a warning goes to the log. Errors: IO, NOMEM. */
 cop_status copi_plot_write(const copi_plot *plot, const char *dir, const char *name);
 
 /** Text for HTML and XML, in elements and in quoted attributes. */

@@ -38,7 +38,7 @@ const copi_style *copi_style_of(const char *method) {
 }
 
 static bool is_dense(const copi_setting *s) {
-    return strcmp(s->trial->method, COPI_METHOD_DENSE) == 0; /* a line of its own, no mark */
+    return strcmp(s->trial->method, COPI_METHOD_DENSE) == 0; /* drawn as a level */
 }
 
 /* ------------------------------------------------------------------------------------------------ settings -- */
@@ -96,7 +96,7 @@ static copi_axis axis_across(const copi_figures *f, copi_across across) {
     return copi_axis_make(title[across], 0, top * 1.02, 10, copi_say_scaled);
 }
 
-/* What lies far under the floor is no use to anyone: the room goes to the points worth comparing. */
+/* Points far below the floor are left out, so that those worth comparing get the room. */
 static copi_axis accuracy_axis(const copi_figures *f, double least) {
     double top = least;
     for (int i = 0; i < f->settings; i++) top = fmax(top, f->setting[i].test.mean);
@@ -151,7 +151,7 @@ cop_status copi_plot_settings(const copi_results *r, const copi_figures *f, copi
         plot->x = axis_across(f, across);
         plot->y = accuracy_axis(f, r->floor);
         plot->about = about_setting;
-        copi_plot_level(plot, "floor", r->floor, false); /* at the left, where little lies that low */
+        copi_plot_level(plot, "floor", r->floor, false); /* at the left, where few points are that low */
         if (f->dense >= 0) copi_plot_level(plot, "dense", f->setting[f->dense].test.mean, true);
     }
     copi_free(r->ctx, x);

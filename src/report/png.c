@@ -1,4 +1,4 @@
-/* A picture as PNG, which librsvg's program makes of the SVG. It is run, not linked: librsvg would bring 40 libraries into
+/* A picture as PNG, made of the SVG by rsvg-convert. librsvg is run, not linked: linked, it would bring 40 libraries into
  * every program that uses this one. */
 #include "report/report.h"
 
@@ -9,9 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ; /* handed on, never read here */
+extern char **environ; /* passed on, never read here */
 
-/* Run rsvg-convert with nothing to read and nowhere to write but its file. NULL, or why that failed. */
+/* Run rsvg-convert without input and output but its file. NULL, or why it failed. */
 static const char *convert(char *svg, char *png) {
     char program[] = "rsvg-convert", zoom[] = "--zoom=1.6", output[] = "--output", end[] = "--";
     char *argv[] = {program, zoom, output, png, end, svg, NULL};

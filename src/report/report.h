@@ -33,8 +33,8 @@ typedef struct copi_setting {
     int index;                      /* which point of the trial */
     int method_index;               /* in copi_figures.method */
     int seeds;
-    int lost; /* seeds without it, since they diverged or were refused: then it is never chosen, since
-                                  a mean over those that survived flatters */
+    int lost; /* seeds that diverged or were refused: then the setting is never chosen, since the mean
+                                  over the others would flatter it */
     copi_spread sparsity, sparsity_conv, sparsity_dense, val, test, score_val, score, epochs, seconds, train_macs;
     copi_spread nonzero, macs_effective;
     const copi_stored_trial *best_seed; /* the trial among them with the best validation score */
@@ -44,8 +44,8 @@ typedef struct copi_setting {
 
 typedef struct copi_method_figures {
     const char *name;
-    int best;           /* setting with the highest mean validation score; -1: none holds the floor */
-    double hypervolume; /* of its frontier's test accuracies against (0, floor) */
+    int best;           /* setting with the highest mean validation score; -1: none reaches the floor */
+    double hypervolume; /* of its frontier on the test split, above (0, floor) */
     double hypervolume_val;
 } copi_method_figures;
 
@@ -64,14 +64,14 @@ typedef struct copi_figures {
 } copi_figures;
 cop_status copi_figures_make(const copi_results *results, copi_figures *figures);
 void copi_figures_clear(copi_figures *figures);
-/** The point itself, of the setting's first seed or of its best one. */
+/** The point of the setting's first seed, and of its best one. */
 const copi_stored_point *copi_setting_point(const copi_setting *setting);
 const copi_stored_point *copi_setting_best(const copi_setting *setting);
 bool copi_setting_tuned(const copi_setting *setting); /* trained after pruning: drawn filled, else hollow */
-/** How people call a setting: its trial's label, with the round or threshold where the trial has several points. */
+/** A setting's label: that of its trial, with the round or threshold if the trial has several points. */
 const char *copi_setting_label(const copi_setting *setting, char out[160]);
-/** Mark the points that no other beats: (x, y) is beaten by one with x' >= x and y' >= y, one of them greater. Of
- *  equal points the first stays. NaNs never stay. */
+/** Mark the points that no other dominates: (x', y') dominates (x, y) if x' >= x and y' >= y, and one is greater. Of equal
+ *  points the first is marked. Points with NaN never are. */
 void copi_frontier(const double *x, const double *y, int n, bool *on);
 /** The area that the points dominate above and right of (x0, y0); scratch holds n ints. */
 double copi_hypervolume(const double *x, const double *y, int n, double x0, double y0, int *scratch);
@@ -86,7 +86,7 @@ typedef struct copi_claim {
     const char *rule; /* how it is decided */
     copi_verdict verdict;
     char figures[400]; /* one sentence with the numbers */
-    int seeds;         /* the fewest behind any figure; under COPI_ENOUGH_SEEDS a verdict is provisional */
+    int seeds;         /* the fewest behind any figure; below COPI_ENOUGH_SEEDS a verdict is provisional */
 } copi_claim;
 #define COPI_CLAIMS 6
 #define COPI_ENOUGH_SEEDS 3
@@ -102,15 +102,15 @@ typedef enum copi_across {
     COPI_ACROSS_MACS,
     COPI_ACROSS_SECONDS
 } copi_across;
-/** All settings' test accuracy against what goes across; with frontiers where that is sparsity. Series are methods by
- *  their index, then the frontier over all. The caller clears the plot, which borrows from results and figures. */
+/** The test accuracy of all settings against what goes across; with frontiers if that is sparsity. Series are the methods
+ *  by their index, then the frontier over all. The caller clears the plot, which borrows from results and figures. */
 cop_status copi_plot_settings(const copi_results *results, const copi_figures *figures, copi_across across,
                               copi_plot *plot);
-/** Which axis shows a study's sparsities best: logarithmic where most of them lie beyond .85. */
+/** The axis that suits a study's sparsities: logarithmic if most of them are above .85. */
 copi_across copi_plot_usual(const copi_figures *figures);
-/** The training behind the best point of each method, by epoch: its loss, or the validation accuracy. */
+/** The training behind the best point of each method by epoch: its loss or its validation accuracy. */
 cop_status copi_plot_curves(const copi_figures *figures, bool loss, copi_plot *plot);
-/** The setting whose training a method's curve shows: its best one; NULL where that did not train. */
+/** The setting whose training a method's curve shows: its best one; NULL if that was not trained. */
 const copi_setting *copi_plot_curve(const copi_figures *figures, int method);
 
 copi_words copi_say_number(double x, int decimals); /* 0.8680; an en dash for NaN, like all of these */
@@ -128,10 +128,10 @@ cop_status copi_write_summary(const copi_results *results, const copi_figures *f
 json_t *copi_json_number(double x); /* null for NaN and infinities */
 cop_status copi_write_page(const copi_results *results, const copi_figures *figures, const copi_claim *claim,
                            const char *dir);
-/** All of them; fills summary if it isn't NULL (but for skipped). */
+/** Write all of them. Fills summary, except for skipped, unless it is NULL. */
 cop_status copi_write_report(copi_store *store, const char *dir, cop_study_summary *summary);
 
-/** Have rsvg-convert draw png from svg. Where that fails a warning goes to the log. Errors: NOMEM. */
+/** Have rsvg-convert draw png from svg. If that fails, a warning goes to the log. Errors: NOMEM. */
 cop_status copi_png_of(cop_ctx *ctx, char *svg, const char *png);
 
 /* Files of page/, embedded by cmake/Embed.cmake; NUL-terminated past their size. */
@@ -139,11 +139,11 @@ extern const unsigned char copi_embed_page_html[], copi_embed_page_css[], copi_e
     copi_embed_plot_dark_css[];
 extern const size_t copi_embed_page_html_size, copi_embed_page_css_size, copi_embed_page_js_size;
 
-/** Write the report of what there is, unless status says that something broke, and fill the summary; gives status, or
- *  what writing met. */
+/** Write the report of what is done and fill the summary, unless status is an error other than CANCELLED. Returns status, or
+ *  the error of writing. */
 cop_status copi_report_end(copi_study *study, cop_status status, cop_study_summary *summary);
-/** Have best.safetensors hold the net of the best point by mean validation score: by copying its file, or by running its
- *  trial again. */
+/** Let best.safetensors hold the net of the point with the best mean validation score: copy its file, or run its trial
+ *  again. */
 cop_status copi_report_keep_best(copi_study *study);
 
 #endif

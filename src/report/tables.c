@@ -46,7 +46,7 @@ static cop_status open_in(const copi_results *results, const char *dir, const ch
     return status;
 }
 
-/* One line: a point that was reached, or (p NULL) the end of a trial that went wrong. */
+/* One line: a point, or (p NULL) the end of a trial that failed. */
 static void trial_row(row *r, const copi_results *results, const copi_stored_trial *t, const cop_point *p) {
     cell(r, t->name);
     cell(r, t->method);

@@ -1,5 +1,5 @@
-/* cop_auto_run: a study that writes itself. Each step adds trials to the text of a study file, runs what of it is
- * pending, and decides on the next ones; so an interrupted run comes to the same trials, and finds them done. */
+/* cop_auto_run: a study that grows. Each step adds trials to the plan, runs those that are pending and decides on the next
+ * ones. An interrupted run decides the same again and finds its trials done. */
 #include "search/auto.h"
 
 #include <inttypes.h>
@@ -8,19 +8,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KEY_ASKED "auto_asked" /* in the store: what was asked for */
-#define KEY_SPEED "auto_speed" /* seconds an epoch, seconds it took to measure */
-#define KEY_LOST "auto_lost"   /* seconds of interrupted trials, each after the number of trials decided on */
+#define KEY_ASKED "auto_asked" /* in the store: the parameters of the run */
+#define KEY_SPEED "auto_speed" /* seconds per epoch, seconds that measuring took */
+#define KEY_LOST "auto_lost"   /* seconds of interrupted trials, each behind the number of trials planned then */
 #define FLOOR_SCORE 0.6        /* docs/methods.md, "Score" */
 #define DENSE_SHARE (1.0 / 3)  /* of the budget */
-#define TAUGHT_COST 1.4        /* an epoch with a teacher in epochs without, before it is measured: it goes forward */
-#define ADVICE 1.3             /* times what is needed: speed varies from run to run */
+#define DISTILLED_COST                                                                                               \
+    1.4            /* an epoch with a teacher in epochs without, until it is measured: the teacher runs forward */
+#define ADVICE 1.3 /* the advised budget over the least one: speed varies from run to run */
 enum {
     DENSE_LEAST = 3,
     DENSE_MOST = 100,
     TRIAL_LEAST = 3,
     PROBE_FEW = 4,
-    PROBE_MORE = 20, /* steps more, if they take but so many seconds: */
+    PROBE_MORE = 20, /* further steps, if they take at most this many seconds: */
     PROBE_SECONDS = 2
 };
 
@@ -39,7 +40,7 @@ void cop_auto_summary_clear(cop_auto_summary *summary) {
     *summary = (cop_auto_summary){.best = -1};
 }
 
-/* ------------------------------------------------------------------------------------------- what is asked -- */
+/* ------------------------------------------------------------------------------------------- parameters -- */
 
 static const char *preset_at(int i, const void *user) {
     (void)user;
@@ -48,7 +49,7 @@ static const char *preset_at(int i, const void *user) {
 
 static cop_status check(cop_ctx *ctx, const cop_auto_params *p, const char *dir) {
     if (!p || !dir || !p->model || !p->data)
-        return copi_fail(ctx, COP_E_ARG, "auto: it needs parameters, a model, data and a directory");
+        return copi_fail(ctx, COP_E_ARG, "auto: parameters, a model, data or a directory is missing");
     const struct {
         const char *name;
         double value, low, high;
@@ -71,7 +72,7 @@ static cop_status check(cop_ctx *ctx, const cop_auto_params *p, const char *dir)
             return copi_fail(ctx, COP_E_RANGE, "auto: %s is %g; it must be %s", number[i].name, number[i].value,
                              number[i].range);
     if (!isnan(p->floor) && !isnan(p->lose))
-        return copi_fail(ctx, COP_E_ARG, "auto: floor and lose both say what accuracy must hold; give one");
+        return copi_fail(ctx, COP_E_ARG, "auto: floor and lose both set the least accuracy; give one");
     if (copi_auto_is_preset(p->model) || access(p->model, F_OK) == 0) return COP_OK;
     const char *near = copi_nearest(p->model, cop_preset_count(), preset_at, NULL);
     return copi_fail(ctx, COP_E_NOT_FOUND, "%s: neither a built-in net nor a file%s%s%s", p->model,
@@ -100,13 +101,13 @@ static cop_status plan(copi_auto *a, bool store) {
     copi_spec_clear(&a->spec);
     a->spec = spec;
     status = store ? copi_study_plan(&a->study, &a->spec) : copi_study_open_data(&a->study, &a->spec);
-    if (status) a->study.trials.n = 0; /* they pointed into the spec before */
+    if (status) a->study.trials.n = 0; /* they point into the former spec */
     return !status && store ? copi_write_file(a->ctx, a->spec.path, a->spec.text, strlen(a->spec.text)) : status;
 }
 
 /* ------------------------------------------------------------------------------------------------- the time -- */
 
-/* Seconds an epoch takes, from some steps of a net that is thrown away. */
+/* Seconds per epoch, from a few steps on a copy of the net. */
 static cop_status probe(copi_auto *a, const cop_net *net, const cop_net *teacher, double *seconds) {
     double images = (double)cop_data_get_info(a->study.data)->images[COP_SPLIT_TRAIN];
     double per_epoch = fmax(1, floor(images / COPI_AUTO_BATCH)), took[2] = {0}, more = 0;
@@ -127,7 +128,7 @@ static cop_status probe(copi_auto *a, const cop_net *net, const cop_net *teacher
         cop_history_clear(&history);
         cop_net_destroy(copy);
     }
-    /* the first steps bring memory in, and are not what an epoch is made of */
+    /* the first steps also touch fresh memory, so they are left out */
     double step = (took[1] - took[0]) / more;
     *seconds = per_epoch * (step > 0 ? step : took[1] / (PROBE_FEW + more));
     return status;
@@ -140,40 +141,40 @@ static void say_time(double seconds, char text[32]) {
         snprintf(text, 32, "%.1f min", seconds / 60);
 }
 
-/* Refuse a budget that is too short for one trial; the time that it names instead is, as a rule, taken. */
-static cop_status check_budget(copi_auto *a, bool taught_known) {
+/* Refuse a budget that is too short for one trial. The error names one that is enough, as a rule. */
+static cop_status check_budget(copi_auto *a, bool distilled_known) {
     bool preset = copi_auto_is_preset(a->p->model);
-    double dense = preset ? DENSE_LEAST * a->plain : 0, need = a->probing + dense + TRIAL_LEAST * a->taught;
+    double dense = preset ? DENSE_LEAST * a->plain : 0, need = a->probing + dense + TRIAL_LEAST * a->distilled;
     if (need <= a->p->budget) return COP_OK;
-    if (!taught_known) need = 2 * a->probing + dense + TRIAL_LEAST * TAUGHT_COST * a->plain;
+    if (!distilled_known) need = 2 * a->probing + dense + TRIAL_LEAST * DISTILLED_COST * a->plain;
     char had[32], epoch[32], wants[32];
     say_time(a->p->budget, had);
-    say_time(a->taught, epoch);
+    say_time(a->distilled, epoch);
     say_time(need * ADVICE, wants);
     return copi_fail(a->ctx, COP_E_REFUSED,
                      "auto: a budget of %s is too short for one trial: an epoch of %s takes about %s here, so %s%d "
-                     "epochs of pruning and the measuring of speed take about %s; give that or more",
+                     "epochs of pruning and measuring the speed take about %s; give that or more",
                      had, a->p->model, epoch, preset ? "a dense net of 3 epochs, " : "", TRIAL_LEAST, wants);
 }
 
-/* What an epoch costs; refuses a budget that is too short as soon as that is plain. */
+/* What an epoch costs. Refuses a budget that is too short as soon as that is known. */
 static cop_status measure_speed(copi_auto *a) {
     double start = copi_now();
     cop_net *net = NULL;
     cop_status status = copi_study_start_net(&a->study, a->p->seed, &net);
     if (!status) status = copi_check_fit(net, a->study.data);
     if (!status) status = probe(a, net, NULL, &a->plain);
-    a->taught = a->plain;
+    a->distilled = a->plain;
     a->probing = copi_now() - start;
     if (!status) status = check_budget(a, false);
-    if (!status) status = probe(a, net, net, &a->taught);
-    a->taught = fmax(a->taught, a->plain);
+    if (!status) status = probe(a, net, net, &a->distilled);
+    a->distilled = fmax(a->distilled, a->plain);
     a->probing = copi_now() - start;
     cop_net_destroy(net);
     return status ? status : check_budget(a, true);
 }
 
-/* What the store remembers of an earlier run; *resumed: there was one. */
+/* Read what the store holds of an earlier run. *resumed: there was one. */
 static cop_status recall(copi_auto *a, bool *resumed) {
     char *path = copi_format(a->ctx, "%s/study.db", a->dir), *asked = NULL, *speed = NULL;
     if (!path) return COP_E_NOMEM;
@@ -184,31 +185,29 @@ static cop_status recall(copi_auto *a, bool *resumed) {
     if (!status) status = copi_store_get(a->study.store, KEY_ASKED, &asked);
     if (!status) status = copi_store_get(a->study.store, KEY_SPEED, &speed);
     if (!status && !asked)
-        status = copi_fail(a->ctx, COP_E_REFUSED,
-                           "%s: holds a study that auto did not make; choose another directory", a->dir);
-    if (!status && strcmp(asked, a->asked) != 0)
         status =
-            copi_fail(a->ctx, COP_E_REFUSED,
-                      "%s: holds a run that was asked for something else (%s); ask for the same, or choose another "
-                      "directory",
-                      a->dir, asked);
-    if (!status && (!speed || sscanf(speed, "%lf %lf %lf", &a->plain, &a->taught, &a->probing) != 3))
-        *resumed = false; /* it ended before it had measured */
+            copi_fail(a->ctx, COP_E_REFUSED, "%s: this study was not made by auto; choose another directory", a->dir);
+    if (!status && strcmp(asked, a->asked) != 0)
+        status = copi_fail(a->ctx, COP_E_REFUSED,
+                           "%s: this run has other parameters (%s); give the same ones or choose another directory",
+                           a->dir, asked);
+    if (!status && (!speed || sscanf(speed, "%lf %lf %lf", &a->plain, &a->distilled, &a->probing) != 3))
+        *resumed = false; /* it stopped before the speed was measured */
     copi_free(a->ctx, asked);
     copi_free(a->ctx, speed);
     return status;
 }
 
 static cop_status remember(copi_auto *a) {
-    char *speed = copi_format(a->ctx, "%.17g %.17g %.17g", a->plain, a->taught, a->probing);
+    char *speed = copi_format(a->ctx, "%.17g %.17g %.17g", a->plain, a->distilled, a->probing);
     cop_status status = speed ? copi_store_set(a->study.store, KEY_ASKED, a->asked) : COP_E_NOMEM;
     if (!status) status = copi_store_set(a->study.store, KEY_SPEED, speed);
     copi_free(a->ctx, speed);
     return status;
 }
 
-/* Seconds of interrupted trials while at most so many were decided on: what the decision at hand may know, so that
- * decisions before it come out as they did. */
+/* Seconds of trials that were interrupted when at most so many were planned. A decision may know no later ones, or it would
+ * come out differently when it is made again. */
 static cop_status lost_until(copi_auto *a, int decided, double *seconds) {
     char *text;
     *seconds = 0;
@@ -239,7 +238,7 @@ static bool weighs(const copi_auto *a) {
     return a->p->bytes > 0 || a->p->ms > 0;
 }
 
-/* What a net weighs is kept beside the trial's figures. */
+/* A net's bytes and milliseconds are stored beside the trial's figures. */
 static cop_status on_net(void *user, const copi_stored_trial *t, int point, const cop_net *net) {
     copi_auto *a = user;
     char file[160];
@@ -271,25 +270,27 @@ static cop_status recall_weight(copi_auto *a, const copi_stored_trial *t, int po
 static void on_trial(void *user, const copi_stored_trial *t) {
     copi_auto *a = user;
     a->last_commit = copi_now();
-    if (!t->points) return; /* why was said */
+    if (!t->points) return; /* the reason was logged */
     const cop_point *p = &t->point[t->points - 1].p;
     char took[32];
     say_time(t->seconds, took);
     bool millions = p->macs_effective >= 100000;
-    copi_log(a->ctx, COP_LOG_INFO, "%s: sparsity %.4f, accuracy %.4f validation, %.2f %s MACs; %.4g epochs, %s",
-             t->label, p->sparsity, p->accuracy_val, (double)p->macs_effective / (millions ? 1e6 : 1e3),
+    copi_log(a->ctx, COP_LOG_INFO,
+             "%s: sparsity %.2f %%, accuracy %.2f %% on validation, %.2f %s MACs; %.4g epochs, %s", t->label,
+             100 * p->sparsity, 100 * p->accuracy_val, (double)p->macs_effective / (millions ? 1e6 : 1e3),
              millions ? "M" : "k", p->epochs, took);
 }
 
-/* Read what the attempts came to. *spent: seconds of all of them and the dense net. */
+/* Read the results of the attempts. *spent: seconds of all of them and of the dense net. */
 static cop_status read_results(copi_auto *a, double *spent) {
     copi_results r;
     cop_status status = copi_store_load(a->study.store, &r);
     if (status) return status;
-    *spent = a->probing + a->foretelling;
+    *spent = a->probing + a->estimating;
     for (int i = 0; !status && i < r.trials; i++) {
         const copi_stored_trial *t = &r.trial[i];
-        if (strcmp(t->status, COPI_PENDING) == 0 || i > a->attempts) continue; /* beyond: what copi_auto_spec adds */
+        if (strcmp(t->status, COPI_PENDING) == 0 || i > a->attempts)
+            continue; /* the trial that copi_auto_spec adds */
         *spent += t->seconds;
         if (i == 0) {
             a->dense_val = t->points ? t->point[0].p.accuracy_val : NAN;
@@ -324,7 +325,7 @@ static void set_floor(copi_auto *a) {
     else if (!isnan(a->p->lose))
         a->floor = fmax(0, a->dense_val - a->p->lose);
     else
-        a->floor = fmin(FLOOR_SCORE, 0.85 * a->dense_val); /* a hard task must score too */
+        a->floor = fmin(FLOOR_SCORE, 0.85 * a->dense_val); /* on a hard task too some nets must score */
 }
 
 static cop_status begin(copi_auto *a) {
@@ -335,11 +336,11 @@ static cop_status begin(copi_auto *a) {
     if (!status && !resumed) status = measure_speed(a);
     if (status) return status;
     a->dense_epochs = preset ? fmin(fmax(floor(DENSE_SHARE * a->p->budget / a->plain), DENSE_LEAST), DENSE_MOST) : 0;
-    char epoch[32], taught[32], dense[40] = "";
+    char epoch[32], distilled[32], dense[40] = "";
     say_time(a->plain, epoch);
-    say_time(a->taught, taught);
+    say_time(a->distilled, distilled);
     if (preset) snprintf(dense, sizeof dense, "; dense net: %g epochs", a->dense_epochs);
-    copi_log(a->ctx, COP_LOG_INFO, "an epoch takes about %s, with the dense net as teacher %s%s", epoch, taught,
+    copi_log(a->ctx, COP_LOG_INFO, "an epoch takes about %s, or %s with the dense net as teacher%s", epoch, distilled,
              dense);
     status = plan(a, true);
     if (!status) status = remember(a);
@@ -366,7 +367,7 @@ static cop_status search(copi_auto *a) {
         int done = count_done(a);
         cop_status written = lose(a);
         if (written) return written;
-        copi_fail(a->ctx, status, "interrupted: %d trial%s done and kept; the same command goes on from here", done,
+        copi_fail(a->ctx, status, "interrupted: %d trial%s done and kept; run the same command to continue", done,
                   done == 1 ? " is" : "s are");
     }
     return status;
@@ -403,7 +404,7 @@ static cop_status find_all(copi_auto *a, const copi_results *r, found **list, in
     return status;
 }
 
-/* Is f what was asked for rather than g? */
+/* Is f better than g, by the bounds given? */
 static bool better(const copi_auto *a, const found *f, const found *g) {
     if (f->net.meets != g->net.meets) return f->net.meets;
     const cop_point *p = &f->net.point, *q = &g->net.point;
@@ -424,14 +425,15 @@ static cop_status mark(copi_auto *a, found *list, int n, int *best) {
         if (*best < 0 || better(a, &list[i], &list[*best])) *best = i;
     }
     if (!status) copi_frontier(x, y, n, on);
-    for (int i = 0; !status && i < n; i++) list[i].keep = on[i] || i == *best; /* fewer MACs may need a point below */
+    for (int i = 0; !status && i < n; i++)
+        list[i].keep = on[i] || i == *best; /* a bound on MACs may choose a point that is not on the frontier */
     copi_free(a->ctx, x);
     copi_free(a->ctx, y);
     copi_free(a->ctx, on);
     return status;
 }
 
-/* Have the files of the nets that are kept, and those alone. */
+/* Write the files of the nets that are kept, and remove all others. */
 static cop_status keep_files(copi_auto *a, const found *list, int n) {
     cop_status status = COP_OK;
     for (int i = 0; !status && i < n; i++) {
@@ -469,7 +471,7 @@ static cop_status summarize(copi_auto *a, const copi_results *r, found *list, in
     for (int i = 0; i < r->trials; i++) s->seconds += r->trial[i].seconds;
     double lost;
     cop_status status = lost_until(a, a->attempts, &lost);
-    s->seconds += a->probing + a->foretelling + lost;
+    s->seconds += a->probing + a->estimating + lost;
     s->net = copi_alloc(a->ctx, (size_t)n + 1, sizeof *s->net);
     if (!s->net) return COP_E_NOMEM;
     for (int i = 0; i < n; i++) {
@@ -526,7 +528,7 @@ cop_status cop_auto_run(cop_ctx *ctx, const cop_auto_params *params, const char 
                            .dir = dir,
                            .start = copi_now(),
                            .command = command,
-                           .keep_nets = true, /* until the end tells which are worth it */
+                           .keep_nets = true, /* the end removes those that are not worth keeping */
                            .on_net = on_net,
                            .on_trial = on_trial,
                            .user = &a};

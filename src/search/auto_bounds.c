@@ -1,4 +1,4 @@
-/* What was asked for: does a net meet it, by how much does it miss, and at which level would it? */
+/* The bounds: does a net satisfy them, by how much does it miss one, and at which level would it satisfy all? */
 #include "search/auto.h"
 
 #include <inttypes.h>
@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #define LEVEL_MOST 0.9995
-enum { HALVINGS = 12, RUNS = 30 }; /* of a bisection over levels; of a latency */
+enum { HALVINGS = 12, RUNS = 30 }; /* HALVINGS: steps of a bisection over levels; RUNS: of a latency measurement */
 
-/* The most that may be left; NaN: not bound. Sparsity binds the share that is not at zero. */
+/* The most that may be left; NaN: no bound. A bound on sparsity limits the share that is not zero. */
 static double limit_of(const copi_auto *a, copi_bound which) {
     const cop_auto_params *p = a->p;
     const double most[COPI_BOUNDS] = {
@@ -39,7 +39,8 @@ static cop_status file_bytes(copi_auto *a, const cop_net *net, int64_t *bytes) {
     struct stat st;
     const cop_save_options sparse = {.sparse = 1};
     cop_status status = cop_net_save_as(net, path, &sparse);
-    if (!status && stat(path, &st)) status = copi_fail(a->ctx, COP_E_IO, "%s: written, but not to be found", path);
+    if (!status && stat(path, &st))
+        status = copi_fail(a->ctx, COP_E_IO, "%s: the file was written but is gone", path);
     if (!status) *bytes = (int64_t)st.st_size;
     unlink(path);
     copi_free(a->ctx, path);
@@ -81,7 +82,7 @@ double copi_auto_miss(const copi_auto *a, const copi_measures *m, bool accuracy_
     if (accuracy_too && copi_auto_accuracy_bound(a) && m->accuracy < a->floor)
         worst = (a->floor - m->accuracy) / a->floor;
     for (copi_bound b = COPI_BOUND_SPARSITY; b < COPI_BOUNDS; b++) {
-        double miss = m->left[b] / limit_of(a, b) - 1;            /* NaN: not bound */
+        double miss = m->left[b] / limit_of(a, b) - 1;            /* NaN: no bound */
         if (miss > 1e-9 && miss > worst) worst = miss, binds = b; /* 1 - .9 is not quite .1 */
     }
     if (which) *which = binds;
@@ -93,11 +94,12 @@ void copi_auto_tell_miss(const copi_auto *a, const copi_measures *m, copi_bound 
     double over = 100 * (m->left[which] / limit_of(a, which) - 1);
     switch (which) {
     case COPI_BOUND_ACCURACY:
-        snprintf(text, size, "accuracy: %.4f on validation, %.4f under the %.4f that must hold", m->accuracy,
-                 a->floor - m->accuracy, a->floor);
+        snprintf(text, size, "accuracy: %.2f %% on validation, %.2f points below the floor of %.2f %%",
+                 100 * m->accuracy, 100 * (a->floor - m->accuracy), 100 * a->floor);
         break;
     case COPI_BOUND_SPARSITY:
-        snprintf(text, size, "sparsity: %.4f, %.4f short of %g", m->sparsity, p->sparsity - m->sparsity, p->sparsity);
+        snprintf(text, size, "sparsity: %.2f %%, %.2f points below %g %%", 100 * m->sparsity,
+                 100 * (p->sparsity - m->sparsity), 100 * p->sparsity);
         break;
     case COPI_BOUND_PARAMETERS:
         snprintf(text, size, "parameters: %.0f, %.1f %% over %" PRId64, m->left[which], over, p->parameters);
@@ -119,11 +121,11 @@ double copi_auto_round(double level) {
     double x = 1 - level;
     if (!(x > 0 && x < 1)) return level <= 0 ? 0 : LEVEL_MOST;
     double unit = pow(10, floor(log10(x)) - 2);
-    return 1 - floor(x / unit + 1e-6) * unit; /* down: a bound that the level meets stays met */
+    return 1 - floor(x / unit + 1e-6) * unit; /* down, so that the level still satisfies a bound */
 }
 
-/* What a candidate's net would be at a level. *too_far: the criterion refuses to go there. */
-static cop_status foretell(copi_auto *a, const cop_net *dense, const copi_candidate *c, double level, bool *too_far,
+/* Estimate a candidate's net at a level. *too_far: the criterion refuses the level. */
+static cop_status estimate(copi_auto *a, const cop_net *dense, const copi_candidate *c, double level, bool *too_far,
                            copi_measures *m) {
     cop_net *net = NULL, *small = NULL;
     cop_prune_params cut = cop_prune_params_default();
@@ -154,8 +156,7 @@ static cop_status foretell(copi_auto *a, const cop_net *dense, const copi_candid
     return *too_far ? COP_OK : status;
 }
 
-/* What an attempt left over what was foretold for it, bound by bound: the last attempt of a candidate that has a net.
- */
+/* For each bound: what the candidate's last net left, over what was estimated for it. */
 static cop_status learn(copi_auto *a, const cop_net *dense, int candidate, double factor[COPI_BOUNDS]) {
     for (copi_bound b = 0; b < COPI_BOUNDS; b++) factor[b] = 1;
     const copi_attempt *last = NULL;
@@ -164,7 +165,7 @@ static cop_status learn(copi_auto *a, const cop_net *dense, int candidate, doubl
     if (!last) return COP_OK;
     bool too_far;
     copi_measures told, was = copi_auto_measures(&last->p, last->bytes, last->ms);
-    cop_status status = foretell(a, dense, a->candidate[candidate], last->level, &too_far, &told);
+    cop_status status = estimate(a, dense, a->candidate[candidate], last->level, &too_far, &told);
     for (copi_bound b = 0; !status && !too_far && b < COPI_BOUNDS; b++)
         if (told.left[b] > 0 && was.left[b] > 0) factor[b] = fmax(1, was.left[b] / told.left[b]);
     return status;
@@ -178,17 +179,17 @@ static cop_status find_level(copi_auto *a, const cop_net *dense, int candidate, 
         double middle = (meets + misses) / 2;
         bool too_far = false;
         copi_measures m = {0};
-        status = foretell(a, dense, a->candidate[candidate], 1 - exp(middle), &too_far, &m);
+        status = estimate(a, dense, a->candidate[candidate], 1 - exp(middle), &too_far, &m);
         for (copi_bound b = 0; b < COPI_BOUNDS; b++) m.left[b] *= factor[b];
         if (too_far || copi_auto_miss(a, &m, false, NULL) <= 0)
             meets = middle;
         else
             misses = middle;
     }
-    /* a layer's floor may refuse what would meet the bounds: then as near as the criterion goes */
+    /* a layer that must keep something may refuse the level: then the nearest level that the criterion allows */
     for (bool too_far = true; !status && too_far && meets < 0; meets = fmin(meets + 0.1, 0)) {
         copi_measures m;
-        status = foretell(a, dense, a->candidate[candidate], 1 - exp(meets), &too_far, &m);
+        status = estimate(a, dense, a->candidate[candidate], 1 - exp(meets), &too_far, &m);
         if (!too_far) break;
     }
     *level = copi_auto_round(1 - exp(meets));
@@ -208,7 +209,7 @@ cop_status copi_auto_level(copi_auto *a, const cop_net *dense, int candidate, do
         if (!status) status = found ? copi_store_set(a->study.store, key, found) : COP_E_NOMEM;
         copi_free(a->ctx, found);
     }
-    a->foretelling += seconds;
+    a->estimating += seconds;
     copi_free(a->ctx, text);
     return status;
 }

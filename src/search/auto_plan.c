@@ -1,14 +1,14 @@
-/* What auto tries next. Everything follows from what was tried and the seconds left by the store's account, so that
- * an interrupted run comes to the same trials again. */
+/* What auto tries next. It follows from the store alone: the results so far and the seconds left. So an interrupted run plans
+ * the same trials again. */
 #include "search/auto.h"
 
 #include <math.h>
 
-#define LEVEL_FIRST 0.98 /* where nothing is bound: what small nets for small images can give */
+#define LEVEL_FIRST 0.98 /* where there is no bound: what small nets for small images allow */
 #define LEVEL_LEAST 0.5
-#define SHARE_CHOOSING 0.25 /* of the seconds left after the dense net */
-#define SHARE_LONG 0.55     /* of what is left then, for each trial in turn: the first one is the longest */
-#define MARGIN 0.97         /* of what is left that estimates may fill */
+#define SHARE_CHOOSING 0.25 /* of the seconds left after the dense net, for choosing a candidate */
+#define SHARE_LONG 0.55     /* of the rest, for each trial in turn: the first is the longest */
+#define MARGIN 0.97         /* of the seconds left: estimates may fill this much */
 enum { EPOCHS_LEAST = 3, EPOCHS_MOST = 10, BISECTIONS = 4, FURTHER = 5 };
 
 double copi_auto_cost(const copi_auto *a, int candidate) {
@@ -17,8 +17,8 @@ double copi_auto_cost(const copi_auto *a, int candidate) {
         const copi_attempt *t = &a->attempt[i];
         if (t->candidate == candidate && t->done && (!best || t->epochs > best->epochs)) best = t;
     }
-    /* an interrupted trial's own seconds are those of its last session; its point's are of all */
-    return best ? fmax(best->seconds, best->p.seconds) / best->epochs : a->taught;
+    /* a trial's seconds are those of its last session; its point's are those of all sessions */
+    return best ? fmax(best->seconds, best->p.seconds) / best->epochs : a->distilled;
 }
 
 cop_status copi_auto_add(copi_auto *a, int candidate, double epochs, double level) {
@@ -52,7 +52,7 @@ static double candidate_merit(const copi_auto *a, int candidate) {
     return merit;
 }
 
-/* Where a candidate is tried first. */
+/* The level at which a candidate is tried first. */
 static cop_status first_level(copi_auto *a, int candidate, double *level) {
     *level = LEVEL_FIRST;
     return copi_auto_bound(a) ? copi_auto_level(a, a->study.dense, candidate, level) : COP_OK;
@@ -61,11 +61,11 @@ static cop_status first_level(copi_auto *a, int candidate, double *level) {
 /* -- successive halving -- */
 
 static cop_status first_rung(copi_auto *a, double left) {
-    double cost = 0; /* of everything that choosing tries, in first-rung epochs */
-    for (int c = 0; c < a->candidates; c++) cost += 2 * copi_auto_cost(a, c); /* the second half as long again */
-    cost += 4 * a->taught;                                                    /* two levels */
+    double cost = 0; /* of all trials that choose, in epochs of the first rung */
+    for (int c = 0; c < a->candidates; c++) cost += 2 * copi_auto_cost(a, c); /* the better half runs twice as long */
+    cost += 4 * a->distilled;                                                 /* two levels */
     a->rung_epochs = fmin(floor(SHARE_CHOOSING * left / cost), EPOCHS_MOST);
-    if (a->rung_epochs < EPOCHS_LEAST) a->rung_epochs = 0; /* so short a trial is all chance */
+    if (a->rung_epochs < EPOCHS_LEAST) a->rung_epochs = 0; /* such a short trial shows only noise */
     cop_status status = COP_OK;
     for (int c = 0; !status && a->rung_epochs > 0 && c < a->candidates; c++) {
         double level;
@@ -75,7 +75,7 @@ static cop_status first_rung(copi_auto *a, double left) {
     return status;
 }
 
-/* The candidates with the highest merits, equal ones in the table's order. */
+/* The candidates of highest merit; equal ones in the order of the table. */
 static cop_status second_rung(copi_auto *a) {
     double merit[COPI_CANDIDATES];
     cop_status status = COP_OK;
@@ -114,8 +114,8 @@ static cop_status level_rung(copi_auto *a) {
 
 /* -- long trials -- */
 
-/* The vertex of the parabola of merit over log(1 - level) through the winner's attempts of one length, within them;
- * the best of them where it has none. */
+/* The vertex of the parabola of merit over log(1 - level) through the winner's attempts of one length, limited to their
+ * range; where there is no maximum, the best of them. */
 static double best_level(const copi_auto *a) {
     double x[3], y[3], best = LEVEL_FIRST, most = -1;
     int n = 0;
@@ -135,14 +135,14 @@ static double best_level(const copi_auto *a) {
     return copi_auto_round(1 - exp(fmin(fmax(top, low), high)));
 }
 
-/* The sparsest level that holds the accuracy, by halves. false: it is found, or there is none. */
+/* The sparsest level that keeps the accuracy, by bisection. false: it is found, or there is none. */
 static bool bisect(const copi_auto *a, double least, double epochs, double *level) {
     double holds = -1, fails = 2;
     for (int i = 0; i < a->attempts; i++) {
         const copi_attempt *t = &a->attempt[i];
         if (t->candidate == a->winner && t->done && t->p.accuracy_val >= a->floor) holds = fmax(holds, t->level);
     }
-    for (int i = 0; i < a->attempts; i++) { /* a short one proves little, and nothing where another one held */
+    for (int i = 0; i < a->attempts; i++) { /* a short one proves little; and nothing if another one held there */
         const copi_attempt *t = &a->attempt[i];
         if (t->candidate == a->winner && t->done && t->level > holds && t->epochs > epochs / 2 &&
             !(t->p.accuracy_val >= a->floor))
@@ -162,7 +162,7 @@ static bool bisect(const copi_auto *a, double least, double epochs, double *leve
     return *level != fails && *level != holds;
 }
 
-/* No level has held the accuracy: might so many epochs at the least one? */
+/* No level has kept the accuracy so far: is a trial of so many epochs at the least level worth it? */
 static bool worth_all(const copi_auto *a, double epochs) {
     double longest = 0;
     for (int i = 0; i < a->attempts; i++) {
@@ -176,7 +176,7 @@ static bool worth_all(const copi_auto *a, double epochs) {
 
 static cop_status long_trial(copi_auto *a, double left, bool *more) {
     double cost = copi_auto_cost(a, a->winner), epochs = floor(MARGIN * left / cost), level = 0, least = 0;
-    bool must = a->attempts == 0; /* at least one trial, whatever the estimates have become */
+    bool must = a->attempts == 0; /* at least one trial, whatever the estimates say */
     *more = must || (epochs >= EPOCHS_LEAST && a->longs < FURTHER);
     if (!*more) return COP_OK;
     epochs = fmax(epochs, 1);

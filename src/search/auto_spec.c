@@ -1,4 +1,4 @@
-/* The study that auto runs: its attempts as structs, and the study file that says the same. */
+/* The study that auto runs: its attempts as structs, and as a study file. */
 #include "search/auto.h"
 
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 
 #define RECIPE "fast"
 #define FLOOR_MOST 0.999999 /* a study's floor is below 1 */
-enum { ERASE_LEAST = 30 };  /* epochs of a dense net that loses squares */
+enum { ERASE_LEAST = 30 };  /* epochs from which the dense net is trained with erased squares */
 
 static const copi_candidate candidates[] = {
 #define X(method, criterion, scope, rounds, flags) {method, criterion, scope, rounds, flags},
@@ -76,7 +76,7 @@ static cop_status make_trial(const copi_auto *a, const copi_spec *spec, const co
         p->pace = COP_PACE_CUBIC;
     }
     if (c->flags & COPI_KEEPS_MACS && a->p->macs > 0) p->macs = (double)a->p->macs;
-    if (c->flags & COPI_UNTAUGHT) p->tune.distil_share = 0;
+    if (c->flags & COPI_NO_TEACHER) p->tune.distil_share = 0;
     if (epochs == 0) return COP_OK;
     if (c->flags & COPI_COMPOUND) {
         double structure = epochs / 4;
@@ -91,7 +91,7 @@ static cop_status make_trial(const copi_auto *a, const copi_spec *spec, const co
     return COP_OK;
 }
 
-/* Before the first attempt there is one trial all the same: a plan needs it. */
+/* Without an attempt there is one trial: a plan needs it. */
 static cop_status make_trials(const copi_auto *a, copi_spec *spec) {
     int n = a->attempts ? a->attempts : 1;
     spec->trial = copi_alloc(a->ctx, (size_t)n, sizeof *spec->trial);
@@ -120,7 +120,7 @@ static void put_string(copi_buffer *b, const char *text) {
     json_decref(string);
 }
 
-/* The file names whole paths, since it may be run from anywhere; the spec, and so errors and the page, what was given. */
+/* The file has absolute paths, since it may be run from anywhere. The spec, and so errors and the page, has them as given. */
 static void put_path(copi_buffer *b, const char *path) {
     char folder[4096];
     bool whole = *path == '/' || !getcwd(folder, sizeof folder);
@@ -142,7 +142,7 @@ static void put_dense(copi_buffer *b, const cop_recipe *r) {
                        r->evaluate_every);
 }
 
-/* What a trial has otherwise than its recipe, which its candidate says. */
+/* A trial: the keys that its candidate and its attempt decide. own_epochs: else those of the recipe. */
 static void put_trial(copi_buffer *b, const copi_candidate *c, const copi_spec_trial *t, bool own_epochs) {
     copi_buffer_printf(b, "  - {recipe: %s, ", t->recipe);
     if (c->method) copi_buffer_printf(b, "method: %s, ", t->p.method);
@@ -154,13 +154,12 @@ static void put_trial(copi_buffer *b, const copi_candidate *c, const copi_spec_t
     if (t->p.macs > 0) copi_buffer_printf(b, ", macs: %.0f", t->p.macs);
     if (own_epochs)
         copi_buffer_printf(b, ", tune: {epochs: %.6g%s}", t->p.tune.epochs,
-                           c->flags & COPI_UNTAUGHT ? ", distil_share: 0" : "");
+                           c->flags & COPI_NO_TEACHER ? ", distil_share: 0" : "");
     copi_buffer_text(b, "}\n");
 }
 
 static void put_study(const copi_auto *a, const copi_spec *spec, copi_buffer *b) {
-    copi_buffer_text(b,
-                     "# Written by coppice auto: what it tried, in its order. coppice study run repeats it.\nname: ");
+    copi_buffer_text(b, "# Written by coppice auto: its trials, in order. coppice study run repeats them.\nname: ");
     put_string(b, spec->name);
     copi_buffer_text(b, "\ndata: {path: ");
     put_path(b, spec->data);

@@ -1,5 +1,4 @@
-/* Sensitivity: of one coupling group at a time a share is removed, and the accuracy measured.
- * docs/methods.md, "Sensitivity". */
+/* Sensitivity: remove a share of one coupling group at a time and measure the accuracy. docs/methods.md, "Sensitivity". */
 #include "report/report.h"
 
 #include <math.h>
@@ -29,14 +28,14 @@ static cop_status check(cop_ctx *ctx, const cop_data *data, const cop_sensitivit
     if (p->levels < 1 || !p->level) return copi_fail(ctx, COP_E_ARG, "sensitivity: no levels are given");
     for (int i = 0; i < p->levels; i++)
         if (!(p->level[i] > 0 && p->level[i] < 1) || (i && p->level[i] <= p->level[i - 1]))
-            return copi_fail(ctx, COP_E_RANGE, "sensitivity: level %d is %g; levels rise, each in (0,1)", i,
+            return copi_fail(ctx, COP_E_RANGE, "sensitivity: level %d is %g; levels must rise and lie in (0,1)", i,
                              p->level[i]);
     if (!(p->lose >= 0 && p->lose <= 1))
         return copi_fail(ctx, COP_E_RANGE, "sensitivity: lose is %g; it must be in [0,1]", p->lose);
     if (!isnan(p->floor) && !(p->floor >= 0 && p->floor <= 1))
         return copi_fail(ctx, COP_E_RANGE, "sensitivity: floor is %g; it must be in [0,1]", p->floor);
     if (!data->info.images[COP_SPLIT_VALIDATION])
-        return copi_fail(ctx, COP_E_NOT_FOUND, "sensitivity: %s has no validation images; set a share aside",
+        return copi_fail(ctx, COP_E_NOT_FOUND, "sensitivity: %s has no validation images; set a validation share",
                          data->info.path);
     return COP_OK;
 }
@@ -47,7 +46,7 @@ typedef struct probe {
     const cop_data *data;
     const cop_sensitivity_params *params;
     cop_groups *groups;
-    cop_layer_limit *limit; /* [net nodes] room for a limit of every layer */
+    cop_layer_limit *limit; /* [net nodes] room for one limit per layer */
     copi_meter *meter;
     cop_sensitivity *result;
 } probe;
@@ -59,18 +58,17 @@ static const char *criterion_of(const probe *p, const cop_group_info *info) {
     return "l2-neuron";
 }
 
-/* A group that is probed: something of it can go, and the criterion ranks one of its layers. */
+/* Is a group probed? It is if some of it can be removed and the criterion ranks one of its layers. */
 static bool probed(const probe *p, int g, cop_group_info *info) {
     if (cop_groups_get(p->groups, g, info) || !info->units) return false;
     const copi_criterion *criterion = copi_criterion_find(criterion_of(p, info));
-    if (!criterion) return true; /* cop_prune says so */
+    if (!criterion) return true; /* cop_prune reports it */
     for (int i = 0; i < info->layers; i++)
         if (criterion->ops >> p->net->node[copi_net_find(p->net, info->layer[i])].op & 1u) return true;
     return false;
 }
 
-/* Hold the groups' layers by their caps: cap [of cop_groups_count], a share each. Returns how many limits that makes.
- */
+/* Limit the layers of each group: cap [cop_groups_count] is the largest share that may go. Returns the number of limits. */
 static int cap_groups(probe *p, const double *cap) {
     int n = 0;
     for (int g = 0; g < cop_groups_count(p->groups); g++) {
@@ -105,7 +103,7 @@ static cop_status prune(probe *p, cop_net *net, const char *criterion, double sh
     return cop_prune(net, &cut, NULL);
 }
 
-/* One group at one level, all others left alone. cap [groups] holds zeros. */
+/* One group at one level; the others stay as they are. cap [groups] holds zeros. */
 static cop_status probe_level(probe *p, int g, const cop_group_info *info, double *cap, int k,
                               cop_sensitivity_group *out) {
     cop_net *net = NULL;
@@ -152,8 +150,8 @@ static cop_status probe_group(probe *p, int g, const cop_group_info *info, doubl
     return status;
 }
 
-/* All groups at what each can give; the last first, since a cut takes weights from the layers behind it, which would
- * then score otherwise than alone. */
+/* All groups at the advised levels, the last group first: a cut also removes weights of the layers behind it, which would
+ * change their scores. */
 static cop_status probe_advice(probe *p, double *cap) {
     cop_sensitivity *r = p->result;
     cop_net *net = NULL;
@@ -181,19 +179,20 @@ static cop_status prepare(probe *p, double **cap, int *groups) {
     if (status) return status;
     size_t count = (size_t)cop_groups_count(p->groups);
     cop_group_info info;
-    int free = 0; /* groups that can give something */
+    int free = 0; /* groups of which something can be removed */
     for (int g = 0; g < (int)count; g++) {
         free += !cop_groups_get(p->groups, g, &info) && info.units > 0;
         *groups += probed(p, g, &info);
     }
     if (!free)
         return copi_fail(p->ctx, COP_E_REFUSED,
-                         "sensitivity: nothing of the net can go: all channels are tied to its input or output");
+                         "sensitivity: nothing can be removed: all channels are tied to the net's input or output");
     if (!*groups)
-        return copi_fail(p->ctx, COP_E_REFUSED,
-                         "sensitivity: %s ranks none of the conv and dense layers that can give something; l2-filter "
-                         "and l2-neuron do, the one or the other by itself where no criterion is given",
-                         p->params->criterion);
+        return copi_fail(
+            p->ctx, COP_E_REFUSED,
+            "sensitivity: %s ranks none of the conv and dense layers that can be pruned; use l2-filter or "
+            "l2-neuron, or give no criterion to have both",
+            p->params->criterion);
     *cap = copi_alloc(p->ctx, count, sizeof **cap);
     p->limit = copi_alloc(p->ctx, (size_t)p->net->nodes, sizeof *p->limit);
     r->group = copi_alloc(p->ctx, (size_t)*groups, sizeof *r->group);

@@ -199,8 +199,9 @@ static cop_status commit_locked(copi_study *run, collector *c, cop_status ended,
     }
     for (int i = 0; i < c->t.points; i++) {
         const cop_point *p = &c->t.point[i].p;
-        copi_log(ctx, COP_LOG_INFO, "%s, seed %" PRIu64 ": sparsity %.4f, accuracy %.4f validation, %.4f test",
-                 c->t.label, c->t.seed, p->sparsity, p->accuracy_val, p->accuracy_test);
+        copi_log(ctx, COP_LOG_INFO,
+                 "%s, seed %" PRIu64 ": sparsity %.2f %%, accuracy %.2f %% on validation, %.2f %% on test",
+                 c->t.label, c->t.seed, 100 * p->sparsity, 100 * p->accuracy_val, 100 * p->accuracy_test);
     }
     return COP_OK;
 }

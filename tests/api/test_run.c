@@ -230,7 +230,7 @@ static void test_interrupt(void **state) {
     cop_ctx *ctx = watched_ctx(&s, 1);
     cop_study_summary sum;
     test_fails(ctx, cop_study_run(ctx, study(HEAD TRIALS), in("broken", ""), &sum), COP_E_CANCELLED,
-               "interrupted: 0 of 7 trials are done and kept; the same command goes on from here");
+               "interrupted: 0 of 7 trials are done and kept; run the same command to continue");
     assert_true(sum.trials == 7 && sum.done == 0);
     glob_t found; /* the state after its first epoch is there to go on from */
     assert_int_equal(glob(in("broken", "dense-1-*.checkpoint"), 0, NULL, &found), 0);

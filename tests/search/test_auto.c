@@ -12,7 +12,7 @@ static const copi_candidate four[] = {
     {"a", "lamp", "global"}, {"b", "lamp", "global"}, {"c", "lamp", "global"}, {"d", "lamp", "global"}};
 
 static copi_auto planner(cop_ctx *ctx, const cop_auto_params *p) {
-    copi_auto a = {.ctx = ctx, .p = p, .floor = 0.6, .plain = 1, .taught = 2};
+    copi_auto a = {.ctx = ctx, .p = p, .floor = 0.6, .plain = 1, .distilled = 2};
     for (size_t i = 0; i < COPI_COUNT(four); i++) a.candidate[a.candidates++] = &four[i];
     return a;
 }
@@ -191,7 +191,7 @@ static void test_misses_at_once(void **state) {
     const copi_attempt *last = &a.attempt[a.attempts - 1];
     assert_true(last->epochs > 2 * last[-1].epochs && left >= 0 && left < 0.1 * 2000);
     for (int i = 0; i < a.attempts; i++) test_near(a.attempt[i].level, 0.985, 1e-9, 0);
-    assert_true(a.foretelling >= 0.5 * 4);
+    assert_true(a.estimating >= 0.5 * 4);
     copi_store_close(a.study.store);
     copi_free(ctx, a.attempt);
     test_ctx_destroy(ctx);
@@ -232,12 +232,12 @@ static void test_bounds(void **state) {
         assert_string_equal(text, told);                                                                             \
         p = kept;                                                                                                    \
     } while (0)
-    MISSES(p.sparsity = 0.95, 1, "sparsity: 0.9000, 0.0500 short of 0.95");
+    MISSES(p.sparsity = 0.95, 1, "sparsity: 90.00 %, 5.00 points below 95 %");
     MISSES(p.parameters = 800, 0.25, "parameters: 1000, 25.0 % over 800");
     MISSES(p.macs = 1600, 0.25, "macs: 2000, 25.0 % over 1600");
     MISSES(p.bytes = 2400, 0.25, "bytes: 3000, 25.0 % over 2400");
     MISSES(p.ms = 0.4, 0.25, "ms: 0.5, 25.0 % over 0.4");
-    MISSES(p.lose = 0.1, 0.0625, "accuracy: 0.7500 on validation, 0.0500 under the 0.8000 that must hold");
+    MISSES(p.lose = 0.1, 0.0625, "accuracy: 75.00 % on validation, 5.00 points below the floor of 80.00 %");
     MISSES((p.lose = 0.1, p.macs = 1600), 0.25, "macs: 2000, 25.0 % over 1600"); /* what binds most */
 #undef MISSES
     for (double level = 0.5; level < 0.9995; level += 0.0007) {
@@ -409,8 +409,8 @@ static void test_whole(void **state) {
     /* asked for something else */
     cop_auto_params other = p;
     other.sparsity = 0.9;
-    test_fails(ctx, cop_auto_run(ctx, &other, in("whole", ""), NULL), COP_E_REFUSED, "asked for something else");
-    test_fails(ctx, cop_auto_run(ctx, &p, in("repeated", ""), NULL), COP_E_REFUSED, "auto did not make");
+    test_fails(ctx, cop_auto_run(ctx, &other, in("whole", ""), NULL), COP_E_REFUSED, "other parameters");
+    test_fails(ctx, cop_auto_run(ctx, &p, in("repeated", ""), NULL), COP_E_REFUSED, "not made by auto");
     cop_auto_summary_clear(&again);
     cop_auto_summary_clear(&s);
     cop_ctx_destroy(ctx);
@@ -466,7 +466,7 @@ static void test_interrupted(void **state) {
         stopper s = {.most = most};
         cop_ctx *ctx = one_thread(stop, &s);
         cop_status status = cop_auto_run(ctx, &p, in("stopped", ""), NULL);
-        if (status) test_fails(ctx, status, COP_E_CANCELLED, most < 100 ? "interrupted" : "the same command goes on");
+        if (status) test_fails(ctx, status, COP_E_CANCELLED, most < 100 ? "interrupted" : "run the same command");
         cop_ctx_destroy(ctx);
         if (access(in("stopped", "auto.yaml"), R_OK)) continue;
         char *now = read_text("stopped", "auto.yaml");

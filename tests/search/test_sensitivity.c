@@ -208,7 +208,7 @@ static void refusals(void **state) {
     cop_graph_dense(g, "d", x, LITTLE_CLASSES, 1);
     test_ok(f.ctx, cop_graph_build(g, 1, &fixed));
     f.net = fixed;
-    REFUSED((void)0, COP_E_REFUSED, "nothing of the net can go");
+    REFUSED((void)0, COP_E_REFUSED, "nothing can be removed");
 #undef REFUSED
     f.net = net;
     cop_net_destroy(fixed);
