@@ -187,10 +187,11 @@ static cop_status find_level(copi_auto *a, const cop_net *dense, int candidate, 
             misses = middle;
     }
     /* a layer that must keep something may refuse the level: then the nearest level that the criterion allows */
-    for (bool too_far = true; !status && too_far && meets < 0; meets = fmin(meets + 0.1, 0)) {
+    bool too_far = true;
+    while (!status && too_far && meets < 0) {
         copi_measures m;
         status = estimate(a, dense, a->candidate[candidate], 1 - exp(meets), &too_far, &m);
-        if (!too_far) break;
+        if (too_far) meets = fmin(meets + 0.1, 0);
     }
     *level = copi_auto_round(1 - exp(meets));
     return status;
