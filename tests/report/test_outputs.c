@@ -414,6 +414,7 @@ static void test_axis(void **state) {
         {"magnitude", .5, 1, "done", NULL, {{.5, .89, .88, 0, 0}}, 1},
         {"magnitude", .9, 1, "done", NULL, {{.9, .85, .84, 2, 1}}, 1},
         {"sss", 1e-5, 1, "done", NULL, {{.98, .8, .79, 4, 1}}, 1},
+        {"magnitude", .5, 2, "done", NULL, {{.5, .87, .86, 0, 0}}, 1},
     };
     cop_ctx *ctx = test_ctx();
     for (int most = 0; most < 2; most++) {
@@ -425,6 +426,8 @@ static void test_axis(void **state) {
         assert_non_null(strstr(page, most ? "aria-pressed=\"true\">weights left" : "aria-pressed=\"true\">sparsity"));
         assert_true(!strstr(svg, ">98</text>") == !most); /* the axis ends at .984, where .8 (1 - .98) is left */
         assert_null(strstr(svg, ">99</text>"));
+        assert_int_equal(count(svg, "class=\"m1 bar\""), most); /* of the setting with two seeds */
+        assert_int_equal(count(svg, "test accuracy 87.00 \xc2\xb1 1.41 %, "), most);
         copi_free(ctx, svg);
         copi_free(ctx, page);
     }
