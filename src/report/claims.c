@@ -41,14 +41,7 @@ static void use(const facts *x, const copi_setting *s) {
     if (x->claim->seeds == 0 || s->seeds < x->claim->seeds) x->claim->seeds = s->seeds;
 }
 
-static void say(copi_claim *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void say(copi_claim *c, const char *format, ...) {
-    size_t n = strlen(c->figures);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(c->figures + n, sizeof c->figures - n, format, args);
-    va_end(args);
-}
+#define say(claim, ...) copi_append((claim)->figures, sizeof(claim)->figures, __VA_ARGS__)
 
 /* A gap counts only beyond one standard deviation, which one seed does not have: docs/methods.md, "Claims". */
 static copi_verdict weigh(double gap, double std) {

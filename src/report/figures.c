@@ -70,11 +70,11 @@ bool copi_setting_tuned(const copi_setting *s) {
 
 const char *copi_setting_label(const copi_setting *s, char out[160]) {
     const cop_point *p = &copi_setting_point(s)->p;
-    int n = snprintf(out, 160, "%s", s->trial->label);
+    snprintf(out, 160, "%s", s->trial->label);
     if (s->trial->points > 1 && !isnan(p->threshold))
-        snprintf(out + n, 160 - (size_t)n, ", threshold %g", p->threshold);
+        copi_append(out, 160, ", threshold %g", p->threshold);
     else if (s->trial->points > 1)
-        snprintf(out + n, 160 - (size_t)n, ", after round %d", p->round);
+        copi_append(out, 160, ", after round %d", p->round);
     return out;
 }
 

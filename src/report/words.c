@@ -2,7 +2,6 @@
 #include "report/report.h"
 
 #include <math.h>
-#include <string.h>
 
 #define NO_NUMBER "\xe2\x80\x93" /* an en dash */
 
@@ -34,8 +33,7 @@ copi_words copi_say_share(double x, int decimals) {
 
 copi_words copi_say_spread(copi_spread s, double unit, int decimals) {
     copi_words w = copi_say_number(unit * s.mean, decimals);
-    size_t n = strlen(w.text);
-    if (!isnan(s.std)) snprintf(w.text + n, sizeof w.text - n, " \xc2\xb1 %.*f", decimals, unit * s.std);
+    if (!isnan(s.std)) copi_append(w.text, sizeof w.text, " \xc2\xb1 %.*f", decimals, unit * s.std);
     return w;
 }
 
