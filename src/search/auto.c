@@ -73,7 +73,7 @@ static cop_status check(cop_ctx *ctx, const cop_auto_params *p, const char *dir)
                              number[i].range);
     if (!isnan(p->floor) && !isnan(p->lose))
         return copi_fail(ctx, COP_E_ARG, "auto: floor and lose both set the least accuracy; give one");
-    if (copi_auto_is_preset(p->model) || access(p->model, F_OK) == 0) return COP_OK;
+    if (copi_is_preset(p->model) || access(p->model, F_OK) == 0) return COP_OK;
     const char *near = copi_nearest(p->model, cop_preset_count(), preset_at, NULL);
     return copi_fail(ctx, COP_E_NOT_FOUND, "%s: neither a built-in net nor a file%s%s%s", p->model,
                      near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
@@ -143,7 +143,7 @@ static void say_time(double seconds, char text[32]) {
 
 /* Refuse a budget that is too short for one trial. The error names one that is enough, as a rule. */
 static cop_status check_budget(copi_auto *a, bool distilled_known) {
-    bool preset = copi_auto_is_preset(a->p->model);
+    bool preset = copi_is_preset(a->p->model);
     double dense = preset ? DENSE_LEAST * a->plain : 0, need = a->probing + dense + TRIAL_LEAST * a->distilled;
     if (need <= a->p->budget) return COP_OK;
     if (!distilled_known) need = 2 * a->probing + dense + TRIAL_LEAST * DISTILLED_COST * a->plain;
@@ -329,7 +329,7 @@ static void set_floor(copi_auto *a) {
 }
 
 static cop_status begin(copi_auto *a) {
-    bool resumed, preset = copi_auto_is_preset(a->p->model);
+    bool resumed, preset = copi_is_preset(a->p->model);
     copi_auto_candidates(a);
     cop_status status = recall(a, &resumed);
     if (!status) status = plan(a, false);

@@ -66,7 +66,6 @@ typedef struct copi_auto {
 cop_status copi_auto_spec(const copi_auto *a, copi_spec *spec);
 /** Fill candidate[] with those available. */
 void copi_auto_candidates(copi_auto *a);
-bool copi_auto_is_preset(const char *model);
 
 /* -- auto_bounds.c -- */
 

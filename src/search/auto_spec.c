@@ -26,12 +26,6 @@ void copi_auto_candidates(copi_auto *a) {
             a->candidate[a->candidates++] = &candidates[i];
 }
 
-bool copi_auto_is_preset(const char *model) {
-    for (int i = 0; i < cop_preset_count(); i++)
-        if (strcmp(cop_preset_name(i), model) == 0) return true;
-    return false;
-}
-
 /* ----------------------------------------------------------------------------------------------- as structs -- */
 
 /* A number as the study file holds it, so that the file gives the same trials. */

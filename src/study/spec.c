@@ -326,10 +326,14 @@ static cop_status resolve(const copi_spec *spec, char **path) {
     return COP_OK;
 }
 
-bool copi_spec_is_preset(const copi_spec *spec) {
+bool copi_is_preset(const char *model) {
     for (int i = 0; i < cop_preset_count(); i++)
-        if (strcmp(cop_preset_name(i), spec->model) == 0) return true;
+        if (strcmp(cop_preset_name(i), model) == 0) return true;
     return false;
+}
+
+bool copi_spec_is_preset(const copi_spec *spec) {
+    return copi_is_preset(spec->model);
 }
 
 static cop_status find_files(copi_yaml *y, int node, copi_spec *spec) {

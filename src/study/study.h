@@ -49,6 +49,7 @@ cop_status copi_spec_parse(cop_ctx *ctx, const char *path, const char *text, siz
  *  Errors: NOMEM. */
 cop_status copi_spec_begin(cop_ctx *ctx, const char *path, const char *text, size_t n, copi_spec *spec);
 void copi_spec_clear(copi_spec *spec);
+bool copi_is_preset(const char *model); /* else it is a file's path */
 bool copi_spec_is_preset(const copi_spec *spec);
 /** Everything that decides the dense net but data and seed, as text. */
 void copi_spec_print_dense(copi_buffer *b, const copi_spec *spec);
