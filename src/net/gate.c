@@ -6,22 +6,16 @@
 
 /* -- putting in -- */
 
-static bool has_weights(const copi_node *node) {
-    return node->op == COPI_OP_CONV || node->op == COPI_OP_DENSE;
+static bool has_kernel(const copi_node *node) {
+    return copi_op_is(node->op, COPI_HAS_KERNEL);
 }
 
 /* Layers whose channels reach the output through no other layer with weights: classes are not removable. */
 static void mark_output_layers(const cop_net *net, bool *output) {
     output[net->nodes - 1] = true;
     for (int i = net->nodes - 1; i > 0; i--)
-        for (int s = 0; output[i] && !has_weights(&net->node[i]) && s < net->node[i].nsrc; s++)
+        for (int s = 0; output[i] && !has_kernel(&net->node[i]) && s < net->node[i].nsrc; s++)
             output[net->node[i].src[s]] = true;
-}
-
-/* Ops f that a factor lambda >= 0 passes: f(lambda x) = lambda f(x). */
-static bool is_homogeneous(copi_op op) {
-    return op == COPI_OP_RELU || op == COPI_OP_LEAKY_RELU || op == COPI_OP_MAX_POOL || op == COPI_OP_AVG_POOL ||
-           op == COPI_OP_GLOBAL_POOL || op == COPI_OP_DROPOUT || op == COPI_OP_FLATTEN;
 }
 
 static bool has_one_reader(const cop_net *net, int i) {
@@ -33,9 +27,8 @@ int copi_net_branch_end(const cop_net *net, int add, const int *depth) {
     const copi_node *node = &net->node[add];
     if (node->op != COPI_OP_ADD || depth[node->src[0]] == depth[node->src[1]]) return -1;
     int i = node->src[depth[node->src[0]] < depth[node->src[1]]];
-    while (is_homogeneous(net->node[i].op) && has_one_reader(net, i)) i = net->node[i].src[0];
-    bool ends = has_weights(&net->node[i]) || net->node[i].op == COPI_OP_BATCHNORM || net->node[i].op == COPI_OP_GATE;
-    return ends && has_one_reader(net, i) ? i : -1;
+    while (copi_op_is(net->node[i].op, COPI_HOMOGENEOUS) && has_one_reader(net, i)) i = net->node[i].src[0];
+    return copi_node_slot(net, &net->node[i], 0) && has_one_reader(net, i) ? i : -1;
 }
 
 cop_status copi_net_depths(const cop_net *net, int **depth) {
@@ -45,7 +38,7 @@ cop_status copi_net_depths(const cop_net *net, int **depth) {
         const copi_node *node = &net->node[i];
         for (int s = 0; s < node->nsrc; s++)
             if ((*depth)[node->src[s]] > (*depth)[i]) (*depth)[i] = (*depth)[node->src[s]];
-        (*depth)[i] += has_weights(node);
+        (*depth)[i] += has_kernel(node);
     }
     return COP_OK;
 }
@@ -79,7 +72,7 @@ static void place_block(places *p, int add) {
 /* The factors of a conv's or dense's units or groups stand behind it, after batch-norm if that alone reads it. */
 static void place_units(places *p, int i) {
     const copi_node *node = &p->net->node[i];
-    if (!has_weights(node) || p->output[i]) return;
+    if (!has_kernel(node) || p->output[i]) return;
     int64_t groups = node->op == COPI_OP_CONV ? node->u.conv.groups : 1, factors = 0;
     if (wanted(p, COP_STRUCTURE_NEURON)) factors = node->shape[0];
     if (wanted(p, COP_STRUCTURE_GROUP) && groups > 1) factors = groups;
@@ -204,7 +197,7 @@ static cop_status fold_unit(cop_net *net, copi_param *param, int64_t unit, doubl
 static cop_status fold_gate(cop_net *net, copi_node *node, const copi_param *gate, double threshold) {
     int reader;
     copi_node *before = NULL;
-    if (node->op == COPI_OP_BATCHNORM && has_weights(&net->node[node->src[0]]) &&
+    if (node->op == COPI_OP_BATCHNORM && has_kernel(&net->node[node->src[0]]) &&
         copi_net_consumers(net, node->src[0], &reader, 1) == 1)
         before = &net->node[node->src[0]];
     int64_t channels = node->shape[0];
@@ -309,7 +302,7 @@ static double macs_of_layer(const cop_net *net, int gate, double *share) {
             most = fmax(most, part);
         }
         share[i] = node->op == COPI_OP_CONCAT ? sum / (double)node->shape[0] : most;
-        if (!has_weights(node)) continue;
+        if (!has_kernel(node)) continue;
         macs += share[i] * macs_of(net, i);
         share[i] = 0;
     }

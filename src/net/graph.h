@@ -4,9 +4,20 @@
 
 #include "net/net.h"
 
-#define X(NAME, name, help) extern const copi_op_class copi_op_class_##NAME;
-#include "net/ops.def"
-#undef X
+/** A row of copi_attributes_<NAME>: a field of the op's member of copi_node.u. The field's type tells the kind. */
+#define COPI_ATTRIBUTE(member, field, ...)                                                                           \
+    {                                                                                                                \
+        .key = #field, .kind = COPI_ATTRIBUTE_KIND(COPI_FIELD(member.field)),                                        \
+        .bytes = sizeof COPI_FIELD(member.field), .offset = offsetof(copi_node, u.member.field), __VA_ARGS__         \
+    }
+#define COPI_FIELD(field) (((const copi_node *)0)->u.field)
+/* clang-format off */
+#define COPI_ATTRIBUTE_KIND(field)                                                                                   \
+    _Generic(field, int64_t: COPI_ATTRIBUTE_SIZES, const int64_t *: COPI_ATTRIBUTE_SIZES, int: COPI_ATTRIBUTE_FLAG,  \
+             double: COPI_ATTRIBUTE_REAL)
+/* clang-format on */
+/** The table of an op without attributes. */
+#define COPI_NO_ATTRIBUTES(NAME) const copi_attribute copi_attributes_##NAME[] = {{0}}
 
 typedef struct copi_shape_text {
     char text[100];

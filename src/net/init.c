@@ -2,29 +2,15 @@
 
 #include <math.h>
 
-/* For each node the slope of the rectifier (0, or a leaky one's) that what it gives meets before the next layer with
- * weights; NaN: none. Batch-norm, gates, dropout, sums, concats, pools and flatten are looked through. */
+/* For each node the slope of the rectifier that its output meets before the next layer; NaN: none. What keeps the
+ * spread of its input is looked through. */
 static void find_rectifiers(const cop_net *net, double *slope) {
     for (int i = 0; i < net->nodes; i++) slope[i] = NAN;
     for (int i = net->nodes - 1; i > 0; i--) {
         const copi_node *node = &net->node[i];
-        double seen = slope[i];
-        switch (node->op) {
-        case COPI_OP_RELU:
-        case COPI_OP_RELU6:
-            seen = 0;
-            break;
-        case COPI_OP_LEAKY_RELU:
-            seen = node->u.leaky.slope;
-            break;
-        case COPI_OP_CONV:
-        case COPI_OP_DENSE:
-        case COPI_OP_SOFTMAX:
-            seen = NAN;
-            break;
-        default:
-            break;
-        }
+        const copi_op_class *class = copi_op_get(node->op);
+        double seen = copi_op_is(node->op, COPI_KEEPS_SPREAD) ? slope[i] : NAN;
+        if (class->rectifier) seen = class->rectifier(node).slope;
         for (int s = 0; s < node->nsrc; s++)
             if (!isnan(seen)) slope[node->src[s]] = seen;
     }

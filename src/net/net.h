@@ -5,9 +5,9 @@
 
 #include "base/base.h"
 
-/** X(NAME, "name", "one line of help with the formula"): every op, from ops.def. */
+/** Every op, from ops.def. */
 typedef enum copi_op {
-#define X(NAME, name, help) COPI_OP_##NAME,
+#define X(NAME, name, family, traits, help) COPI_OP_##NAME,
 #include "net/ops.def"
 #undef X
     COPI_OPS
@@ -95,7 +95,35 @@ enum {
 #define COPI_MAX_ELEMENTS ((int64_t)1 << 36) /* of one parameter, or of one image's output of one node */
 #define COPI_MAX_MACS ((int64_t)1 << 48)     /* of one node; sums over all nodes then fit int64_t */
 
-/* -- ops: one file per family defines copi_op_class_<NAME> (op_*.c); adding an op = a line in ops.def and that -- */
+/* -- ops: a line in ops.def, a class and a table of attributes in op_*.c -- */
+
+typedef enum copi_trait {
+    COPI_HAS_KERNEL = 1,   /* a layer: its outputs are sums over a kernel of weights, in slot COPI_WEIGHT */
+    COPI_HOMOGENEOUS = 2,  /* f(a x) = a f(x) for every a >= 0 */
+    COPI_KEEPS_ZEROS = 4,  /* where channel c of the input is 0 everywhere, so is channel c of the output */
+    COPI_KEEPS_SPREAD = 8, /* a rectifier behind it counts as behind the layer before it when weights are drawn */
+} copi_trait;
+bool copi_op_is(copi_op op, copi_trait trait);
+
+typedef enum copi_attribute_kind {
+    COPI_ATTRIBUTE_SIZES, /* int64_t, one or several */
+    COPI_ATTRIBUTE_FLAG,  /* int, 0 or 1 */
+    COPI_ATTRIBUTE_REAL   /* double, finite */
+} copi_attribute_kind;
+/** What a node has besides its name, op and inputs: what model files hold of it, and what its identity consists of. */
+typedef struct copi_attribute {
+    const char *key; /* in model files; NULL ends the table */
+    copi_attribute_kind kind;
+    size_t bytes, offset; /* in copi_node */
+    bool identity;        /* it changes training, and no shape shows it: a checkpoint's identity holds it */
+} copi_attribute;
+const copi_attribute *copi_op_attributes(copi_op op);
+
+/** y = min(high, x > 0 ? x : slope x); high is infinite where there is no ceiling. */
+typedef struct copi_rectifier {
+    double slope, high;
+} copi_rectifier;
+
 typedef struct copi_op_class {
     int sources; /* how many inputs it takes; -1: one or more */
     /** Set node->rank/shape from the inputs' (src[i] is the i-th input node) and declare parameters by
@@ -103,6 +131,8 @@ typedef struct copi_op_class {
     cop_status (*infer)(cop_graph *g, copi_node *node, const copi_node *const *src);
     /** MACs per image given a count of kernel weights (all, or the nonzero ones). NULL: none. */
     int64_t (*macs)(const cop_net *net, const copi_node *node, int64_t weights);
+    /** Of the rectifiers. NULL: it is none. */
+    copi_rectifier (*rectifier)(const copi_node *node);
 } copi_op_class;
 const copi_op_class *copi_op_get(copi_op op);
 const char *copi_op_text(copi_op op);

@@ -1,10 +1,19 @@
 #include "net/graph.h"
 
+#define X(NAME, name, family, traits, help)                                                                          \
+    extern const copi_op_class copi_op_class_##NAME;                                                                 \
+    extern const copi_attribute copi_attributes_##NAME[];
+#include "net/ops.def"
+#undef X
+
 static const struct {
     const char *name, *help;
+    unsigned traits;
     const copi_op_class *class;
+    const copi_attribute *attributes;
 } ops[COPI_OPS] = {
-#define X(NAME, name, help) [COPI_OP_##NAME] = {name, help, &copi_op_class_##NAME},
+#define X(NAME, name, family, traits, help)                                                                          \
+    [COPI_OP_##NAME] = {name, help, traits, &copi_op_class_##NAME, copi_attributes_##NAME},
 #include "net/ops.def"
 #undef X
 };
@@ -14,6 +23,12 @@ const copi_op_class *copi_op_get(copi_op op) {
 }
 const char *copi_op_text(copi_op op) {
     return (unsigned)op < COPI_OPS ? ops[op].name : "unknown op";
+}
+bool copi_op_is(copi_op op, copi_trait trait) {
+    return (ops[op].traits & trait) != 0;
+}
+const copi_attribute *copi_op_attributes(copi_op op) {
+    return ops[op].attributes;
 }
 
 int cop_op_count(void) {

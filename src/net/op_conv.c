@@ -33,6 +33,10 @@ static int64_t macs(const cop_net *net, const copi_node *node, int64_t weights) 
     return weights * node->shape[1] * node->shape[2]; /* every weight meets every output pixel once */
 }
 
+const copi_attribute copi_attributes_CONV[] = {COPI_ATTRIBUTE(conv, filters), COPI_ATTRIBUTE(conv, kernel),
+                                               COPI_ATTRIBUTE(conv, stride),  COPI_ATTRIBUTE(conv, dilation),
+                                               COPI_ATTRIBUTE(conv, pad),     COPI_ATTRIBUTE(conv, groups),
+                                               COPI_ATTRIBUTE(conv, bias),    {0}};
 const copi_op_class copi_op_class_CONV = {.sources = 1, .infer = infer, .macs = macs};
 
 cop_conv_params cop_conv_params_default(int64_t filters, int64_t kernel) {

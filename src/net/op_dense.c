@@ -21,6 +21,7 @@ static int64_t macs(const cop_net *net, const copi_node *node, int64_t weights) 
     return weights;
 }
 
+const copi_attribute copi_attributes_DENSE[] = {COPI_ATTRIBUTE(dense, units), COPI_ATTRIBUTE(dense, bias), {0}};
 const copi_op_class copi_op_class_DENSE = {.sources = 1, .infer = infer, .macs = macs};
 
 int cop_graph_dense(cop_graph *g, const char *name, int src, int64_t units, int bias) {

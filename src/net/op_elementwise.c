@@ -20,9 +20,28 @@ static cop_status infer_dropout(cop_graph *g, copi_node *node, const copi_node *
     return copi_node_same(g, node, src[0]);
 }
 
-const copi_op_class copi_op_class_RELU = {.sources = 1, .infer = infer};
-const copi_op_class copi_op_class_RELU6 = {.sources = 1, .infer = infer};
-const copi_op_class copi_op_class_LEAKY_RELU = {.sources = 1, .infer = infer_leaky};
+static copi_rectifier relu(const copi_node *node) {
+    (void)node;
+    return (copi_rectifier){.high = INFINITY};
+}
+
+static copi_rectifier relu6(const copi_node *node) {
+    (void)node;
+    return (copi_rectifier){.high = 6};
+}
+
+static copi_rectifier leaky_relu(const copi_node *node) {
+    return (copi_rectifier){.slope = node->u.leaky.slope, .high = INFINITY};
+}
+
+COPI_NO_ATTRIBUTES(RELU);
+COPI_NO_ATTRIBUTES(RELU6);
+const copi_attribute copi_attributes_LEAKY_RELU[] = {COPI_ATTRIBUTE(leaky, slope), {0}};
+const copi_attribute copi_attributes_DROPOUT[] = {COPI_ATTRIBUTE(dropout, share, .identity = true), {0}};
+COPI_NO_ATTRIBUTES(SOFTMAX);
+const copi_op_class copi_op_class_RELU = {.sources = 1, .infer = infer, .rectifier = relu};
+const copi_op_class copi_op_class_RELU6 = {.sources = 1, .infer = infer, .rectifier = relu6};
+const copi_op_class copi_op_class_LEAKY_RELU = {.sources = 1, .infer = infer_leaky, .rectifier = leaky_relu};
 const copi_op_class copi_op_class_DROPOUT = {.sources = 1, .infer = infer_dropout};
 const copi_op_class copi_op_class_SOFTMAX = {.sources = 1, .infer = infer};
 

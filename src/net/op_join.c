@@ -23,6 +23,8 @@ static cop_status infer_concat(cop_graph *g, copi_node *node, const copi_node *c
     return copi_node_output(g, node, src[0]->rank, channels, src[0]->shape[1], src[0]->shape[2]);
 }
 
+COPI_NO_ATTRIBUTES(ADD);
+COPI_NO_ATTRIBUTES(CONCAT);
 const copi_op_class copi_op_class_ADD = {.sources = 2, .infer = infer_add};
 const copi_op_class copi_op_class_CONCAT = {.sources = -1, .infer = infer_concat};
 

@@ -33,6 +33,8 @@ static cop_status infer_gate(cop_graph *g, copi_node *node, const copi_node *con
     return status ? status : copi_node_param(g, node, COPI_GATE, COPI_PARAM_GATE, "gate", 1, &factors);
 }
 
+const copi_attribute copi_attributes_BATCHNORM[] = {COPI_ATTRIBUTE(batchnorm, epsilon), {0}};
+const copi_attribute copi_attributes_GATE[] = {COPI_ATTRIBUTE(gate, factors), {0}};
 const copi_op_class copi_op_class_BATCHNORM = {.sources = 1, .infer = infer_batchnorm};
 const copi_op_class copi_op_class_GATE = {.sources = 1, .infer = infer_gate};
 

@@ -26,6 +26,14 @@ static cop_status infer_global(cop_graph *g, copi_node *node, const copi_node *c
     return status ? status : copi_node_output(g, node, 3, src[0]->shape[0], 1, 1);
 }
 
+const copi_attribute copi_attributes_MAX_POOL[] = {
+    COPI_ATTRIBUTE(pool, kernel), COPI_ATTRIBUTE(pool, stride), COPI_ATTRIBUTE(pool, pad), {0}};
+const copi_attribute copi_attributes_AVG_POOL[] = {COPI_ATTRIBUTE(pool, kernel),
+                                                   COPI_ATTRIBUTE(pool, stride),
+                                                   COPI_ATTRIBUTE(pool, pad),
+                                                   COPI_ATTRIBUTE(pool, count_pad),
+                                                   {0}};
+COPI_NO_ATTRIBUTES(GLOBAL_POOL);
 const copi_op_class copi_op_class_MAX_POOL = {.sources = 1, .infer = infer_window};
 const copi_op_class copi_op_class_AVG_POOL = {.sources = 1, .infer = infer_window};
 const copi_op_class copi_op_class_GLOBAL_POOL = {.sources = 1, .infer = infer_global};

@@ -1,4 +1,4 @@
-/* Where shapes begin and are laid flat: input and flatten. */
+/* Where shapes begin and are flattened: input and flatten. */
 #include "net/graph.h"
 
 static cop_status infer_input(cop_graph *g, copi_node *node, const copi_node *const *src) {
@@ -14,6 +14,12 @@ static cop_status infer_flatten(cop_graph *g, copi_node *node, const copi_node *
     return copi_node_output(g, node, 1, src[0]->shape[0] * src[0]->shape[1] * src[0]->shape[2], 1, 1);
 }
 
+const copi_attribute copi_attributes_INPUT[] = {{.key = "shape",
+                                                 .kind = COPI_ATTRIBUTE_SIZES,
+                                                 .bytes = sizeof(((const copi_node *)0)->shape),
+                                                 .offset = offsetof(copi_node, shape)},
+                                                {0}};
+COPI_NO_ATTRIBUTES(FLATTEN);
 const copi_op_class copi_op_class_INPUT = {.sources = 0, .infer = infer_input};
 const copi_op_class copi_op_class_FLATTEN = {.sources = 1, .infer = infer_flatten};
 

@@ -18,7 +18,8 @@ uint64_t copi_topology_digest(const cop_net *net) {
         h = copi_hash(h, op, strlen(op));
         h = copi_hash(h, n->src, (size_t)n->nsrc * sizeof *n->src);
         h = copi_hash(h, n->shape, sizeof n->shape);
-        if (n->op == COPI_OP_DROPOUT) h = copi_hash(h, &n->u.dropout.share, sizeof n->u.dropout.share);
+        for (const copi_attribute *a = copi_op_attributes(n->op); a->key; a++)
+            if (a->identity) h = copi_hash(h, (const char *)n + a->offset, a->bytes);
     }
     for (int i = 0; i < net->params; i++)
         h = copi_hash(h, net->param[i].shape, (size_t)net->param[i].rank * sizeof *net->param[i].shape);

@@ -6,42 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-/* What each op has besides name and inputs. One table writes it and reads it back. */
-typedef enum value_kind { SIZES, FLAG, REAL } value_kind;
-typedef struct attribute {
-    copi_op op;
-    const char *key;
-    value_kind kind;
-    int count;     /* of numbers; 1 is written bare, more as a list */
-    size_t offset; /* in copi_node */
-} attribute;
-
-#define AT(member) offsetof(copi_node, u.member)
-static const attribute attributes[] = {
-    {COPI_OP_INPUT, "shape", SIZES, 3, offsetof(copi_node, shape)},
-    {COPI_OP_CONV, "filters", SIZES, 1, AT(conv.filters)},
-    {COPI_OP_CONV, "kernel", SIZES, 2, AT(conv.kernel)},
-    {COPI_OP_CONV, "stride", SIZES, 2, AT(conv.stride)},
-    {COPI_OP_CONV, "dilation", SIZES, 2, AT(conv.dilation)},
-    {COPI_OP_CONV, "pad", SIZES, 4, AT(conv.pad)},
-    {COPI_OP_CONV, "groups", SIZES, 1, AT(conv.groups)},
-    {COPI_OP_CONV, "bias", FLAG, 1, AT(conv.bias)},
-    {COPI_OP_DENSE, "units", SIZES, 1, AT(dense.units)},
-    {COPI_OP_DENSE, "bias", FLAG, 1, AT(dense.bias)},
-    {COPI_OP_BATCHNORM, "epsilon", REAL, 1, AT(batchnorm.epsilon)},
-    {COPI_OP_LEAKY_RELU, "slope", REAL, 1, AT(leaky.slope)},
-    {COPI_OP_MAX_POOL, "kernel", SIZES, 2, AT(pool.kernel)},
-    {COPI_OP_MAX_POOL, "stride", SIZES, 2, AT(pool.stride)},
-    {COPI_OP_MAX_POOL, "pad", SIZES, 4, AT(pool.pad)},
-    {COPI_OP_AVG_POOL, "kernel", SIZES, 2, AT(pool.kernel)},
-    {COPI_OP_AVG_POOL, "stride", SIZES, 2, AT(pool.stride)},
-    {COPI_OP_AVG_POOL, "pad", SIZES, 4, AT(pool.pad)},
-    {COPI_OP_AVG_POOL, "count_pad", FLAG, 1, AT(pool.count_pad)},
-    {COPI_OP_DROPOUT, "share", REAL, 1, AT(dropout.share)},
-    {COPI_OP_GATE, "factors", SIZES, 1, AT(gate.factors)},
-};
-#undef AT
-
 /* The dense net's totals, with the key of each. */
 static const struct {
     const char *key;
@@ -64,18 +28,20 @@ static json_t *sizes_to_json(const int64_t *size, int count) {
     return NULL;
 }
 
-static json_t *attribute_to_json(const attribute *a, const copi_node *node) {
-    const char *field = (const char *)node + a->offset;
-    if (a->kind == REAL) return json_real(*(const double *)(const void *)field);
-    if (a->kind == FLAG) return json_integer(*(const int *)(const void *)field);
-    return sizes_to_json((const int64_t *)(const void *)field, a->count);
+static int sizes_of(const copi_attribute *a) {
+    return (int)(a->bytes / sizeof(int64_t));
+}
+
+static json_t *attribute_to_json(const copi_attribute *a, const copi_node *node) {
+    const void *field = (const char *)node + a->offset;
+    if (a->kind == COPI_ATTRIBUTE_REAL) return json_real(*(const double *)field);
+    if (a->kind == COPI_ATTRIBUTE_FLAG) return json_integer(*(const int *)field);
+    return sizes_to_json(field, sizes_of(a));
 }
 
 static cop_status attributes_to_json(const cop_net *net, const copi_node *node, json_t *object) {
-    for (size_t i = 0; i < COPI_COUNT(attributes); i++) {
-        const attribute *a = &attributes[i];
-        if (a->op != node->op) continue;
-        if (a->kind == REAL) {
+    for (const copi_attribute *a = copi_op_attributes(node->op); a->key; a++) {
+        if (a->kind == COPI_ATTRIBUTE_REAL) {
             double value;
             memcpy(&value, (const char *)node + a->offset, sizeof value);
             if (!isfinite(value)) {
@@ -143,23 +109,19 @@ static bool get_sizes(const json_t *value, int64_t *size, int count) {
     return true;
 }
 
-static bool get_attribute(const attribute *a, const json_t *value, copi_node *node) {
-    char *field = (char *)node + a->offset;
-    int64_t sizes[4];
-    double real = json_number_value(value);
+static bool get_attribute(const copi_attribute *a, const json_t *value, copi_node *node) {
+    void *field = (char *)node + a->offset;
+    int64_t flag;
     switch (a->kind) {
-    case REAL:
-        if (!json_is_number(value)) return false;
-        memcpy(field, &real, sizeof real);
+    case COPI_ATTRIBUTE_REAL:
+        *(double *)field = json_number_value(value);
+        return json_is_number(value);
+    case COPI_ATTRIBUTE_FLAG:
+        if (!get_sizes(value, &flag, 1) || (flag != 0 && flag != 1)) return false;
+        *(int *)field = (int)flag;
         return true;
-    case FLAG:
-        if (!get_sizes(value, sizes, 1) || (sizes[0] != 0 && sizes[0] != 1)) return false;
-        memcpy(field, &(int){(int)sizes[0]}, sizeof(int));
-        return true;
-    case SIZES:
-        if (!get_sizes(value, sizes, a->count)) return false;
-        memcpy(field, sizes, (size_t)a->count * sizeof *sizes);
-        return true;
+    case COPI_ATTRIBUTE_SIZES:
+        return get_sizes(value, field, sizes_of(a));
     }
     return false;
 }
@@ -198,38 +160,31 @@ static cop_status read_inputs(cop_ctx *ctx, const json_t *object, const char *na
     return COP_OK;
 }
 
-static const attribute *find_attribute(copi_op op, const char *key) {
-    for (size_t i = 0; i < COPI_COUNT(attributes); i++) {
-        if (attributes[i].op == op && strcmp(attributes[i].key, key) == 0) return &attributes[i];
-    }
+static const copi_attribute *find_attribute(copi_op op, const char *key) {
+    for (const copi_attribute *a = copi_op_attributes(op); a->key; a++)
+        if (strcmp(a->key, key) == 0) return a;
     return NULL;
 }
 
-/* Every key known, every attribute of the op there. */
+/* Every key is known, and every attribute of the op is there. */
 static cop_status read_attributes(cop_ctx *ctx, json_t *object, const char *name, copi_node *node) {
     static const char *const common[] = {"name", "op", "inputs", "dense_count", "dense_macs", NULL};
     const char *key;
     json_t *value;
-    size_t found = 0, wanted = 0;
-    for (size_t i = 0; i < COPI_COUNT(attributes); i++) wanted += attributes[i].op == node->op;
     json_object_foreach(object, key, value) {
         if (copi_index_of(key, common) >= 0) continue;
-        const attribute *a = find_attribute(node->op, key);
+        const copi_attribute *a = find_attribute(node->op, key);
         if (!a) {
             return copi_fail(ctx, COP_E_FORMAT, "layer '%s': %s has no attribute '%s'", name, copi_op_text(node->op),
                              key);
         }
-        found++;
         if (!get_attribute(a, value, node)) {
             return copi_fail(ctx, COP_E_FORMAT, "layer '%s': '%s' has an impossible value", name, key);
         }
     }
-    for (size_t i = 0; found < wanted && i < COPI_COUNT(attributes); i++) {
-        const attribute *a = &attributes[i];
-        if (a->op == node->op && !json_object_get(object, a->key)) {
+    for (const copi_attribute *a = copi_op_attributes(node->op); a->key; a++)
+        if (!json_object_get(object, a->key))
             return copi_fail(ctx, COP_E_FORMAT, "layer '%s' has no '%s'", name, a->key);
-        }
-    }
     return COP_OK;
 }
 
