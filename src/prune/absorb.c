@@ -17,34 +17,22 @@ typedef struct absorber {
 
 /* -- forward: may, and then do, with the constants that node's output will be lower by -- */
 
-static bool pads_zeros(const copi_node *node) {
-    const int64_t *pad = node->op == COPI_OP_CONV ? node->u.conv.pad : node->u.pool.pad;
-    return pad[0] || pad[1] || pad[2] || pad[3];
+static copi_param *param_of(const cop_net *net, const copi_node *node, copi_param_kind kind) {
+    for (int slot = 0; slot < COPI_SLOTS; slot++) {
+        copi_param *param = copi_node_slot(net, node, slot);
+        if (param && param->kind == kind) return param;
+    }
+    return NULL;
 }
 
 static bool can_lower(const cop_net *net, int node);
 
 static bool reader_takes(const cop_net *net, int reader) {
     const copi_node *n = &net->node[reader];
-    switch (n->op) {
-    case COPI_OP_BATCHNORM:
-        return true;
-    case COPI_OP_DENSE:
-        return copi_node_slot(net, n, COPI_BIAS) || can_lower(net, reader);
-    case COPI_OP_CONV:
-        return !pads_zeros(n) && (copi_node_slot(net, n, COPI_BIAS) || can_lower(net, reader));
-    case COPI_OP_AVG_POOL:
-        return !(n->u.pool.count_pad && pads_zeros(n)) && can_lower(net, reader);
-    case COPI_OP_ADD:
-    case COPI_OP_MAX_POOL:
-    case COPI_OP_GLOBAL_POOL:
-    case COPI_OP_DROPOUT:
-    case COPI_OP_FLATTEN:
-    case COPI_OP_GATE:
-        return can_lower(net, reader);
-    default:
-        return false;
-    }
+    const copi_rule *rule = copi_rule_get(n->op);
+    if (param_of(net, n, COPI_PARAM_MEAN)) return true;
+    if (!rule->falls || !rule->falls(net, n, NULL, NULL)) return false;
+    return param_of(net, n, COPI_PARAM_BIAS) || can_lower(net, reader);
 }
 
 /* Can all readers of node make up for constants that are taken from its output? */
@@ -58,37 +46,30 @@ static bool can_lower(const cop_net *net, int node) {
 
 static cop_status lower(cop_net *net, int node, const double *k);
 
+/* The constants k [channels] are added to a parameter once; what had been masked carries something now. */
+static void add_to(copi_param *param, const double *k, double sign) {
+    for (int64_t c = 0; c < param->count; c++) {
+        param->data[c] = (float)((double)param->data[c] + sign * k[c]);
+        if (param->mask && k[c] != 0) param->mask[c] = 1;
+    }
+}
+
 /* Reader's input is lower by k [input channels]. */
 static cop_status take(cop_net *net, int reader, const double *k) {
-    const copi_node *n = &net->node[reader], *src = &net->node[n->src[0]];
-    int64_t channels = copi_channels(n), inputs = copi_channels(src);
-    if (n->op == COPI_OP_BATCHNORM) {
-        float *mean = copi_node_slot(net, n, COPI_MEAN)->data;
-        for (int64_t c = 0; c < channels; c++) mean[c] = (float)((double)mean[c] - k[c]);
+    const copi_node *n = &net->node[reader];
+    copi_param *mean = param_of(net, n, COPI_PARAM_MEAN), *bias = param_of(net, n, COPI_PARAM_BIAS);
+    if (mean) {
+        add_to(mean, k, -1);
         return COP_OK;
     }
-    double *out = copi_alloc(net->ctx, (size_t)channels, sizeof *out);
+    double *out = copi_alloc(net->ctx, (size_t)copi_channels(n), sizeof *out);
     if (!out) return COP_E_NOMEM;
-    copi_param *weight = copi_node_slot(net, n, COPI_WEIGHT), *bias = NULL;
-    if (n->op == COPI_OP_CONV || n->op == COPI_OP_DENSE) {
-        bias = copi_node_slot(net, n, COPI_BIAS);
-        int64_t groups = n->op == COPI_OP_CONV ? n->u.conv.groups : 1, each = inputs / groups;
-        int64_t taps = weight->count / (channels * each);
-        for (int64_t o = 0; o < channels; o++)
-            for (int64_t i = 0; i < each * taps; i++)
-                out[o] += (double)weight->data[o * each * taps + i] * k[o / (channels / groups) * each + i / taps];
-    } else {
-        for (int64_t c = 0; c < channels; c++) {
-            out[c] = k[c / (channels / inputs)]; /* of a flatten: the channel that the element is of */
-            if (n->op == COPI_OP_GATE) out[c] *= (double)weight->data[c * weight->count / channels];
-        }
-    }
     cop_status status = COP_OK;
-    for (int64_t o = 0; bias && o < channels; o++) {
-        bias->data[o] = (float)((double)bias->data[o] + out[o]);
-        if (bias->mask && out[o] != 0) bias->mask[o] = 1; /* it carries something now */
-    }
-    if (!bias) status = lower(net, reader, out);
+    copi_rule_get(n->op)->falls(net, n, k, out);
+    if (bias)
+        add_to(bias, out, 1);
+    else
+        status = lower(net, reader, out);
     copi_free(net->ctx, out);
     return status;
 }
@@ -108,8 +89,8 @@ static copi_param *added_by(const cop_net *net, int node) {
     int reader;
     const copi_node *n = &net->node[node];
     if (copi_net_consumers(net, node, &reader, 1) != 1) return NULL;
-    if (n->op == COPI_OP_BATCHNORM) return copi_node_slot(net, n, COPI_SHIFT);
-    return n->op == COPI_OP_CONV || n->op == COPI_OP_DENSE ? copi_node_slot(net, n, COPI_BIAS) : NULL;
+    copi_param *shift = param_of(net, n, COPI_PARAM_SHIFT);
+    return shift ? shift : param_of(net, n, COPI_PARAM_BIAS);
 }
 
 /* -- one add -- */
@@ -122,9 +103,7 @@ static int branch_end(const cop_net *net, int add, int i) {
         if (copi_net_consumers(net, n, &reader, 1) != 1) return -1;
         copi_op op = net->node[n].op;
         if (copi_rule_get(op)->mask) return n;
-        if (op != COPI_OP_RELU && op != COPI_OP_RELU6 && op != COPI_OP_LEAKY_RELU && op != COPI_OP_MAX_POOL &&
-            op != COPI_OP_AVG_POOL && op != COPI_OP_GLOBAL_POOL && op != COPI_OP_DROPOUT && op != COPI_OP_GATE)
-            return -1;
+        if (!copi_op_is(op, COPI_KEEPS_ZEROS)) return -1;
     }
 }
 
@@ -149,11 +128,10 @@ static cop_status absorb_input(absorber *a, int add, int i, const double *k, boo
     copi_param *into = added_by(net, other);
     if (!into && !can_lower(net, add)) return COP_OK;
     cop_status status = COP_OK;
-    for (int64_t c = 0; into && c < copi_channels(node); c++) {
-        into->data[c] = (float)((double)into->data[c] + k[c]);
-        if (into->mask && k[c] != 0) into->mask[c] = 1;
-    }
-    if (!into) status = lower(net, add, k);
+    if (into)
+        add_to(into, k, 1);
+    else
+        status = lower(net, add, k);
     for (int64_t c = 0; !status && c < copi_channels(&net->node[end]); c++)
         status = copi_rule_get(net->node[end].op)->mask(net, &net->node[end], c);
     *changed = !status;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 static bool produces(copi_op op) {
-    return op == COPI_OP_INPUT || op == COPI_OP_CONV || op == COPI_OP_DENSE;
+    return op == COPI_OP_INPUT || copi_op_is(op, COPI_HAS_KERNEL);
 }
 
 void copi_groups_clear(copi_groups *groups) {

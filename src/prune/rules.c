@@ -3,23 +3,14 @@
 
 #include <string.h>
 
+#define X(NAME, name, family, traits, help) extern const copi_rule copi_rule_##family;
+#include "net/ops.def"
+#undef X
+
 static const copi_rule *const rules[COPI_OPS] = {
-    [COPI_OP_INPUT] = &copi_rule_input,
-    [COPI_OP_CONV] = &copi_rule_conv,
-    [COPI_OP_DENSE] = &copi_rule_dense,
-    [COPI_OP_BATCHNORM] = &copi_rule_batchnorm,
-    [COPI_OP_RELU] = &copi_rule_relu,
-    [COPI_OP_RELU6] = &copi_rule_relu6,
-    [COPI_OP_LEAKY_RELU] = &copi_rule_leaky_relu,
-    [COPI_OP_MAX_POOL] = &copi_rule_max_pool,
-    [COPI_OP_AVG_POOL] = &copi_rule_avg_pool,
-    [COPI_OP_GLOBAL_POOL] = &copi_rule_global_pool,
-    [COPI_OP_FLATTEN] = &copi_rule_flatten,
-    [COPI_OP_ADD] = &copi_rule_add,
-    [COPI_OP_CONCAT] = &copi_rule_concat,
-    [COPI_OP_DROPOUT] = &copi_rule_dropout,
-    [COPI_OP_SOFTMAX] = &copi_rule_softmax,
-    [COPI_OP_GATE] = &copi_rule_gate,
+#define X(NAME, name, family, traits, help) [COPI_OP_##NAME] = &copi_rule_##family,
+#include "net/ops.def"
+#undef X
 };
 
 const copi_rule *copi_rule_get(copi_op op) {

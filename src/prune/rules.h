@@ -1,8 +1,8 @@
-/* What pruning must know of each op, in one table: which channels share one fate, what an op makes of constants, what
- * it needs of its inputs, and what becomes of its attributes and parameters when channels go. Adding an op = its line
- * in rules.c and its rule in the file of its family: channelwise, join (add, concat, flatten), linear (conv, dense).
+/* What pruning must know of each op: which channels share one fate, what an op makes of constants, what it needs of its
+ * inputs, and what becomes of its attributes and parameters when channels are removed. Each family of ops.def has its
+ * copi_rule_<family> in rules_channelwise.c, rules_join.c (add, concat, flatten) or rules_linear.c (conv, dense).
  *
- * Channels of all nodes are numbered through: channel c of node n is first[n] + c. */
+ * Channels are numbered across the whole net: channel c of node n is first[n] + c. */
 #ifndef COPPICE_RULES_H
 #define COPPICE_RULES_H
 
@@ -82,6 +82,9 @@ typedef struct copi_rule {
     void (*bundle)(copi_links *l, int node);
     /** Is output channel c constant, and which value has it? NULL: never. */
     bool (*constant)(const copi_known *k, int node, int64_t c, double *value);
+    /** If input channel c falls by k[c] everywhere, does output channel c fall by a constant? Then out[c] gets it, unless
+     *  out is NULL. k [input channels], out [channels]. NULL: never. */
+    bool (*falls)(const cop_net *net, const copi_node *node, const double *k, double *out);
     /** The input that equals the output, -1: none does. NULL: never. */
     int (*same)(const copi_known *k, int node);
     /** Does nothing that is kept come from input i? NULL: never so. */
@@ -104,9 +107,8 @@ typedef struct copi_rule {
     bool (*masked)(const cop_net *net, const copi_node *node, int64_t c);
 } copi_rule;
 const copi_rule *copi_rule_get(copi_op op);
-extern const copi_rule copi_rule_input, copi_rule_conv, copi_rule_dense, copi_rule_batchnorm, copi_rule_relu,
-    copi_rule_relu6, copi_rule_leaky_relu, copi_rule_max_pool, copi_rule_avg_pool, copi_rule_global_pool,
-    copi_rule_flatten, copi_rule_add, copi_rule_concat, copi_rule_dropout, copi_rule_softmax, copi_rule_gate;
+/** Every output channel falls as the first input does: a rule's falls. */
+bool copi_falls_alike(const cop_net *net, const copi_node *node, const double *k, double *out);
 
 /** Put the constants that residual branches add where they can be said once (biases, batch-norm shifts and means), in
  *  place, so that shrink can remove the branch; those that nothing can take exactly stay. The same function. Errors:

@@ -8,6 +8,12 @@ static void couple(copi_links *l, int node) {
         copi_links_unite(l, l->first[node] + c, copi_links_input(l, node, 0, c));
 }
 
+bool copi_falls_alike(const cop_net *net, const copi_node *node, const double *k, double *out) {
+    (void)net;
+    for (int64_t c = 0; out && c < copi_channels(node); c++) out[c] = k[c];
+    return true;
+}
+
 static bool same_constant(const copi_known *k, int node, int64_t c, double *value) {
     return copi_known_input(k, node, 0, c, value);
 }
@@ -51,42 +57,38 @@ const copi_rule copi_rule_batchnorm = {.couple = couple,
 
 /* -- activations -- */
 
-static bool relu_constant(const copi_known *k, int node, int64_t c, double *value) {
+static bool rectifier_constant(const copi_known *k, int node, int64_t c, double *value) {
+    const copi_node *n = &k->links->net->node[node];
+    const copi_rectifier r = copi_op_get(n->op)->rectifier(n);
     bool known = copi_known_input(k, node, 0, c, value);
-    if (*value < 0) *value = 0;
+    if (*value < 0) *value = r.slope == 0 ? 0 : r.slope * *value;
+    if (*value > r.high) *value = r.high;
     return known;
 }
 
-static bool relu6_constant(const copi_known *k, int node, int64_t c, double *value) {
-    bool known = relu_constant(k, node, c, value);
-    if (*value > 6) *value = 6;
-    return known;
-}
-
-static bool leaky_relu_constant(const copi_known *k, int node, int64_t c, double *value) {
-    bool known = copi_known_input(k, node, 0, c, value);
-    if (*value < 0) *value *= k->links->net->node[node].u.leaky.slope;
-    return known;
-}
-
-const copi_rule copi_rule_relu = {.couple = couple, .constant = relu_constant};
-const copi_rule copi_rule_relu6 = {.couple = couple, .constant = relu6_constant};
-const copi_rule copi_rule_leaky_relu = {.couple = couple, .constant = leaky_relu_constant};
-const copi_rule copi_rule_dropout = {.couple = couple, .constant = same_constant};
+const copi_rule copi_rule_rectifier = {.couple = couple, .constant = rectifier_constant};
+const copi_rule copi_rule_dropout = {.couple = couple, .constant = same_constant, .falls = copi_falls_alike};
 const copi_rule copi_rule_softmax = {.fixed = true, .couple = couple};
 
 /* -- pools -- */
 
 /* Where zeros from outside are averaged in, a constant other than 0 is smaller at the borders. */
-static bool avg_pool_constant(const copi_known *k, int node, int64_t c, double *value) {
-    const cop_pool_params *p = &k->links->net->node[node].u.pool;
-    bool padded = p->pad[0] || p->pad[1] || p->pad[2] || p->pad[3];
-    return copi_known_input(k, node, 0, c, value) && (*value == 0 || !p->count_pad || !padded);
+static bool averages_zeros(const copi_node *n) {
+    const cop_pool_params *p = &n->u.pool;
+    return p->count_pad && (p->pad[0] || p->pad[1] || p->pad[2] || p->pad[3]);
 }
 
-const copi_rule copi_rule_max_pool = {.couple = couple, .constant = same_constant};
-const copi_rule copi_rule_avg_pool = {.couple = couple, .constant = avg_pool_constant};
-const copi_rule copi_rule_global_pool = {.couple = couple, .constant = same_constant};
+static bool avg_pool_constant(const copi_known *k, int node, int64_t c, double *value) {
+    return copi_known_input(k, node, 0, c, value) && (*value == 0 || !averages_zeros(&k->links->net->node[node]));
+}
+
+static bool avg_pool_falls(const cop_net *net, const copi_node *node, const double *k, double *out) {
+    return !averages_zeros(node) && copi_falls_alike(net, node, k, out);
+}
+
+const copi_rule copi_rule_max_pool = {.couple = couple, .constant = same_constant, .falls = copi_falls_alike};
+const copi_rule copi_rule_avg_pool = {.couple = couple, .constant = avg_pool_constant, .falls = avg_pool_falls};
+const copi_rule copi_rule_global_pool = {.couple = couple, .constant = same_constant, .falls = copi_falls_alike};
 
 /* -- gate: factor c * factors / C -- */
 
@@ -120,6 +122,13 @@ static bool gate_constant(const copi_known *k, int node, int64_t c, double *valu
     return known || factor == 0;
 }
 
+static bool gate_falls(const cop_net *net, const copi_node *node, const double *k, double *out) {
+    const copi_param *gate = copi_node_slot(net, node, COPI_GATE);
+    for (int64_t c = 0; out && c < copi_channels(node); c++)
+        out[c] = k[c] * (double)gate->data[c * gate->count / copi_channels(node)];
+    return true;
+}
+
 static void gate_need(copi_shrinker *s, int node) {
     copi_parts parts = gate_parts(&s->links, node);
     if (gate_is_grouped(&s->net->node[node])) copi_keep_even(s, &parts);
@@ -142,6 +151,7 @@ static void gate_resize(copi_shrinker *s, int node, copi_node *proto) {
 const copi_rule copi_rule_gate = {.couple = couple,
                                   .bundle = gate_bundle,
                                   .constant = gate_constant,
+                                  .falls = gate_falls,
                                   .need = gate_need,
                                   .resize = gate_resize,
                                   .slice = gate_slice};

@@ -28,7 +28,8 @@ static int add_same(const copi_known *k, int node) {
     return -1;
 }
 
-const copi_rule copi_rule_add = {.couple = add_couple, .constant = add_constant, .same = add_same};
+const copi_rule copi_rule_add = {
+    .couple = add_couple, .constant = add_constant, .falls = copi_falls_alike, .same = add_same};
 
 /* -- concat -- */
 
@@ -61,19 +62,24 @@ const copi_rule copi_rule_concat = {.couple = concat_couple, .constant = concat_
 
 /* -- flatten: channel c becomes elements c * H * W and on -- */
 
-static int64_t positions(const cop_net *net, int node) {
-    const copi_node *src = &net->node[net->node[node].src[0]];
-    return copi_channels(&net->node[node]) / copi_channels(src);
+static int64_t positions(const cop_net *net, const copi_node *node) {
+    return copi_channels(node) / copi_channels(&net->node[node->src[0]]);
 }
 
 static void flatten_couple(copi_links *l, int node) {
-    int64_t area = positions(l->net, node);
+    int64_t area = positions(l->net, &l->net->node[node]);
     for (int64_t e = 0; e < copi_channels(&l->net->node[node]); e++)
         copi_links_unite(l, l->first[node] + e, copi_links_input(l, node, 0, e / area));
 }
 
 static bool flatten_constant(const copi_known *k, int node, int64_t c, double *value) {
-    return copi_known_input(k, node, 0, c / positions(k->links->net, node), value);
+    return copi_known_input(k, node, 0, c / positions(k->links->net, &k->links->net->node[node]), value);
 }
 
-const copi_rule copi_rule_flatten = {.couple = flatten_couple, .constant = flatten_constant};
+static bool flatten_falls(const cop_net *net, const copi_node *node, const double *k, double *out) {
+    int64_t area = positions(net, node);
+    for (int64_t e = 0; out && e < copi_channels(node); e++) out[e] = k[e / area];
+    return true;
+}
+
+const copi_rule copi_rule_flatten = {.couple = flatten_couple, .constant = flatten_constant, .falls = flatten_falls};

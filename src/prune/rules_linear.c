@@ -54,6 +54,18 @@ static bool constant(const copi_known *k, int node, int64_t o, double *value) {
     return true;
 }
 
+static bool falls(const cop_net *net, const copi_node *node, const double *k, double *out) {
+    linear l = linear_of(net, node);
+    if (l.padded) return false;
+    for (int64_t o = 0; out && o < l.outputs; o++) {
+        const float *w = l.weight + o * l.inputs * l.taps;
+        out[o] = 0;
+        for (int64_t i = 0; i < l.inputs * l.taps; i++)
+            out[o] += (double)w[i] * k[group_of(&l, o) * l.inputs + i / l.taps];
+    }
+    return true;
+}
+
 static copi_parts group_parts(const copi_links *k, int node) {
     linear l = linear_of(k->net, &k->net->node[node]);
     return (copi_parts){
@@ -171,6 +183,7 @@ static bool masked(const cop_net *net, const copi_node *node, int64_t o) {
 
 const copi_rule copi_rule_conv = {.bundle = bundle_groups,
                                   .constant = constant,
+                                  .falls = falls,
                                   .need = need,
                                   .resize = conv_resize,
                                   .slice = slice,
@@ -179,6 +192,7 @@ const copi_rule copi_rule_conv = {.bundle = bundle_groups,
                                   .mask_input = mask_input,
                                   .masked = masked};
 const copi_rule copi_rule_dense = {.constant = constant,
+                                   .falls = falls,
                                    .need = need,
                                    .resize = dense_resize,
                                    .slice = slice,

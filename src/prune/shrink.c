@@ -88,7 +88,7 @@ static void find_kept(copi_shrinker *s) {
             const copi_rule *rule = rule_of(s, n);
             if (rule->fixed) keep_all(s, n);
             if (!copi_kept_channels(s, n, NULL)) copi_keep(s, s->links.first[n]); /* no layer is ever emptied */
-            if (s->net->node[n].op == COPI_OP_CONV || s->net->node[n].op == COPI_OP_DENSE) round_up(s, n);
+            if (copi_op_is(s->net->node[n].op, COPI_HAS_KERNEL)) round_up(s, n);
             if (rule->need) rule->need(s, n);
             enliven_sources(s, n, false);
         }
@@ -183,8 +183,7 @@ static cop_status fill(copi_shrinker *s, cop_net *small, copi_shrink_map *map) {
 static int64_t units(const cop_net *net) {
     int64_t count = 0;
     for (int n = 0; n < net->nodes; n++)
-        if (net->node[n].op == COPI_OP_CONV || net->node[n].op == COPI_OP_DENSE)
-            count += copi_channels(&net->node[n]);
+        if (copi_op_is(net->node[n].op, COPI_HAS_KERNEL)) count += copi_channels(&net->node[n]);
     return count;
 }
 
