@@ -4,6 +4,12 @@
 
 #include "net/net.h"
 
+#define X(NAME, name, family, traits, help)                                                                          \
+    extern const copi_op_class copi_op_class_##NAME;                                                                 \
+    extern const copi_attribute copi_attributes_##NAME[];
+#include "net/ops.def"
+#undef X
+
 /** A row of copi_attributes_<NAME>: a field of the op's member of copi_node.u. The field's type tells the kind. */
 #define COPI_ATTRIBUTE(member, field, ...)                                                                           \
     {                                                                                                                \

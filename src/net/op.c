@@ -1,11 +1,5 @@
 #include "net/graph.h"
 
-#define X(NAME, name, family, traits, help)                                                                          \
-    extern const copi_op_class copi_op_class_##NAME;                                                                 \
-    extern const copi_attribute copi_attributes_##NAME[];
-#include "net/ops.def"
-#undef X
-
 static const struct {
     const char *name, *help;
     unsigned traits;

@@ -3,10 +3,6 @@
 
 #include <string.h>
 
-#define X(NAME, name, family, traits, help) extern const copi_rule copi_rule_##family;
-#include "net/ops.def"
-#undef X
-
 static const copi_rule *const rules[COPI_OPS] = {
 #define X(NAME, name, family, traits, help) [COPI_OP_##NAME] = &copi_rule_##family,
 #include "net/ops.def"

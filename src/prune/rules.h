@@ -107,6 +107,9 @@ typedef struct copi_rule {
     bool (*masked)(const cop_net *net, const copi_node *node, int64_t c);
 } copi_rule;
 const copi_rule *copi_rule_get(copi_op op);
+#define X(NAME, name, family, traits, help) extern const copi_rule copi_rule_##family;
+#include "net/ops.def"
+#undef X
 /** Every output channel falls as the first input does: a rule's falls. */
 bool copi_falls_alike(const cop_net *net, const copi_node *node, const double *k, double *out);
 
