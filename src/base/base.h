@@ -140,6 +140,9 @@ bool copi_read_u32be(copi_reader *r, uint32_t *v);
 bool copi_read_u32le(copi_reader *r, uint32_t *v);
 bool copi_read_u64le(copi_reader *r, uint64_t *v);
 
+/** y [n] = softmax(z / t), or nothing where y is NULL; returns log(sum_c exp(z[c] / t)). Nothing overflows. */
+double copi_softmax(const float *z, int n, double t, double *y);
+
 /* -- numbers as text -- */
 /* Numbers in files have a '.', whatever the caller's locale says; for the calling thread, until restored. */
 typedef struct copi_locale {

@@ -87,9 +87,7 @@ static double cross_entropy(const float *z, int classes, int32_t label, int *bes
     *best = 0;
     for (int c = 1; c < classes; c++)
         if (z[c] > z[*best]) *best = c;
-    double sum = 0, top = z[*best];
-    for (int c = 0; c < classes; c++) sum += exp(z[c] - top);
-    return top + log(sum) - z[label];
+    return copi_softmax(z, classes, 1, NULL) - z[label];
 }
 
 static cop_status measure(copi_meter *m, copi_loader *loader, int64_t images, cop_eval *eval) {
