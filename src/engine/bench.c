@@ -1,63 +1,10 @@
-/* What the engine offers to everyone: predictions, timings, what it was built with. */
-#include "engine/plan.h"
+/* Timings of a plan: whole steps, and each primitive alone. */
+#include "engine/loss.h"
+#include "engine/optimizer.h"
+#include "engine/run.h"
+#include "engine/weights.h"
 
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-static const char *isa_name(void) {
-    static const struct {
-        int isa;
-        const char *name;
-    } isa[] = {
-        {dnnl_cpu_isa_sse41, "sse41"},
-        {dnnl_cpu_isa_avx, "avx"},
-        {dnnl_cpu_isa_avx2, "avx2"},
-        {dnnl_cpu_isa_avx512_core, "avx512_core"},
-        {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni"},
-        {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
-        {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"},
-    };
-    const char *name = "another instruction set";
-    for (size_t i = 0; i < COPI_COUNT(isa); i++)
-        if (isa[i].isa == (int)dnnl_get_effective_cpu_isa()) name = isa[i].name;
-    return name;
-}
-
-/* Both texts are the same whenever they are written, so threads that write at once do no harm. */
-const char *copi_engine_info(void) {
-    static char text[96];
-    const dnnl_version_t *v = dnnl_version();
-    snprintf(text, sizeof text, "oneDNN %d.%d.%d, %s", v->major, v->minor, v->patch, isa_name());
-    return text;
-}
-
-const char *cop_build_info(void) {
-    static char text[256];
-    snprintf(text, sizeof text, "Coppice %s, %s, own kernels %s, compiled by %s %s", COP_VERSION, copi_engine_info(),
-             copi_kernels_get()->isa,
-#if defined(__clang__)
-             "clang",
-#else
-             "gcc",
-#endif
-             __VERSION__);
-    return text;
-}
-
-cop_status cop_predict(const cop_net *net, const float *x, int64_t n, float *y) {
-    if (n < 0) return copi_fail(net->ctx, COP_E_ARG, "predict: %lld images", (long long)n);
-    if (n == 0) return COP_OK;
-    copi_plan_options options = {.batch = n < 64 ? n : 64, .precision = COP_PRECISION_F32};
-    copi_plan *plan;
-    cop_status s = copi_plan_create(net->ctx, net, &options, &plan);
-    for (int64_t at = 0; at < n && !s; at += options.batch) {
-        int64_t count = n - at < options.batch ? n - at : options.batch;
-        s = copi_plan_forward(plan, x + at * plan->image, count, y + at * plan->classes, NULL);
-    }
-    copi_plan_destroy(plan);
-    return s;
-}
 
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;

@@ -1,5 +1,7 @@
 /* Pieces of lowering: slots, mems, layouts, primitives, actions, and one arena for them all. */
-#include "engine/plan.h"
+#include "engine/build.h"
+
+#include "engine/run.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,12 @@
-/* A net lowered to oneDNN primitives. A plan owns one arena; running it never allocates. The only room that
- * includes dnnl.h. */
+/* A net lowered to oneDNN primitives. A plan owns one arena; running it never allocates. This is the only room that
+ * includes dnnl.h. Its files in reading order, each of which calls only those before it:
+ *   onednn, kernels, info                        both oneDNN versions; our own loops; what this build runs on
+ *   plan.h                                       what a plan consists of
+ *   run, build                                   running actions; making them, and the arena that they work in
+ *   weights, loss, optimizer                     parameters in the engine's layout; what a step does besides actions
+ *   elementwise, fuse, values, norm, pool        the pieces of lowering; lowering.h declares them
+ *   lower_<family>, lower                        each op's actions; the whole net's
+ *   step, create, predict, bench                 running a plan; its life; public functions that stand on both */
 #ifndef COPPICE_ENGINE_H
 #define COPPICE_ENGINE_H
 

@@ -1,9 +1,7 @@
 /* Which nodes another one does along with its own work: batch-norm (inference), gate and activation into conv and
  * dense; gate and relu into batch-norm; an activation into add; flatten into the dense behind it; the backward of a
  * relu into the max-pool or dropout behind it. */
-#include "engine/plan.h"
-
-#include <math.h>
+#include "engine/lowering.h"
 
 static int sole_consumer(const copi_plan *p, int node) {
     int to;
@@ -17,16 +15,12 @@ static bool is(const copi_plan *p, int node, copi_op op) {
     return node >= 0 && op_of(p, node) == op;
 }
 
-copi_act plan_act(const copi_plan *p, int node) {
-    copi_act act = {.slope = 1.0f, .high = INFINITY};
-    if (node < 0) return act;
-    const copi_node *n = &p->net->node[node];
-    act.slope = n->op == COPI_OP_LEAKY_RELU ? (float)n->u.leaky.slope : 0.0f;
-    if (n->op == COPI_OP_RELU6) act.high = 6.0f;
-    return act;
+static bool is_act(copi_op op) {
+    return copi_op_get(op)->rectifier != NULL;
 }
 
-bool plan_drops(const copi_plan *p, int node) {
+/* Is it a dropout that drops anything in this plan? */
+static bool drops(const copi_plan *p, int node) {
     const copi_node *n = &p->net->node[node];
     return p->options.training && n->op == COPI_OP_DROPOUT && n->u.dropout.share > 0;
 }
@@ -52,7 +46,7 @@ static bool ends_in_dense(const copi_plan *p, int node) {
 /* What can be done along with node, in the order of the data. */
 static void fuse_behind(copi_plan *p, int node) {
     plan_node *l = &p->node[node];
-    bool linear = is_linear(op_of(p, node)), norm = is(p, node, COPI_OP_BATCHNORM);
+    bool linear = copi_op_is(op_of(p, node), COPI_HAS_KERNEL), norm = is(p, node, COPI_OP_BATCHNORM);
     int next = sole_consumer(p, node);
     if (linear && !p->options.training && is(p, next, COPI_OP_BATCHNORM)) {
         p->node[l->norm = next].fused = true;
@@ -78,8 +72,8 @@ static void move_relu_backward(copi_plan *p, int relu) {
     int next = sole_consumer(p, relu), last = next;
     if (is(p, next, COPI_OP_MAX_POOL)) {
         int after = sole_consumer(p, next);
-        if (after >= 0 && plan_drops(p, after)) last = after;
-    } else if (next < 0 || !plan_drops(p, next)) {
+        if (after >= 0 && drops(p, after)) last = after;
+    } else if (next < 0 || !drops(p, next)) {
         return;
     }
     p->node[relu].mask_later = p->node[last].mask_here = true;
@@ -95,8 +89,9 @@ void plan_find_fusions(copi_plan *p) {
         copi_op op = op_of(p, i);
         bool flat = i > 0 && p->net->node[p->net->node[i].src[0]].rank == 1;
         if (op == COPI_OP_FLATTEN) p->node[i].fused = flat || ends_in_dense(p, i);
-        if (op == COPI_OP_DROPOUT) p->node[i].fused = !plan_drops(p, i);
-        if ((is_linear(op) || op == COPI_OP_BATCHNORM || op == COPI_OP_ADD) && !p->node[i].fused) fuse_behind(p, i);
+        if (op == COPI_OP_DROPOUT) p->node[i].fused = !drops(p, i);
+        if ((copi_op_is(op, COPI_HAS_KERNEL) || op == COPI_OP_BATCHNORM || op == COPI_OP_ADD) && !p->node[i].fused)
+            fuse_behind(p, i);
     }
     for (int i = 0; p->options.training && i < p->net->nodes; i++)
         if (op_of(p, i) == COPI_OP_RELU) move_relu_backward(p, i);

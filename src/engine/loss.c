@@ -1,23 +1,10 @@
 /* Softmax, cross-entropy with label smoothing, distillation. */
-#include "engine/plan.h"
+#include "engine/loss.h"
 
-#include <math.h>
-
-/* y = softmax(z / t) of one row; returns log(sum exp(z / t)) */
-static double softmax_row(const float *z, int classes, double t, double *y) {
-    double top = z[0], sum = 0;
-    for (int c = 1; c < classes; c++) top = z[c] > top ? z[c] : top;
-    for (int c = 0; c < classes; c++) sum += y[c] = exp((z[c] - top) / t);
-    for (int c = 0; c < classes; c++) y[c] /= sum;
-    return top / t + log(sum);
-}
-
-void plan_softmax(const float *logits, int64_t n, int classes, float *y) {
-    for (int64_t i = 0; i < n; i++, logits += classes, y += classes) {
-        double top = logits[0], sum = 0;
-        for (int c = 1; c < classes; c++) top = logits[c] > top ? logits[c] : top;
-        for (int c = 0; c < classes; c++) sum += exp(logits[c] - top);
-        for (int c = 0; c < classes; c++) y[c] = (float)(exp(logits[c] - top) / sum);
+void plan_softmax(copi_plan *p, const float *logits, int64_t n, float *y) {
+    for (int64_t i = 0; i < n; i++, logits += p->classes, y += p->classes) {
+        copi_softmax(logits, p->classes, 1, p->loss_row);
+        for (int c = 0; c < p->classes; c++) y[c] = (float)p->loss_row[c];
     }
 }
 
@@ -36,7 +23,7 @@ void plan_loss(copi_plan *p, const copi_step *step, double *loss, int64_t *corre
     double *y = p->loss_row, *student = y + classes, *teacher = student + classes;
     for (int64_t i = 0; i < n; i++) {
         const float *row = z + i * classes;
-        double log_sum = softmax_row(row, classes, 1, y), kl = 0, ce = 0;
+        double log_sum = copi_softmax(row, classes, 1, y), kl = 0, ce = 0;
         int best = 0;
         for (int c = 1; c < classes; c++)
             if (row[c] > row[best]) best = c;
@@ -45,7 +32,7 @@ void plan_loss(copi_plan *p, const copi_step *step, double *loss, int64_t *corre
             ce += ((c == step->label[i] ? 1 - e : 0) + e / classes) * (log_sum - row[c]);
         if (a > 0) {
             const float *teach = step->teacher + i * classes;
-            double log_s = softmax_row(row, classes, t, student), log_t = softmax_row(teach, classes, t, teacher);
+            double log_s = copi_softmax(row, classes, t, student), log_t = copi_softmax(teach, classes, t, teacher);
             for (int c = 0; c < classes; c++) kl += teacher[c] * ((teach[c] / t - log_t) - (row[c] / t - log_s));
         }
         total += (1 - a) * ce + a * t * t * kl;

@@ -1,7 +1,8 @@
 /* Convolution and dense, with what fuse.c found for them: bias, batch-norm and gate (folded into the weights),
  * activation. A dense layer behind an absorbed flatten takes [C,H,W] as it lies, its kernel read as [O,C,H,W]: the
  * same numbers in the same order. */
-#include "engine/plan.h"
+#include "engine/lowering.h"
+#include "engine/weights.h"
 
 #include <math.h>
 #include <string.h>
@@ -217,7 +218,7 @@ static void hold_masters(copi_plan *p, int node, const linear *x, const plan_val
     if (!p->status) *used_b = p->weights[l->weight[COPI_BIAS]].mem_used;
 }
 
-/* Inference: weights with batch-norm and gate folded in, filled by plan_push_folded. */
+/* Inference: weights with batch-norm and gate folded in, filled by push_folded. */
 static void hold_folded(copi_plan *p, int node, const linear *x, int *used_w, int *used_b) {
     plan_node *l = &p->node[node];
     const dn_md *used = plan_chosen(p, l->forward, dnnl_query_weights_md);
@@ -230,7 +231,7 @@ static void hold_folded(copi_plan *p, int node, const linear *x, int *used_w, in
     l->used_in = plan_create(p, plan_pd(p, s, pd, "reorder", node), "reorder", node);
 }
 
-void lower_linear(copi_plan *p, int node) {
+static void lower_linear(copi_plan *p, int node) {
     plan_node *l = &p->node[node];
     linear x = describe(p, node);
     bool exact = node == p->last && !x.conv && l->act < 0 && node >= p->net->nodes - 2; /* logits are f32 */
@@ -253,11 +254,11 @@ void lower_linear(copi_plan *p, int node) {
                          {DNNL_ARG_DST, dst->mem}));
 }
 
-void back_linear(copi_plan *p, int node) {
+static void back_linear(copi_plan *p, int node) {
     const plan_node *l = &p->node[node];
     linear x = describe(p, node);
     plan_value *v = plan_value_of(p, node), *src = plan_value_of(p, p->net->node[node].src[0]);
-    if (l->act >= 0 && !p->node[l->act].mask_later) plan_act_back(p, l->act, v);
+    if (l->act >= 0 && !p->node[l->act].mask_later) plan_act_back(p, l->act, v->diff, v->diff, v->mem);
     int from = plan_in_layout(p, node, l->src_mem, plan_chosen(p, l->backward_weights, dnnl_query_src_md));
     int dy = plan_in_layout(p, node, v->diff, plan_chosen(p, l->backward_weights, dnnl_query_diff_dst_md));
     const plan_weight *w = &p->weights[l->weight[COPI_WEIGHT]];
@@ -273,3 +274,6 @@ void back_linear(copi_plan *p, int node) {
                    PAIRS({DNNL_ARG_DIFF_DST, v->diff}, {DNNL_ARG_WEIGHTS, used}, {DNNL_ARG_DIFF_SRC, target}));
     plan_contributed(p, node, src, target);
 }
+
+const copi_lowering copi_lower_conv = {lower_linear, back_linear};
+const copi_lowering copi_lower_dense = {lower_linear, back_linear};

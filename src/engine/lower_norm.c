@@ -1,6 +1,7 @@
 /* Batch normalization, with the gate folded into scale and shift and the relu behind it done along: by oneDNN, or by
  * norm.c where that is faster. */
-#include "engine/plan.h"
+#include "engine/lowering.h"
+#include "engine/weights.h"
 
 static unsigned flags_of(const copi_plan *p, int node) {
     return dnnl_use_scale | dnnl_use_shift | (p->options.training ? 0 : dnnl_use_global_stats) |
@@ -51,7 +52,7 @@ static void hold_vectors(copi_plan *p, int node, int *scale, int *shift) {
     *shift = p->weights[l->weight[COPI_SHIFT]].mem_used;
 }
 
-void lower_norm(copi_plan *p, int node) {
+static void lower_norm(copi_plan *p, int node) {
     plan_node *l = &p->node[node];
     const copi_node *n = &p->net->node[node];
     const plan_value *src = plan_value_of(p, n->src[0]);
@@ -80,7 +81,7 @@ void lower_norm(copi_plan *p, int node) {
                          {DNNL_ARG_WORKSPACE, l->workspace}));
 }
 
-void back_norm(copi_plan *p, int node) {
+static void back_norm(copi_plan *p, int node) {
     const plan_node *l = &p->node[node];
     const copi_node *n = &p->net->node[node];
     plan_value *v = plan_value_of(p, node), *src = plan_value_of(p, n->src[0]);
@@ -104,3 +105,6 @@ void back_norm(copi_plan *p, int node) {
                          {DNNL_ARG_DIFF_SCALE, scale->mem_g}, {DNNL_ARG_DIFF_SHIFT, shift->mem_g}));
     if (src->needs_grad) plan_contributed(p, node, src, target);
 }
+
+const copi_lowering copi_lower_batchnorm = {lower_norm, back_norm};
+const copi_lowering copi_lower_gate = {NULL, NULL}; /* its producer's weights hold it */

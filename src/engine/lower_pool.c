@@ -1,5 +1,5 @@
 /* Max, average and global pooling: by oneDNN, or by pool.c where that is faster. */
-#include "engine/plan.h"
+#include "engine/lowering.h"
 
 static dn_window window_of(const copi_plan *p, int node, dnnl_alg_kind_t *alg) {
     const copi_node *n = &p->net->node[node];
@@ -21,7 +21,7 @@ static dn_window window_of(const copi_plan *p, int node, dnnl_alg_kind_t *alg) {
     return w;
 }
 
-void lower_pool(copi_plan *p, int node) {
+static void lower_pool(copi_plan *p, int node) {
     plan_node *l = &p->node[node];
     const plan_value *src = plan_value_of(p, p->net->node[node].src[0]);
     const dn_md *own = plan_pools(p, node);
@@ -49,7 +49,7 @@ void lower_pool(copi_plan *p, int node) {
                    PAIRS({DNNL_ARG_SRC, src->mem}, {DNNL_ARG_DST, v->mem}, {DNNL_ARG_WORKSPACE, l->workspace}));
 }
 
-void back_pool(copi_plan *p, int node) {
+static void back_pool(copi_plan *p, int node) {
     const plan_node *l = &p->node[node];
     plan_value *v = plan_value_of(p, node), *src = plan_value_of(p, p->net->node[node].src[0]);
     if (l->mask_here) plan_mask_back(p, node, v->diff, v->diff, v->mem, 1.0f);
@@ -71,3 +71,7 @@ void back_pool(copi_plan *p, int node) {
         PAIRS({DNNL_ARG_DIFF_DST, v->diff}, {DNNL_ARG_WORKSPACE, l->workspace}, {DNNL_ARG_DIFF_SRC, target}));
     plan_contributed(p, node, src, target);
 }
+
+const copi_lowering copi_lower_max_pool = {lower_pool, back_pool};
+const copi_lowering copi_lower_avg_pool = {lower_pool, back_pool};
+const copi_lowering copi_lower_global_pool = {lower_pool, back_pool};

@@ -1,5 +1,5 @@
 /* Flatten that no dense absorbs, and concat: both work in row-major layout. */
-#include "engine/plan.h"
+#include "engine/lowering.h"
 
 #include <string.h>
 
@@ -11,14 +11,14 @@ static int image_view(copi_plan *p, int flat_mem, int node) {
     return view;
 }
 
-void lower_flatten(copi_plan *p, int node) {
+static void lower_flatten(copi_plan *p, int node) {
     int from = p->net->node[node].src[0];
     const plan_value *src = plan_value_of(p, from);
     const plan_value *v = plan_new_value(p, node, plan_plain_md(p, node, plan_type(p), true), src->needs_grad);
     if (v) plan_reorder(p, "flatten", node, src->mem, image_view(p, v->mem, plan_value_of(p, from)->node));
 }
 
-void back_flatten(copi_plan *p, int node) {
+static void back_flatten(copi_plan *p, int node) {
     const plan_value *v = plan_value_of(p, node);
     plan_value *src = plan_value_of(p, p->net->node[node].src[0]);
     int view = image_view(p, v->diff, src->node), target = plan_contribution(p, src, src->diff_md);
@@ -54,7 +54,7 @@ static void move_part(copi_plan *p, int node, int joint, int one, int src, int64
     a->scale = direction;
 }
 
-void lower_concat(copi_plan *p, int node) {
+static void lower_concat(copi_plan *p, int node) {
     const copi_node *n = &p->net->node[node];
     bool flat = n->rank == 1, needs_grad = false;
     for (int i = 0; i < n->nsrc; i++) needs_grad |= plan_value_of(p, n->src[i])->needs_grad;
@@ -67,7 +67,7 @@ void lower_concat(copi_plan *p, int node) {
     }
 }
 
-void back_concat(copi_plan *p, int node) {
+static void back_concat(copi_plan *p, int node) {
     const copi_node *n = &p->net->node[node];
     const plan_value *v = plan_value_of(p, node);
     int64_t offset = 0;
@@ -81,3 +81,6 @@ void back_concat(copi_plan *p, int node) {
         offset += elements(&p->net->node[n->src[i]]);
     }
 }
+
+const copi_lowering copi_lower_flatten = {lower_flatten, back_flatten};
+const copi_lowering copi_lower_concat = {lower_concat, back_concat};

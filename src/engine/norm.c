@@ -4,7 +4,7 @@
  * forward, two over x and dy backward. The relu behind is done along. Its mask is told from x.
  *
  * Source: Ioffe & Szegedy 2015, arXiv:1502.03167. */
-#include "engine/plan.h"
+#include "engine/lowering.h"
 
 #include <math.h>
 #include <omp.h>

@@ -1,5 +1,5 @@
 /* The optimizers and SSS's proximal step, over the parameter arenas. */
-#include "engine/plan.h"
+#include "engine/optimizer.h"
 
 #include <math.h>
 

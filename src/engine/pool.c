@@ -1,7 +1,7 @@
 /* Max-pooling of 2 x 2 pixels in training, with channels last or in blocks of 16 or 8: oneDNN's took a fifth of a
  * step of seed-cnn where matrix units do the convolutions (docs/benchmarks.md). A block of channels is an image of
  * its own here. Windows do not overlap, so the backward writes every gradient once. */
-#include "engine/plan.h"
+#include "engine/lowering.h"
 
 #include <string.h>
 

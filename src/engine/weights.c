@@ -1,6 +1,9 @@
 /* Parameters in the engine's layout: registration, push and pull, optimizer state, gates folded into their producer.
  */
-#include "engine/plan.h"
+#include "engine/weights.h"
+
+#include "engine/build.h"
+#include "engine/run.h"
 
 #include <math.h>
 #include <omp.h>
@@ -144,6 +147,57 @@ void plan_weights_free(copi_plan *p) {
     copi_free(p->ctx, p->weights);
 }
 
+/* Inference: batch-norm alone, gate (scale (x - mean) / sqrt(var + eps) + shift). */
+static void push_norm(copi_plan *p, const plan_node *l, const cop_net *net, const copi_node *n,
+                      const copi_param *gate) {
+    const int slot[4] = {COPI_SCALE, COPI_SHIFT, COPI_MEAN, COPI_VAR},
+              to[4] = {l->used_w, l->used_b, l->mean, l->var};
+    for (int k = 0; k < 4; k++) {
+        const float *from = copi_node_slot(net, n, slot[k])->data;
+        float *data = p->mems[to[k]].data;
+        for (int64_t c = 0; c < n->shape[0]; c++)
+            data[c] = (k < 2 && gate ? gate->data[c * gate->count / n->shape[0]] : 1.0f) * from[c];
+    }
+}
+
+/* Inference: y = gate (scale (w x + b - mean) / sqrt(var + eps) + shift) as one kernel and one bias. */
+static cop_status push_linear(copi_plan *p, const plan_node *l, const cop_net *net, const copi_node *n,
+                              const copi_param *gate) {
+    const copi_param *w = copi_node_slot(net, n, COPI_WEIGHT), *bias = copi_node_slot(net, n, COPI_BIAS);
+    const copi_node *norm = l->norm < 0 ? NULL : &net->node[l->norm];
+    float *b = l->used_b < 0 ? NULL : p->mems[l->used_b].data;
+    int64_t units = n->shape[0], each = w->count / units;
+    for (int64_t o = 0; o < units; o++) {
+        double factor = 1.0, offset = bias ? bias->data[o] : 0.0, lambda = 1.0;
+        if (norm) {
+            factor = copi_node_slot(net, norm, COPI_SCALE)->data[o] /
+                     sqrt((double)copi_node_slot(net, norm, COPI_VAR)->data[o] + norm->u.batchnorm.epsilon);
+            offset = (offset - copi_node_slot(net, norm, COPI_MEAN)->data[o]) * factor +
+                     copi_node_slot(net, norm, COPI_SHIFT)->data[o];
+        }
+        if (gate) lambda = gate->data[o * gate->count / units];
+        factor *= lambda;
+        for (int64_t k = 0; k < each; k++) p->plain[o * each + k] = (float)(factor * (double)w->data[o * each + k]);
+        if (b) b[o] = (float)(offset * lambda);
+    }
+    return run_reorder(p, l->used_in, l->used_plain, p->plain, p->mems[l->used_w].md, p->mems[l->used_w].data);
+}
+
+static cop_status push_folded(copi_plan *p, const cop_net *net) {
+    cop_status s = COP_OK;
+    for (int i = 0; i < net->nodes && !s; i++) {
+        const plan_node *l = &p->node[i];
+        const copi_node *n = &net->node[i];
+        const copi_param *gate = l->gate < 0 ? NULL : copi_node_slot(net, &net->node[l->gate], COPI_GATE);
+        if (l->fused) continue;
+        if (n->op == COPI_OP_BATCHNORM)
+            push_norm(p, l, net, n, gate);
+        else if (copi_op_is(n->op, COPI_HAS_KERNEL))
+            s = push_linear(p, l, net, n, gate);
+    }
+    return s;
+}
+
 static cop_status same_topology(copi_plan *p, const cop_net *net, const char *what) {
     if (net->params == p->net->params && net->block_count == p->net->block_count) return COP_OK;
     return copi_fail(p->ctx, COP_E_ARG, "%s: the net has %d parameters of %zu numbers, the plan's has %d of %zu",
@@ -172,7 +226,7 @@ cop_status copi_plan_push(copi_plan *p, const cop_net *net) {
     cop_status s = same_topology(p, net, "push");
     if (s) return s;
     int threads = plan_enter(p);
-    if (!p->options.training) s = plan_push_folded(p, net);
+    if (!p->options.training) s = push_folded(p, net);
     for (int i = 0; i < p->weight_count && !s; i++)
         s = push_weight(p, &p->weights[i], &net->param[p->weights[i].param]);
     p->stale = true;
@@ -237,57 +291,6 @@ cop_status copi_plan_state_set(copi_plan *p, int slot, int param, const float *i
     cop_status s = into(p, w, in, state_arena(p, slot) + w->at);
     plan_leave(threads);
     p->stale = true;
-    return s;
-}
-
-/* Inference: batch-norm alone, gate (scale (x - mean) / sqrt(var + eps) + shift). */
-static void push_norm(copi_plan *p, const plan_node *l, const cop_net *net, const copi_node *n,
-                      const copi_param *gate) {
-    const int slot[4] = {COPI_SCALE, COPI_SHIFT, COPI_MEAN, COPI_VAR},
-              to[4] = {l->used_w, l->used_b, l->mean, l->var};
-    for (int k = 0; k < 4; k++) {
-        const float *from = copi_node_slot(net, n, slot[k])->data;
-        float *data = p->mems[to[k]].data;
-        for (int64_t c = 0; c < n->shape[0]; c++)
-            data[c] = (k < 2 && gate ? gate->data[c * gate->count / n->shape[0]] : 1.0f) * from[c];
-    }
-}
-
-/* Inference: y = gate (scale (w x + b - mean) / sqrt(var + eps) + shift) as one kernel and one bias. */
-static cop_status push_linear(copi_plan *p, const plan_node *l, const cop_net *net, const copi_node *n,
-                              const copi_param *gate) {
-    const copi_param *w = copi_node_slot(net, n, COPI_WEIGHT), *bias = copi_node_slot(net, n, COPI_BIAS);
-    const copi_node *norm = l->norm < 0 ? NULL : &net->node[l->norm];
-    float *b = l->used_b < 0 ? NULL : p->mems[l->used_b].data;
-    int64_t units = n->shape[0], each = w->count / units;
-    for (int64_t o = 0; o < units; o++) {
-        double factor = 1.0, offset = bias ? bias->data[o] : 0.0, lambda = 1.0;
-        if (norm) {
-            factor = copi_node_slot(net, norm, COPI_SCALE)->data[o] /
-                     sqrt((double)copi_node_slot(net, norm, COPI_VAR)->data[o] + norm->u.batchnorm.epsilon);
-            offset = (offset - copi_node_slot(net, norm, COPI_MEAN)->data[o]) * factor +
-                     copi_node_slot(net, norm, COPI_SHIFT)->data[o];
-        }
-        if (gate) lambda = gate->data[o * gate->count / units];
-        factor *= lambda;
-        for (int64_t k = 0; k < each; k++) p->plain[o * each + k] = (float)(factor * (double)w->data[o * each + k]);
-        if (b) b[o] = (float)(offset * lambda);
-    }
-    return run_reorder(p, l->used_in, l->used_plain, p->plain, p->mems[l->used_w].md, p->mems[l->used_w].data);
-}
-
-cop_status plan_push_folded(copi_plan *p, const cop_net *net) {
-    cop_status s = COP_OK;
-    for (int i = 0; i < net->nodes && !s; i++) {
-        const plan_node *l = &p->node[i];
-        const copi_node *n = &net->node[i];
-        const copi_param *gate = l->gate < 0 ? NULL : copi_node_slot(net, &net->node[l->gate], COPI_GATE);
-        if (l->fused) continue;
-        if (n->op == COPI_OP_BATCHNORM)
-            push_norm(p, l, net, n, gate);
-        else if (is_linear(n->op))
-            s = push_linear(p, l, net, n, gate);
-    }
     return s;
 }
 
