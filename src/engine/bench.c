@@ -15,7 +15,7 @@ static double median(double *t, int n) {
     return n % 2 ? t[n / 2] : (t[n / 2 - 1] + t[n / 2]) / 2;
 }
 
-/* One thing to time: an action, or what a step does besides its actions. */
+/* What to time: an action, or (action NULL) what a step does besides its actions. */
 typedef struct timed {
     const plan_action *action;
     const copi_step *step;
@@ -33,7 +33,7 @@ static cop_status run_timed(copi_plan *p, const timed *one) {
 
 static cop_status time_one(copi_plan *p, const timed *one, double *t, int runs, double *sum) {
     cop_status s = COP_OK;
-    for (int r = -1; r < runs && !s; r++) { /* the first one warms up */
+    for (int r = -1; r < runs && !s; r++) { /* the first run warms up */
         double start = copi_now();
         s = run_timed(p, one);
         if (r >= 0) t[r] = copi_now() - start;

@@ -1,4 +1,4 @@
-/* Pieces of lowering: slots, mems, layouts, primitives, actions, and one arena for them all. */
+/* Pieces of lowering: slots, mems, layouts, primitives, actions, and the one arena. */
 #include "engine/build.h"
 
 #include "engine/run.h"
@@ -14,7 +14,7 @@ void plan_check(copi_plan *p, dnnl_status_t s, const char *what, int node) {
     if (!p->status) p->status = plan_dnnl(p, s, what, node);
 }
 
-/* Room for one more in a growing table; table points to the pointer to its first element. */
+/* Make room for one more element in a growing table; `table` points to the pointer to the first. */
 static bool room(copi_plan *p, void *table, int count, int *cap, size_t size) {
     if (p->status) return false;
     if (count < *cap) return true;
@@ -57,7 +57,7 @@ void plan_touch(copi_plan *p, int number) {
     if (p->clock > s->last) s->last = p->clock;
 }
 
-/* A layout of the plan's, still empty. */
+/* A new layout, still empty, that the plan owns. */
 static dn_md *new_md(copi_plan *p) {
     if (!room(p, &p->mds, p->md_count, &p->md_cap, sizeof *p->mds)) return NULL;
     dn_md *md = copi_alloc(p->ctx, 1, sizeof *md);
@@ -146,7 +146,7 @@ void plan_reorder(copi_plan *p, const char *what, int node, int src, int dst) {
     plan_primitive(p, what, node, pd, PAIRS({DNNL_ARG_FROM, src}, {DNNL_ARG_TO, dst}));
 }
 
-/* Persistent slots first, then by falling size. */
+/* Persistent slots first, then the largest. */
 static int by_size(const void *a, const void *b) {
     const plan_slot *x = *(plan_slot *const *)a, *y = *(plan_slot *const *)b;
     if (x->persistent != y->persistent) return y->persistent - x->persistent;
@@ -158,7 +158,7 @@ static bool alive_together(const plan_slot *a, const plan_slot *b) {
     return a->persistent || b->persistent || (a->first <= b->last && b->first <= a->last);
 }
 
-/* Place each slot at the lowest offset where no slot alive at the same time lies in the way. */
+/* Place each slot at the lowest offset that no slot alive at the same time uses. */
 static cop_status lay_out(copi_plan *p, size_t *total) {
     *total = 0;
     plan_slot **order = copi_alloc(p->ctx, (size_t)p->slot_count, sizeof *order);
@@ -173,7 +173,7 @@ static cop_status lay_out(copi_plan *p, size_t *total) {
             const plan_slot *o = order[j];
             if (!alive_together(s, o) || at >= o->offset + o->bytes || o->offset >= at + s->bytes) continue;
             at = (o->offset + o->bytes + COPI_ALIGN - 1) / COPI_ALIGN * COPI_ALIGN;
-            j = -1; /* what was passed may lie in the new way */
+            j = -1; /* slots passed before may overlap the new place */
         }
         s->offset = at;
         fits = copi_add(at, s->bytes, &end) && end < SIZE_MAX / 2;
@@ -181,7 +181,7 @@ static cop_status lay_out(copi_plan *p, size_t *total) {
     }
     copi_free(p->ctx, order);
     return fits ? COP_OK
-                : copi_fail(p->ctx, COP_E_NOMEM, "the net at batch %lld needs more memory than there can be",
+                : copi_fail(p->ctx, COP_E_NOMEM, "the net at batch %lld needs more memory than a process can address",
                             (long long)p->options.batch);
 }
 

@@ -3,7 +3,7 @@
 #include "engine/run.h"
 #include "engine/weights.h"
 
-/* oneDNN has bf16 kernels from this instruction set on; newer ones have a superset of its bits. */
+/* oneDNN's bf16 kernels need this instruction set; newer ones have a superset of its bits. */
 static bool has_bf16(void) {
     unsigned need = (unsigned)dnnl_cpu_isa_avx512_core_bf16;
     return ((unsigned)dnnl_get_effective_cpu_isa() & need) == need;
@@ -27,7 +27,7 @@ static cop_status start(copi_plan *p, const cop_net *net) {
     p->image = in->shape[0] * in->shape[1] * in->shape[2];
     size_t pixels;
     if (!copi_mul((size_t)p->options.batch, (size_t)p->image, &pixels))
-        return copi_fail(p->ctx, COP_E_NOMEM, "a batch of %lld images is more than memory can hold",
+        return copi_fail(p->ctx, COP_E_NOMEM, "a batch of %lld images exceeds the address space",
                          (long long)p->options.batch);
     p->staging = copi_alloc(p->ctx, pixels, sizeof *p->staging);
     p->node = copi_alloc(p->ctx, (size_t)net->nodes, sizeof *p->node);
@@ -69,7 +69,7 @@ static cop_status create(cop_ctx *ctx, const cop_net *net, const copi_plan_optio
     return s;
 }
 
-/* AUTO means the faster type. Where oneDNN has but reference code in bf16 (convs of few channels: a hundred times
+/* AUTO means the faster type. Where oneDNN has only reference code in bf16 (convs with few channels: a hundred times
  * slower), that is f32. */
 cop_status copi_plan_create(cop_ctx *ctx, const cop_net *net, const copi_plan_options *options, copi_plan **plan) {
     *plan = NULL;

@@ -12,7 +12,7 @@ void plan_split(int64_t n, int64_t unit, int part, int parts, int64_t *begin, in
     if (*end > n) *end = n;
 }
 
-/* Run body for each thread's share of a->n elements, cut at whole blocks of dropout's numbers. */
+/* Run body on each thread's share of a->n elements, cut at whole blocks of dropout's random numbers. */
 #define SHARED(a, from, count, body)                                                                                 \
     _Pragma("omp parallel if ((a)->n > PLAN_SMALL)") {                                                               \
         int64_t from, end_;                                                                                          \
@@ -72,7 +72,7 @@ void plan_sum(copi_plan *p, const char *what, int node, int y, int a, int b, cop
 }
 
 void plan_act_back(copi_plan *p, int act, int dx, int dy, int y) {
-    if (plan_act(p, act).slope < 0) { /* y > 0 on both sides: it does not tell where x was */
+    if (plan_act(p, act).slope < 0) { /* y > 0 for x of either sign, so y does not give the derivative */
         plan_fail(p, copi_fail(p->ctx, COP_E_UNSUPPORTED,
                                "%s: %s of slope %g: a net with a negative slope can be run, not trained",
                                p->net->node[act].name, copi_op_text(p->net->node[act].op),
@@ -92,7 +92,7 @@ static uint32_t drop_threshold(const copi_node *n) {
     double t = n->u.dropout.share * 65536.0 + 0.5;
     return t < 65535.0 ? (uint32_t)t : 65535u;
 }
-/* 1 / (the share really kept), so that the mean is right whatever the rounding of the threshold */
+/* 1 / (the share kept by the rounded threshold), so that the mean is exact */
 float plan_drop_scale(const copi_plan *p, int node) {
     return (float)(65536.0 / (65536.0 - drop_threshold(&p->net->node[node])));
 }

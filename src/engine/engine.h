@@ -29,28 +29,28 @@ typedef struct copi_optimizer {
     double decay, l1, l1_scale, l2, l2_conv, average; /* as cop_recipe */
 } copi_optimizer;
 
-/** How gates move: docs/methods.md, "SSS". The optimizer never touches them. */
+/** How gates are trained: docs/methods.md, "SSS". The optimizer leaves them alone. */
 typedef struct copi_gate_rule {
     cop_prox prox;
     double momentum;    /* mu */
-    double gamma;       /* weight of |lambda|_1; times factor_cost of the gate's node where given */
-    const double *cost; /* [net nodes] multiplier of gamma per gate node, or NULL: 1 */
+    double gamma;       /* weight of |lambda|_1, multiplied by the gate's cost */
+    const double *cost; /* [net nodes] of gate nodes; NULL: 1 for all */
 } copi_gate_rule;
 
-/** Lower net for a fixed batch; parameters and masks are copied in (push). The net may be freed afterwards.
+/** Lower net for a fixed batch size and copy its parameters and masks in (push). The net may be freed afterwards.
  *  Errors: UNSUPPORTED (op and node), NOMEM, INTERNAL (a oneDNN call failed: which, its status). */
 cop_status copi_plan_create(cop_ctx *ctx, const cop_net *net, const copi_plan_options *options, copi_plan **plan);
 void copi_plan_destroy(copi_plan *plan);
 /** Parameters and masks, net -> plan, and plan -> net (same topology). Optimizer state is kept. */
 cop_status copi_plan_push(copi_plan *plan, const cop_net *net);
 cop_status copi_plan_pull(copi_plan *plan, cop_net *net);
-/** The same with the averages of trained parameters in place of what they are. */
+/** The same, with the averages of trained parameters instead of their values. */
 cop_status copi_plan_pull_average(copi_plan *plan, cop_net *net);
-/** Inference (plan made with training == false): x [n,C,H,W] f32, n <= batch -> y [n,classes] f32, what the net's last
- *  op gives; logits (may be NULL) [n,classes]: the input of a final softmax, else the same as y. */
+/** Inference (plan made with training == false): x [n,C,H,W] f32, n <= batch -> y [n,classes] f32, the net's
+ *  output; logits (may be NULL) [n,classes]: the input of a final softmax, else the same as y. */
 cop_status copi_plan_forward(copi_plan *plan, const float *x, int64_t n, float *y, float *logits);
 
-void copi_plan_set_optimizer(copi_plan *plan, const copi_optimizer *optimizer); /* state is kept */
+void copi_plan_set_optimizer(copi_plan *plan, const copi_optimizer *optimizer); /* keeps the state */
 void copi_plan_set_gates(copi_plan *plan, const copi_gate_rule *rule);
 
 typedef struct copi_step {
@@ -60,7 +60,7 @@ typedef struct copi_step {
     const float *teacher; /* logits [batch,classes], or NULL */
     double distil_share, distil_temperature;
     double rate;        /* of this step, for the optimizer */
-    double gate_rate;   /* eta of the factors; 0: factors rest */
+    double gate_rate;   /* eta of the factors; 0: they don't move */
     bool gradient_only; /* compute gradients, leave parameters and state alone */
 } copi_step;
 /** One step: forward, loss, backward, optimizer, prox. *loss: mean over the batch of cross-entropy (with smoothing
@@ -70,19 +70,19 @@ cop_status copi_plan_step(copi_plan *plan, const copi_step *step, double *loss, 
 /** d loss / d parameter of the last step in logical layout, without decay and penalties; out [count of param]. */
 cop_status copi_plan_gradient(copi_plan *plan, int param, float *out);
 
-/** Optimizer state. Slots: 0 and 1 (SGD: velocity; Adam: first and second moment; gates: v and look-ahead l'), 2: the
- *  averages, where there are any.
- *  Logical layout, [count of param]. The step counter decides Adam's bias correction and dropout's numbers. */
+/** Optimizer state, in logical layout [count of param]. Slots 0 and 1: velocity of SGD, both moments of Adam, v and
+ *  look-ahead l' of gates. Slot 2: the averages, if the plan keeps them. Adam's bias correction and dropout's random
+ *  numbers depend on the step counter. */
 int copi_plan_state_slots(const copi_plan *plan);
 cop_status copi_plan_state_get(copi_plan *plan, int slot, int param, float *out);
 cop_status copi_plan_state_set(copi_plan *plan, int slot, int param, const float *in);
 int64_t copi_plan_steps(const copi_plan *plan);
 void copi_plan_set_steps(copi_plan *plan, int64_t steps);
 
-cop_precision copi_plan_precision(const copi_plan *plan); /* F32 or BF16: what AUTO became */
-/** Time each primitive alone (median of runs) and give the sum in seconds; *own: the time of our own kernels
- *  likewise; either may be NULL. log: each one's name and time through the context's log at DEBUG.
- *  For a plan made to be timed: optimizer state and running statistics are meaningless afterwards. */
+cop_precision copi_plan_precision(const copi_plan *plan); /* F32 or BF16, also where AUTO was asked for */
+/** Time each primitive alone (median of runs): *primitives is the sum in seconds, *own that of our own kernels;
+ *  either may be NULL. Each name and time is logged at DEBUG. Afterwards optimizer state and running statistics are
+ *  meaningless, so make a plan for timing alone. */
 cop_status copi_plan_time(copi_plan *plan, int runs, double *primitives, double *own);
 const char *copi_engine_info(void); /* "oneDNN 2.6.3, avx512_core_bf16" */
 

@@ -1,6 +1,6 @@
-/* Which nodes another one does along with its own work: batch-norm (inference), gate and activation into conv and
- * dense; gate and relu into batch-norm; an activation into add; flatten into the dense behind it; the backward of a
- * relu into the max-pool or dropout behind it. */
+/* Which nodes' work another node does: batch-norm (inference), gate and activation are fused into conv and dense;
+ * gate and relu into batch-norm; an activation into add; flatten into the dense behind it; the backward of a relu
+ * into the max-pool or dropout behind it. */
 #include "engine/lowering.h"
 
 static int sole_consumer(const copi_plan *p, int node) {
@@ -30,8 +30,8 @@ bool plan_owns(const copi_plan *p, int from, int node) {
     return !p->node[from].fused || plan_owns(p, p->net->node[from].src[0], from);
 }
 
-/* Does everything behind this node reach dense layers through elementwise ops only? Then its output may stay [C,H,W]
- * in any layout: dense takes it as it is. */
+/* Do all paths from this node reach dense layers through elementwise ops only? Then its output may stay [C,H,W] in
+ * any layout, which dense accepts. */
 static bool ends_in_dense(const copi_plan *p, int node) {
     int to[8], n = copi_net_consumers(p->net, node, to, (int)COPI_COUNT(to));
     if (n < 1 || n > (int)COPI_COUNT(to)) return false;
@@ -43,7 +43,7 @@ static bool ends_in_dense(const copi_plan *p, int node) {
     return true;
 }
 
-/* What can be done along with node, in the order of the data. */
+/* Fuse into node what can be, in the order of the data. */
 static void fuse_behind(copi_plan *p, int node) {
     plan_node *l = &p->node[node];
     bool linear = copi_op_is(op_of(p, node), COPI_HAS_KERNEL), norm = is(p, node, COPI_OP_BATCHNORM);
@@ -59,16 +59,16 @@ static void fuse_behind(copi_plan *p, int node) {
     if (norm ? is(p, next, COPI_OP_RELU) : next >= 0 && is_act(op_of(p, next))) p->node[l->act = next].fused = true;
 }
 
-/* The node whose work includes this fused one's. */
+/* The node that does the work of this fused one. */
 static int fused_into(const copi_plan *p, int node) {
     while (p->node[node].fused) node = p->net->node[node].src[0];
     return node;
 }
 
-/* A relu's backward moves behind, where there are fewer elements or a pass is made anyway: y > 0 tells it there too.
- */
+/* A relu's backward moves to the node behind it, which has fewer elements or makes a pass anyway. y > 0 is known
+ * there too. */
 static void move_relu_backward(copi_plan *p, int relu) {
-    if (is(p, fused_into(p, relu), COPI_OP_BATCHNORM)) return; /* which does it along */
+    if (is(p, fused_into(p, relu), COPI_OP_BATCHNORM)) return; /* which does it itself */
     int next = sole_consumer(p, relu), last = next;
     if (is(p, next, COPI_OP_MAX_POOL)) {
         int after = sole_consumer(p, next);

@@ -21,7 +21,7 @@ static const char *isa_name(void) {
     return name;
 }
 
-/* Both texts are the same whenever they are written, so threads that write at once do no harm. */
+/* Each text is always the same, so threads may write it at the same time. */
 const char *copi_engine_info(void) {
     static char text[96];
     const dnnl_version_t *v = dnnl_version();

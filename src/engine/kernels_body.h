@@ -33,7 +33,7 @@ static void random_block(uint64_t key, uint64_t counter, uint32_t out[4][LANES])
     memcpy(out[2], c2, sizeof c2);
     memcpy(out[3], c3, sizeof c3);
 }
-/* One block of random numbers serves so many elements, 16 bits each. */
+/* Elements per block of random numbers, 16 bits each. */
 #define DROP_BLOCK (LANES * 8)
 static void keep_block(uint64_t key, uint64_t block, uint32_t threshold, float scale, float *factor) {
     uint32_t r[4][LANES];
@@ -51,10 +51,10 @@ static void keep_block(uint64_t key, uint64_t block, uint32_t threshold, float s
 #define GET_bf16(p, i) copi_bf16_to_f32(((const copi_bf16 *)(p))[i])
 #define PUT_bf16(p, i, x) ((copi_bf16 *)(p))[i] = copi_f32_to_bf16(x)
 
-/* A vector loop without a check whether the arrays overlap: they are apart, or the same from their start on. */
+/* A vector loop that does not check for overlap: two arrays are separate or identical. */
 #define EACH _Pragma("omp simd") for (int64_t i = 0; i < n; i++)
 
-/* Floats and bf16 as whole numbers in the same order (of the zeros, -0 is the smaller), and back: its own inverse. */
+/* Floats and bf16 as integers in the same order (-0 < 0). The function is its own inverse. */
 typedef int32_t bits_f32 __attribute__((may_alias));
 typedef int16_t bits_bf16 __attribute__((may_alias));
 #define ORDERED(T, b) ((bits_##T)((b) ^ ((b) < 0 ? (bits_##T) ~SIGN_##T : 0)))

@@ -23,7 +23,7 @@ static void lower_backward(copi_plan *p) {
     plan_contributed(p, p->last, out, p->dlogits);
     for (int i = p->last; i > 0 && !p->status; i--) {
         const plan_value *v = plan_value_of(p, i);
-        /* what is not written leads to no loss: its gradient stays 0 */
+        /* a value that nothing wrote to does not reach the loss: its gradient is 0 */
         if (!p->node[i].fused && v->needs_grad && v->written && lowering[net->node[i].op]->backward)
             lowering[net->node[i].op]->backward(p, i);
     }
@@ -50,7 +50,7 @@ void plan_lower(copi_plan *p) {
         else if (lowering[op]->forward)
             lowering[op]->forward(p, i);
         else
-            plan_fail(p, copi_fail(p->ctx, COP_E_UNSUPPORTED, "%s: the engine runs no %s in this place",
+            plan_fail(p, copi_fail(p->ctx, COP_E_UNSUPPORTED, "%s: the engine cannot run a %s here",
                                    net->node[i].name, copi_op_text(op)));
     }
     if (p->status) return;

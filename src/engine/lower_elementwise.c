@@ -1,4 +1,4 @@
-/* Activations, dropout, add: our own kernels, in place wherever nobody else wants the producer's value. */
+/* Activations, dropout, add: our own kernels, in place where no other node reads the producer's value. */
 #include "engine/lowering.h"
 
 /* The value that an elementwise node writes: its producer's, or a new one like it. */
@@ -8,7 +8,7 @@ static plan_value *own_value(copi_plan *p, int node) {
     const plan_value *src = plan_value_of(p, from);
     l->in_place = plan_owns(p, from, node) && !src->kept;
     if (!l->in_place) {
-        int shaped = src->node; /* behind an absorbed flatten the value still lies as [C,H,W] */
+        int shaped = src->node; /* behind a fused flatten the value is still [C,H,W] */
         plan_value *v = plan_new_value(p, node, src->md, src->needs_grad);
         if (v) v->node = shaped;
         return v;
@@ -58,7 +58,7 @@ static void back_dropout(copi_plan *p, int node) {
     if (!l->in_place) plan_contributed(p, node, src, target);
 }
 
-/* y = a + b into a's place or b's where one may be overwritten. src[0] is made the one that is. */
+/* y = a + b, in place of a or b if one may be overwritten. That one becomes src[0]. */
 static void lower_add(copi_plan *p, int node) {
     plan_node *l = &p->node[node];
     copi_node *n = &p->net->node[node];

@@ -1,7 +1,7 @@
 /* Where a net begins and ends: input and softmax. */
 #include "engine/lowering.h"
 
-/* Do only convolutions and dense layers read this, maybe through a flatten that is nothing to do? */
+/* Do only convolutions and dense layers read this, perhaps through a fused flatten? */
 static bool linear_readers(const copi_plan *p, int node) {
     int to[8], n = copi_net_consumers(p->net, node, to, (int)COPI_COUNT(to));
     for (int i = 0; i < n && i < (int)COPI_COUNT(to); i++) {
@@ -12,8 +12,8 @@ static bool linear_readers(const copi_plan *p, int node) {
     return n <= (int)COPI_COUNT(to);
 }
 
-/* The caller's memory is read where it is by convolutions and dense layers, which convert it on their own way into
- * the layout and type they want. Others find a copy: our own kernels know no memory but the arena. */
+/* Convolutions and dense layers read the caller's memory directly and convert it into the layout and type that they
+ * want. Other readers get a copy, since our own kernels work in the arena only. */
 static void lower_input(copi_plan *p, int node) {
     plan_value *v = plan_new_value(p, node, plan_plain_md(p, node, dnnl_f32, false), false);
     if (!v) return;

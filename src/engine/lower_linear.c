@@ -1,6 +1,6 @@
-/* Convolution and dense, with what fuse.c found for them: bias, batch-norm and gate (folded into the weights),
- * activation. A dense layer behind an absorbed flatten takes [C,H,W] as it lies, its kernel read as [O,C,H,W]: the
- * same numbers in the same order. */
+/* Convolution and dense, with what fuse.c fused into them: batch-norm and gate (folded into weights and bias) and an
+ * activation. A dense layer behind a fused flatten reads [C,H,W] directly, with its kernel as [O,C,H,W]: the same
+ * numbers in the same order. */
 #include "engine/lowering.h"
 #include "engine/weights.h"
 
@@ -17,18 +17,18 @@ typedef struct linear {
     const dn_md *bias; /* NULL: none */
 } linear;
 
-/* Do a group's channels fill whole blocks? */
+/* Do the channels of a group fill whole blocks? */
 static bool fills_blocks(const copi_node *n, const copi_param *w) {
     int64_t groups = n->u.conv.groups, out = w->shape[0] / groups;
     if (groups > 1 && out == 1 && w->shape[1] == 1) return groups % PLAN_BLOCK == 0;
     return out % PLAN_BLOCK == 0 && w->shape[1] % PLAN_BLOCK == 0;
 }
 
-/* Blocked layouts are oneDNN's choice and the fastest where channels fill the blocks. Where they do not, as in shrunk
- * nets, it chooses layouts for forward that backward has only its reference loops for, a thousand times slower;
- * channels last is fast for any count, in all three directions. Images of up to three channels have a kernel of their
- * own, but it has no backward by data. Measured in docs/benchmarks.md. One exception: oneDNN 2.6's backward by data
- * of a 1x1 convolution in bf16, channels last, is wrong for odd numbers of filters at some sizes. */
+/* Where channels fill whole blocks, the blocked layouts that oneDNN chooses are the fastest. Elsewhere, as in shrunk
+ * nets, it chooses layouts for forward in which backward has only reference loops, a thousand times slower. Channels
+ * last is fast for any number of channels, in all three directions. Images of up to three channels have a kernel of
+ * their own, but it has no backward by data. docs/benchmarks.md has the measurements. One exception: oneDNN 2.6's
+ * backward by data of a 1x1 convolution in bf16, channels last, is wrong for odd numbers of filters at some sizes. */
 static dnnl_format_tag_t image_layout(copi_plan *p, const copi_node *n, const copi_param *w) {
     bool first = plan_value_of(p, n->src[0])->node == 0 && w->shape[1] <= 3 && w->shape[0] % PLAN_BLOCK == 0;
     bool pointwise = w->shape[2] == 1 && w->shape[3] == 1, wrong = p->bf16 && pointwise && w->shape[0] % 2;
@@ -36,9 +36,9 @@ static dnnl_format_tag_t image_layout(copi_plan *p, const copi_node *n, const co
     return blocked ? dnnl_format_tag_any : dnnl_acdb;
 }
 
-/* Winograd's F(4x4, 3x3) takes a quarter of the multiplications, in f32 alone, and is as exact as the plain sum here
- * (the tests hold both to the same measure). It pays where there are channels enough to be worth the transforms,
- * tiles enough to make a matrix product of, and tiles not half empty: measured in docs/benchmarks.md. */
+/* Winograd's F(4x4, 3x3) needs a quarter of the multiplications. It exists in f32 only, and is as exact as the plain
+ * sum here (the tests hold both to the same tolerance). It pays with enough channels for the cost of the transforms,
+ * enough tiles for a matrix product, and tiles that are mostly full: docs/benchmarks.md has the measurements. */
 static bool winograd_pays(const copi_plan *p, const copi_node *n, const copi_param *w) {
     const cop_conv_params *c = &n->u.conv;
     bool simple = c->kernel[0] == 3 && c->kernel[1] == 3 && c->stride[0] == 1 && c->stride[1] == 1 &&
@@ -77,7 +77,7 @@ static linear describe(copi_plan *p, int node) {
     return x;
 }
 
-/* Any layout: the primitive chooses. */
+/* The primitive chooses the layout. */
 static const dn_md *any_kernel(copi_plan *p, const linear *x, dnnl_data_type_t type) {
     return plan_md(p, x->rank, x->dims, type, dnnl_format_tag_any);
 }
@@ -164,7 +164,7 @@ static dnnl_primitive_desc_t forward_pd(copi_plan *p, int node, const linear *x,
     return pd;
 }
 
-/* Has oneDNN but its reference loops for this? */
+/* Does oneDNN have only reference loops for this? */
 static bool reference_only(const request *r) {
     dnnl_primitive_desc_t pd = NULL;
     if (r->p->status || make(r, &pd) != dnnl_success) return false;
@@ -173,9 +173,9 @@ static bool reference_only(const request *r) {
     return reference;
 }
 
-/* Its gradient's layout is the master's: what the optimizer walks is what backward writes. Without AVX-512 oneDNN has
- * but reference loops for images of one or two channels in the layouts that forward likes best; then it chooses the
- * images' layout here, or both, and back_linear makes copies. */
+/* The layout of the gradient is also that of the master weights, so the optimizer works on what backward writes.
+ * Without AVX-512, oneDNN has only reference loops for images of one or two channels in the layouts that forward
+ * prefers. Then it may choose the images' layout here, or both layouts, and back_linear makes copies. */
 static dnnl_primitive_desc_t weights_pd(copi_plan *p, int node, const linear *x, const dn_md *src,
                                         const dn_md *diff_dst) {
     int from = plan_value_of(p, p->net->node[node].src[0])->node;
@@ -187,7 +187,7 @@ static dnnl_primitive_desc_t weights_pd(copi_plan *p, int node, const linear *x,
                  .prop = dnnl_backward_weights,
                  .hint = p->node[node].forward,
                  .attr = p->attr};
-    bool free = x->conv && !p->bf16; /* in bf16 the net says that it has such loops, and `auto` takes f32 */
+    bool free = x->conv && !p->bf16; /* in bf16 the plan notes the reference loops, and AUTO takes f32 */
     if (free && reference_only(&r)) r.src = plan_node_md(p, from, plan_type(p), false, dnnl_format_tag_any);
     if (free && reference_only(&r)) r.dst = plan_node_md(p, node, plan_type(p), false, dnnl_format_tag_any);
     return keep(&r, node);
@@ -205,7 +205,7 @@ static dnnl_primitive_desc_t data_pd(copi_plan *p, int node, const linear *x, co
     return keep(&r, node);
 }
 
-/* Training: master weights, their gradient, and the copies that forward reads. */
+/* Training: master weights, their gradient, and the copy that forward reads. */
 static void hold_masters(copi_plan *p, int node, const linear *x, const plan_value *dst, int *used_w, int *used_b) {
     plan_node *l = &p->node[node];
     l->backward_weights = weights_pd(p, node, x, p->mems[l->src_mem].md, dst->diff_md);
@@ -218,7 +218,7 @@ static void hold_masters(copi_plan *p, int node, const linear *x, const plan_val
     if (!p->status) *used_b = p->weights[l->weight[COPI_BIAS]].mem_used;
 }
 
-/* Inference: weights with batch-norm and gate folded in, filled by push_folded. */
+/* Inference: weights with batch-norm and gate folded in, filled by copi_plan_push. */
 static void hold_folded(copi_plan *p, int node, const linear *x, int *used_w, int *used_b) {
     plan_node *l = &p->node[node];
     const dn_md *used = plan_chosen(p, l->forward, dnnl_query_weights_md);

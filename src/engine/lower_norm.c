@@ -1,5 +1,5 @@
-/* Batch normalization, with the gate folded into scale and shift and the relu behind it done along: by oneDNN, or by
- * norm.c where that is faster. */
+/* Batch normalization, by oneDNN or, where that is faster, by norm.c. The gate is folded into scale and shift; the
+ * relu behind it is fused. */
 #include "engine/lowering.h"
 #include "engine/weights.h"
 
@@ -8,7 +8,7 @@ static unsigned flags_of(const copi_plan *p, int node) {
            (p->node[node].act >= 0 ? dnnl_fuse_norm_relu : 0);
 }
 
-/* running = 0.9 running + 0.1 batch, the variance unbiased, as PyTorch counts */
+/* running = 0.9 running + 0.1 batch, with the unbiased variance, as in PyTorch */
 static void run_statistics(copi_plan *p, const plan_action *a) {
     const plan_weight *mean = &p->weights[a->weight[0]], *var = &p->weights[a->weight[1]];
     const float *m = a->ptr[0], *v = a->ptr[1];
@@ -85,7 +85,7 @@ static void back_norm(copi_plan *p, int node) {
     const plan_node *l = &p->node[node];
     const copi_node *n = &p->net->node[node];
     plan_value *v = plan_value_of(p, node), *src = plan_value_of(p, n->src[0]);
-    /* a batch-norm on the images themselves still needs its scale's and shift's gradient */
+    /* a batch-norm on the images themselves still has gradients of scale and shift */
     int target = src->needs_grad ? plan_contribution(p, src, v->diff_md) : plan_new_mem(p, v->diff_md);
     if (plan_norms(p, node)) {
         plan_norm_backward(p, node, target, src->mem, v->diff);
@@ -107,4 +107,4 @@ static void back_norm(copi_plan *p, int node) {
 }
 
 const copi_lowering copi_lower_batchnorm = {lower_norm, back_norm};
-const copi_lowering copi_lower_gate = {NULL, NULL}; /* its producer's weights hold it */
+const copi_lowering copi_lower_gate = {NULL, NULL}; /* its producer applies it */

@@ -1,4 +1,4 @@
-/* Max, average and global pooling: by oneDNN, or by pool.c where that is faster. */
+/* Max, average and global pooling, by oneDNN or, where that is faster, by pool.c. */
 #include "engine/lowering.h"
 
 static dn_window window_of(const copi_plan *p, int node, dnnl_alg_kind_t *alg) {

@@ -1,9 +1,9 @@
-/* Flatten that no dense absorbs, and concat: both work in row-major layout. */
+/* A flatten that is not fused, and concat: both work in row-major layout. */
 #include "engine/lowering.h"
 
 #include <string.h>
 
-/* A second look at a flat mem: as the [N,C,H,W] that node gives. */
+/* A flat mem seen as node's [N,C,H,W]. */
 static int image_view(copi_plan *p, int flat_mem, int node) {
     if (p->status) return -1;
     int view = plan_new_mem_at(p, plan_plain_md(p, node, plan_type(p), false), p->mems[flat_mem].slot, 0);
@@ -26,7 +26,7 @@ static void back_flatten(copi_plan *p, int node) {
     plan_contributed(p, node, src, target);
 }
 
-/* For each image the sources' channels lie one after another: move those of one source. */
+/* In each image the channels of the sources follow one another. Move those of one source. */
 static void run_concat(copi_plan *p, const plan_action *a) { /* scale: 1 forward, -1 backward */
     size_t size = p->bf16 ? 2 : 4, part = (size_t)a->n * size;
     size_t whole = dn_md_bytes(p->mems[a->mem[0]].md) / (size_t)p->options.batch, offset = (size_t)a->offset * size;

@@ -1,7 +1,7 @@
-/* Batch-norm of channels-last images. Where channels fill no whole blocks, as in shrunk nets, oneDNN has only its
- * reference loops in bf16, and slow ones in f32: they took several times as long as the convolutions around them;
- * where they do, ours are still somewhat faster (docs/benchmarks.md). Memory is what limits: two passes over x
- * forward, two over x and dy backward. The relu behind is done along. Its mask is told from x.
+/* Batch-norm of channels-last images. Where channels do not fill whole blocks, as in shrunk nets, oneDNN has only
+ * reference loops in bf16 and slow loops in f32, which took several times as long as the convolutions around them.
+ * Elsewhere ours are still somewhat faster (docs/benchmarks.md). Memory is the limit: two passes over x forward, two
+ * over x and dy backward. The relu behind it is fused; backward computes its mask from x.
  *
  * Source: Ioffe & Szegedy 2015, arXiv:1502.03167. */
 #include "engine/lowering.h"
@@ -41,8 +41,8 @@ static void repeat(float *v, int64_t channels, int64_t l) {
     for (int64_t j = channels; j < l; j++) v[j] = v[j - channels];
 }
 
-/* Two sums for each channel over all pixels, [2][channels] at p->norm_sum: what norm_sums or norm_back_sums adds up.
- * The order of the additions depends on the number of threads alone. */
+/* Two sums per channel over all pixels, [2][channels] at p->norm_sum, by norm_sums or norm_back_sums. The order of
+ * the additions depends only on the number of threads. */
 static void sum_up(copi_plan *p, const plan_action *a, const copi_norm *v, bool backward) {
     const int64_t channels = p->net->node[a->node].shape[0], l = v->l;
     const int threads = copi_threads(p->ctx);
@@ -72,10 +72,10 @@ static void sum_up(copi_plan *p, const plan_action *a, const copi_norm *v, bool 
         for (int64_t k = 0; k < 2 * p->norm_width; k++) p->norm_sum[k] += p->norm_sum[2 * t * p->norm_width + k];
 }
 
-/* A guess of the means, so that the sum of squares does not cancel: those of the first strip. */
+/* Estimate the means from the first strip, so that the sum of squares does not cancel. */
 static void guess_means(const copi_plan *p, const plan_action *a, const copi_norm *v, int64_t channels) {
     int64_t n = v->l < a->n ? v->l : a->n;
-    float *other = v->b; /* not wanted */
+    float *other = v->b; /* not used */
     memset(v->mean, 0, (size_t)v->l * sizeof *v->mean);
     memset(v->a, 0, (size_t)v->l * sizeof *v->a);
     plan_kernels(p)->norm_sums(a->ptr[1], n, v, v->a, other);
@@ -131,7 +131,7 @@ static void run_forward(copi_plan *p, const plan_action *a) {
     }
 }
 
-/* With x^ = (x - mean) / s, s = sqrt(var + epsilon), d = dy where the relu lets it through, M pixels:
+/* With x^ = (x - mean) / s, s = sqrt(var + epsilon), d = dy where the relu is not 0, M pixels:
  *    dscale = sum d x^,  dshift = sum d,  dx = scale / s (d - dshift / M - x^ dscale / M) */
 static void run_backward(copi_plan *p, const plan_action *a) {
     const copi_node *n = &p->net->node[a->node];

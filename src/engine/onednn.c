@@ -150,7 +150,7 @@ dnnl_status_t dn_post_activation(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float
 
 #else /* 2.6 */
 
-/* Every 2.x descriptor is made in two steps; the first one's failure is the call's. */
+/* A 2.x descriptor takes two steps: s is the result of the first. */
 static dnnl_status_t finish(dnnl_status_t s, dnnl_primitive_desc_t *pd, const void *desc, dnnl_engine_t e,
                             const_dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr) {
     return s == dnnl_success ? dnnl_primitive_desc_create(pd, desc, attr, e, hint) : s;

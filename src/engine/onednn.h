@@ -1,5 +1,5 @@
-/* One face for oneDNN 2.6+ and 3.x: memory descriptors became opaque pointers in 3.0 and descriptors of operations
- * went away; everything else is the same. Only this pair of files knows which version it is. */
+/* One interface to oneDNN 2.6+ and 3.x. In 3.0, memory descriptors became opaque pointers, and operation descriptors
+ * were removed; all else is the same. Only onednn.h and onednn.c depend on the version. */
 #ifndef COPPICE_ONEDNN_H
 #define COPPICE_ONEDNN_H
 
@@ -22,7 +22,7 @@ typedef struct dn_md {
 #define DN_DIMS 5 /* grouped kernels [G,O,I,KH,KW] */
 
 dn_desc dn_view(const dn_md *md); /* NULL for one that is not set */
-/** tag dnnl_format_tag_any leaves the choice to the primitive. */
+/** With tag dnnl_format_tag_any the primitive chooses. */
 dnnl_status_t dn_md_make(dn_md *md, int rank, const int64_t *dims, dnnl_data_type_t type, dnnl_format_tag_t tag);
 dnnl_status_t dn_md_copy(dn_md *md, dn_desc from);
 void dn_md_free(dn_md *md);
@@ -33,7 +33,7 @@ typedef struct dn_window {
     dnnl_dims_t stride, dilation, pad_l, pad_r, kernel;
 } dn_window; /* H, W; dilation 0: none */
 
-/* Primitive descriptors; every pointer to a dn_md may be NULL where the primitive takes none. */
+/* Primitive descriptors. A dn_md may be NULL where the primitive takes none. */
 dnnl_status_t dn_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_prop_kind_t prop, dnnl_alg_kind_t alg,
                               const dn_md *src, const dn_md *weights, const dn_md *bias, const dn_md *dst,
                               const dn_window *w, dnnl_primitive_attr_t attr);
@@ -64,8 +64,8 @@ dnnl_status_t dn_norm_backward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const
 dnnl_status_t dn_reorder(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *src, const dn_md *dst,
                          dnnl_primitive_attr_t attr);
 dnnl_status_t dn_post_activation(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float alpha, float beta);
-/** The descriptor that a primitive chose, copied into md. */
+/** Copy the layout that a primitive chose into md. */
 dnnl_status_t dn_chosen(dn_md *md, const_dnnl_primitive_desc_t pd, dnnl_query_t what);
-bool dn_reference(const_dnnl_primitive_desc_t pd); /* done by the reference loops, far slower than all else? */
+bool dn_reference(const_dnnl_primitive_desc_t pd); /* by the slow reference loops? */
 
 #endif

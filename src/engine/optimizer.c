@@ -11,7 +11,7 @@
  *    a += (1 - d) (w - a),  d = min(average, (t - 1) / (t + 9))
  *  Here g includes l1 sign(w) + 2 (l2 + l2_conv) w. decay, l1, l2 act on kernels only; batch-norm scales get
  *  l1_scale sign(w). Masked entries become 0.
- *  A batch-norm scale that a factor multiplies rests: no decay holds it, so it would grow as the factor falls.
+ *  A batch-norm scale that a factor multiplies does not move: without decay, it would grow as the factor falls.
  *  Source: Kingma & Ba 2015; Loshchilov & Hutter 2019; Sutskever et al. 2013. docs/methods.md, "Optimizers". */
 void plan_update(copi_plan *p, double rate) {
     const copi_optimizer *o = &p->optimizer;
@@ -26,7 +26,7 @@ void plan_update(copi_plan *p, double rate) {
         base.correct1 = (float)(1.0 / (1.0 - pow(o->beta1, (double)p->steps)));
         base.correct2 = (float)(1.0 / (1.0 - pow(o->beta2, (double)p->steps)));
     }
-    const double t = (double)p->steps; /* counts this one */
+    const double t = (double)p->steps; /* this step included */
     const float share = (float)(1 - fmin(o->average, (t - 1) / (t + 9)));
     copi_update kernel = base;
     kernel.l1 = (float)o->l1;
@@ -51,8 +51,8 @@ void plan_update(copi_plan *p, double rate) {
     }
 }
 
-/** Move the factors of every gate. s0 holds v, s1 the look-ahead point l' at which the gradient was taken, w the
- *  factors themselves:
+/** Move the factors of all gates. s0 holds v, s1 the look-ahead point l' at which the gradient was taken, w the
+ *  factors:
  *    apg          z = l' - eta g
  *                 lambda = max(0, z - eta gamma)
  *                 v = lambda - l' + mu v

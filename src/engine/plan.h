@@ -1,12 +1,12 @@
-/* What a plan consists of. Understand the tables first:
- *   slot    a stretch of the arena with a lifetime (first..last action that touches it); slots whose lifetimes do not
+/* What a plan consists of:
+ *   slot    a range of the arena with a lifetime (first..last action that uses it); slots whose lifetimes do not
  *           overlap share memory
  *   mem     a oneDNN memory object over a slot: a layout at an offset
- *   value   what a node gives: a mem, and a second one for its gradient. Nodes that are fused or work in place share
+ *   value   a node's output: a mem, and a second one for its gradient. Nodes that are fused or work in place share
  *           their producer's value
  *   weight  a parameter in the engine's layout: a segment of the arenas W (values), G (gradient), S0 and S1
  *           (optimizer state), E (values times gate), AVERAGE and KEEP (mask)
- *   action  one primitive or one of our kernels; a step is four lists of them: prepare, forward, backward, statistics */
+ *   action  one primitive or one of our kernels; a step is four lists: prepare, forward, backward, statistics */
 #ifndef COPPICE_PLAN_H
 #define COPPICE_PLAN_H
 
@@ -31,11 +31,11 @@ typedef struct plan_mem {
 
 typedef struct plan_value {
     const dn_md *md, *diff_md; /* layouts of the content and of its gradient */
-    int node;                  /* that made it: its shape is the value's */
+    int node;                  /* that made it and whose shape it has */
     int mem, diff;             /* numbers of mems; diff -1: none yet */
-    bool needs_grad;           /* parameters come before it */
-    bool written;              /* backward: diff holds a contribution already */
-    bool kept;                 /* a producer's backward reads the content: nobody may work on it in place */
+    bool needs_grad;           /* there are parameters before it */
+    bool written;              /* backward: diff already holds a contribution */
+    bool kept;                 /* its producer's backward reads it: no in-place work */
 } plan_value;
 
 typedef struct plan_weight {
@@ -45,10 +45,10 @@ typedef struct plan_weight {
     const dn_md *md, *plain; /* the engine's layout, and the logical one; both f32 */
     int64_t at, n;           /* segment of the arenas, in floats */
     int mem_w, mem_g;
-    int mem_used;             /* what forward reads: mem_w, or its product with the gate's factors in E */
+    int mem_used;             /* what forward reads: mem_w, or mem_w times the gate's factors (in E) */
     int gate;                 /* weight number of the gate that multiplies it, -1: none */
     int32_t *unit;            /* [n] which of the gate's factors; owned; NULL without gate */
-    bool trained;             /* moved by the optimizer: all but running statistics and gates */
+    bool trained;             /* by the optimizer: all but running statistics and gates */
     bool kernel, conv;        /* conv or dense kernel: decay applies; conv kernel: l2_conv too */
     bool masked;              /* KEEP holds a 0 */
     dnnl_primitive_t in, out; /* reorders plain -> md -> plain; NULL where equal */
@@ -82,8 +82,8 @@ typedef struct plan_node { /* what became of a node */
     bool fused;          /* done by another node, or nothing to do: shares its producer's value */
     bool in_place;       /* works on its (first) producer's value */
     int act, norm, gate; /* nodes fused into this one, -1 */
-    bool mask_later;     /* relu: its backward is done by the pool or dropout behind it */
-    bool mask_here;      /* pool, dropout: does so */
+    bool mask_later;     /* relu: the pool or dropout behind it does its backward */
+    bool mask_here;      /* pool, dropout: does that */
     dnnl_primitive_desc_t forward, backward_weights;
     int workspace;            /* mem, -1 */
     int weight[COPI_SLOTS];   /* training: numbers of weights, -1 */
@@ -99,7 +99,7 @@ struct copi_plan {
     cop_net *net; /* a copy, for its topology */
     copi_plan_options options;
     bool bf16;
-    bool reference; /* oneDNN had but its slow reference code for some op in this type */
+    bool reference; /* for some op, oneDNN has only slow reference code in this type */
     const copi_kernels *kernels;
     dnnl_engine_t engine;
     dnnl_stream_t stream;
@@ -135,7 +135,7 @@ struct copi_plan {
     int chunks;
     int input_mem, logits, dlogits; /* mems */
     float *staging;                 /* [batch,C,H,W] for smaller batches */
-    int classes, last;              /* last: node that gives the logits */
+    int classes, last;              /* last: the node whose output is the logits */
     int64_t image;                  /* C*H*W */
     copi_optimizer optimizer;
     copi_gate_rule gates;
@@ -143,19 +143,19 @@ struct copi_plan {
     int gate_width;                  /* the widest gate */
     double *norm_sum;                /* [threads][2][norm_width] */
     float *norm_strip;               /* [5 + 2 threads][norm_length] */
-    int64_t norm_width, norm_length; /* channels and strip of the widest batch-norm that norm.c does */
+    int64_t norm_width, norm_length; /* channels and strip of the widest batch-norm in norm.c */
     int64_t steps;
     bool stale;             /* training: prepare must run before forward */
-    uint64_t step_key;      /* dropout's key of the step at hand */
+    uint64_t step_key;      /* dropout's key in this step */
     double *loss_row;       /* [3*classes] */
     float *plain, *blocked; /* one parameter in logical and in the engine's layout, for push and pull */
 };
 
 enum {
-    PLAN_BLOCK = 16,   /* channels in a block of the layouts that oneDNN likes best */
-    PLAN_SMALL = 32768 /* elements: less is not worth waking a thread for */
+    PLAN_BLOCK = 16,   /* channels in a block of oneDNN's preferred layouts */
+    PLAN_SMALL = 32768 /* elements: fewer are not worth a second thread */
 };
-/* The kernels of the plan's type, and where element number `element` of an action's i-th array lies. */
+/* The kernels for the plan's type, and the address of an element of an action's i-th array. */
 static inline const copi_typed_kernels *plan_kernels(const copi_plan *p) {
     return p->bf16 ? &p->kernels->bf16 : &p->kernels->f32;
 }

@@ -1,18 +1,18 @@
-/* Max-pooling of 2 x 2 pixels in training, with channels last or in blocks of 16 or 8: oneDNN's took a fifth of a
- * step of seed-cnn where matrix units do the convolutions (docs/benchmarks.md). A block of channels is an image of
- * its own here. Windows do not overlap, so the backward writes every gradient once. */
+/* Max-pooling of 2 x 2 pixels in training, with channels last or in blocks of 16 or 8. oneDNN's took a fifth of a
+ * step of seed-cnn where matrix units do the convolutions (docs/benchmarks.md). Here, each block of channels is an
+ * image of its own. Windows do not overlap, so backward writes each gradient once. */
 #include "engine/lowering.h"
 
 #include <string.h>
 
-/* How values may lie: channels in blocks of so many, or all of a pixel together (0). */
+/* The layouts that it takes: channels in blocks of this many; 0: all channels of a pixel together. */
 typedef struct layout {
     dnnl_format_tag_t tag;
     int64_t block;
 } layout;
 static const layout layouts[] = {{dnnl_acdb, 0}, {dnnl_aBcd16b, 16}, {dnnl_aBcd8b, 8}};
 
-/* NULL: the node's values lie otherwise. */
+/* NULL: another layout. */
 static const layout *layout_of(copi_plan *p, int node, const dn_md *md) {
     for (size_t i = 0; i < COPI_COUNT(layouts); i++)
         if (dn_md_equal(md, plan_node_md(p, node, plan_type(p), false, layouts[i].tag))) return &layouts[i];
@@ -45,7 +45,7 @@ static rows rows_of(const copi_plan *p, const plan_action *a) {
                   .out_w = n->shape[2],
                   .all = a->n / (n->shape[2] * a->together)};
 }
-/* Element where row r of the results begins, and the first of the two rows of the image it comes from. */
+/* The first element of row r of the results, and of the first of the two image rows that it comes from. */
 static int64_t result_at(const rows *s, int64_t r) {
     return r * s->out_w * s->c;
 }
@@ -61,7 +61,7 @@ static void run_forward(copi_plan *p, const plan_action *a) {
                                   plan_at(p, a, 1, image_at(&s, r)), s.out_w, s.c, s.in_w * s.c);
 }
 
-/* What no window covers, the last column and row of odd images, gets 0. */
+/* The last column and row of odd images, which no window covers, get 0. */
 static void run_backward(copi_plan *p, const plan_action *a) {
     const rows s = rows_of(p, a);
     const size_t size = p->bf16 ? 2 : 4, row = (size_t)(s.in_w * s.c) * size,

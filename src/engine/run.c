@@ -13,7 +13,7 @@ cop_status plan_dnnl(copi_plan *p, dnnl_status_t s, const char *what, int node) 
     return copi_fail(p->ctx, COP_E_INTERNAL, "%s: oneDNN's %s failed with status %d", name, what, (int)s);
 }
 
-/* The thread count is the calling thread's own setting in OpenMP; it gets its value back. */
+/* The thread count is a setting of the calling thread in OpenMP, so its former value is restored. */
 int plan_enter(const copi_plan *p) {
     int before = omp_get_max_threads();
     omp_set_num_threads(copi_threads(p->ctx));
@@ -36,7 +36,7 @@ cop_status plan_run(copi_plan *p, const plan_actions *list) {
     return COP_OK;
 }
 
-/* The images are read where the caller has them; fewer than a batch are copied and the rest is 0. */
+/* A whole batch is read from the caller's memory. Fewer images are copied, and the rest is 0. */
 cop_status plan_feed(copi_plan *p, const float *x, int64_t n) {
     const float *from = x;
     if (n < p->options.batch) {

@@ -1,4 +1,4 @@
-/* Values: where what a node gives lies, in which layout, and where its gradient is gathered. */
+/* Values: the place and layout of a node's output, and where its gradient is summed. */
 #include "engine/lowering.h"
 
 dnnl_data_type_t plan_type(const copi_plan *p) {

@@ -1,5 +1,4 @@
-/* Parameters in the engine's layout: registration, push and pull, optimizer state, gates folded into their producer.
- */
+/* Parameters in the engine's layout: registration, push and pull, optimizer state, gates folded into producers. */
 #include "engine/weights.h"
 
 #include "engine/build.h"
@@ -9,7 +8,7 @@
 #include <omp.h>
 #include <string.h>
 
-#define CHUNK 8192 /* floats; a multiple of a cache line, small enough to share out evenly */
+#define CHUNK 8192 /* floats: a multiple of a cache line, small enough to divide evenly among threads */
 
 static void run_gate_apply(copi_plan *p, const plan_action *a) {
     const plan_weight *w = &p->weights[a->weight[0]];
@@ -67,7 +66,7 @@ int plan_prepared(copi_plan *p, int node, int weight, const dn_md *want) {
     return copy;
 }
 
-/* dst (layout to) = src (layout from); the pointers are the caller's, src is only read */
+/* dst (layout to) = src (layout from). src is only read. */
 static cop_status run_reorder(copi_plan *p, dnnl_primitive_t primitive, const dn_md *from, const float *src,
                               const dn_md *to, float *dst) {
     if (!primitive) {
@@ -92,7 +91,7 @@ static cop_status out_of(copi_plan *p, const plan_weight *w, const float *arena,
     return run_reorder(p, w->out, w->md, arena + w->at, w->plain, plain);
 }
 
-/* Which factor multiplies each element: a tensor of unit numbers taken through the same reorder as the weights. */
+/* Which factor multiplies each element: reorder a tensor of unit numbers as the weights are. */
 static cop_status find_units(copi_plan *p, plan_weight *w) {
     const plan_weight *gate = &p->weights[w->gate];
     int64_t units = p->net->param[w->param].shape[0], each = w->count / units;
@@ -147,7 +146,7 @@ void plan_weights_free(copi_plan *p) {
     copi_free(p->ctx, p->weights);
 }
 
-/* Inference: batch-norm alone, gate (scale (x - mean) / sqrt(var + eps) + shift). */
+/* Inference, batch-norm without a layer: y = gate (scale (x - mean) / sqrt(var + eps) + shift). */
 static void push_norm(copi_plan *p, const plan_node *l, const cop_net *net, const copi_node *n,
                       const copi_param *gate) {
     const int slot[4] = {COPI_SCALE, COPI_SHIFT, COPI_MEAN, COPI_VAR},
@@ -204,10 +203,10 @@ static cop_status same_topology(copi_plan *p, const cop_net *net, const char *wh
                      what, net->params, net->block_count, p->net->params, p->net->block_count);
 }
 
-/* One parameter and its mask into the arenas. */
+/* Copy one parameter and its mask into the arenas. */
 static cop_status push_weight(copi_plan *p, plan_weight *w, const copi_param *param) {
     w->masked = false;
-    if (w->kind == COPI_PARAM_GATE) { /* the look-ahead point survives a push that leaves the factors alone */
+    if (w->kind == COPI_PARAM_GATE) { /* a push with unchanged factors keeps the look-ahead point */
         if (p->steps && !memcmp(p->w + w->at, param->data, (size_t)w->count * sizeof(float))) return COP_OK;
         memcpy(p->s1 + w->at, param->data, (size_t)w->count * sizeof(float));
     }
@@ -262,7 +261,7 @@ static plan_weight *weight_of(copi_plan *p, int param) {
     return NULL;
 }
 
-/* A vector out of an arena. */
+/* Copy a parameter's part of an arena out. */
 static cop_status fetch(copi_plan *p, int param, const float *arena, float *out) {
     const plan_weight *w = weight_of(p, param);
     if (!w) return copi_fail(p->ctx, COP_E_RANGE, "the plan trains no parameter %d", param);
@@ -294,8 +293,7 @@ cop_status copi_plan_state_set(copi_plan *p, int slot, int param, const float *i
     return s;
 }
 
-/* Backward gave d loss / d (lambda w). Hence d lambda[u] = sum over the unit of it times w, and d w = lambda times
- * it. */
+/* g is d loss / d (lambda w). So d lambda[u] = the sum of g w over unit u, and d w = lambda g. */
 static void gate_gradient(copi_plan *p, const plan_weight *w) {
     const plan_weight *gate = &p->weights[w->gate];
     const float *lambda = p->s1 + gate->at;

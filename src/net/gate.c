@@ -1,16 +1,16 @@
-/* SSS's factors put into a net, and folded out of it again. docs/methods.md, "SSS". */
+/* SSS's factors: adding them to a net and folding them away. docs/methods.md, "SSS". */
 #include "net/net.h"
 
 #include <math.h>
 #include <string.h>
 
-/* -- putting in -- */
+/* -- adding -- */
 
 static bool has_kernel(const copi_node *node) {
     return copi_op_is(node->op, COPI_HAS_KERNEL);
 }
 
-/* Layers whose channels reach the output through no other layer with weights: classes are not removable. */
+/* Layers whose channels reach the output without passing another layer with a kernel: classes cannot be removed. */
 static void mark_output_layers(const cop_net *net, bool *output) {
     output[net->nodes - 1] = true;
     for (int i = net->nodes - 1; i > 0; i--)
@@ -43,7 +43,7 @@ cop_status copi_net_depths(const cop_net *net, int **depth) {
     return COP_OK;
 }
 
-/* Where factors go: behind node i stand factors[i] of them, named after producer[i]. */
+/* Where factors go: factors[i] of them behind node i, named after producer[i]. */
 typedef struct places {
     const cop_net *net;
     unsigned structures;
@@ -57,8 +57,8 @@ static bool wanted(const places *p, cop_structure structure) {
     return p->structures >> structure & 1u;
 }
 
-/* A residual block's factor stands at the end of its branch; it has the name of the layer that the batch-norm there
- * belongs to, if to that alone. */
+/* A residual block's factor stands at the end of its branch. If that is a batch-norm, the factor is named after the
+ * layer before it, unless other nodes read that layer too. */
 static void place_block(places *p, int add) {
     int end = copi_net_branch_end(p->net, add, p->depth);
     if (end < 0 || p->net->node[end].op == COPI_OP_GATE) return;
@@ -69,7 +69,7 @@ static void place_block(places *p, int add) {
     if (has_one_reader(p->net, src)) p->producer[end] = src;
 }
 
-/* The factors of a conv's or dense's units or groups stand behind it, after batch-norm if that alone reads it. */
+/* The factors of a layer's units or groups stand behind it, or behind the batch-norm that alone reads it. */
 static void place_units(places *p, int i) {
     const copi_node *node = &p->net->node[i];
     if (!has_kernel(node) || p->output[i]) return;
@@ -126,7 +126,7 @@ static int most_sources(const cop_net *net) {
     return most;
 }
 
-/* Scratch of both directions, in one block: number[nodes] of old nodes in the new graph, src[most]. */
+/* Scratch for both directions, in one block: number[nodes] of old nodes in the new graph, src[most]. */
 static cop_status scratch_make(const cop_net *net, int **number, int **src) {
     *number = copi_alloc(net->ctx, (size_t)net->nodes + (size_t)most_sources(net), sizeof **number);
     if (!*number) return COP_E_NOMEM;
@@ -149,7 +149,7 @@ static cop_status add_gated(cop_graph *g, const places *p, int *number, int *src
     return COP_OK;
 }
 
-/* Build g and make it net's heir; g is freed always. */
+/* Build g and copy into it what it keeps of net. g is freed in any case. */
 static cop_status finish(cop_graph *g, const cop_net *net, cop_net **made) {
     cop_status status = copi_graph_build_raw(g, made);
     if (!status) status = copi_net_inherit(*made, net);
@@ -178,7 +178,7 @@ cop_status copi_net_with_gates(const cop_net *net, unsigned structures, cop_net 
     return status;
 }
 
-/* -- folding out -- */
+/* -- folding away -- */
 
 static cop_status fold_unit(cop_net *net, copi_param *param, int64_t unit, double factor, bool dead) {
     if (!param) return COP_OK;
@@ -193,7 +193,7 @@ static cop_status fold_unit(cop_net *net, copi_param *param, int64_t unit, doubl
 }
 
 /* Multiply node's output channels by the gate's factors: its first two parameters are weights and bias, or scale and
- * shift. A dead unit behind a batch-norm takes the layer before along, if that feeds nothing else. */
+ * shift. A dead unit of a batch-norm also masks the unit of the layer before it, if that feeds nothing else. */
 static cop_status fold_gate(cop_net *net, copi_node *node, const copi_param *gate, double threshold) {
     int reader;
     copi_node *before = NULL;
@@ -243,7 +243,7 @@ cop_status copi_net_fold_gates(const cop_net *gated, double threshold, cop_net *
     return status;
 }
 
-/* -- what stands behind a factor -- */
+/* -- what a factor removes -- */
 
 cop_status copi_net_block_gates(const cop_net *gated, bool **block) {
     int *depth = NULL;
@@ -262,10 +262,10 @@ cop_status copi_net_block_gates(const cop_net *gated, bool **block) {
 
 static double macs_of(const cop_net *net, int i) {
     cop_layer_info info;
-    return cop_net_get_layer(net, i, &info) ? 0 : (double)info.macs; /* i is in range: it can't fail */
+    return cop_net_get_layer(net, i, &info) ? 0 : (double)info.macs; /* i is in range, so it cannot fail */
 }
 
-/* MACs of all layers whose every way on leads through the gate. */
+/* MACs of all layers whose output reaches the end only through the gate. */
 static double macs_of_branch(const cop_net *net, int gate, bool *inside) {
     double macs = 0;
     memset(inside, 0, (size_t)net->nodes * sizeof *inside);
@@ -285,8 +285,8 @@ static double macs_of_branch(const cop_net *net, int gate, bool *inside) {
     return macs;
 }
 
-/* MACs of the gated layer, and of those that read it as far as they read it: share [nodes] of a node's channels that
- * come from the gate. */
+/* MACs of the gated layer, plus each reader's MACs in proportion to what it reads. share [nodes]: how much of a
+ * node's output comes from the gate. */
 static double macs_of_layer(const cop_net *net, int gate, double *share) {
     int from = net->node[gate].src[0];
     if (net->node[from].op == COPI_OP_BATCHNORM) from = net->node[from].src[0];

@@ -145,19 +145,19 @@ static cop_status check_name(cop_graph *g, const char *op, const char *name) {
         return copi_fail(g->ctx, COP_E_ARG, "%s: the name of node %d has %zu bytes, at most %d", op, g->net->nodes,
                          strlen(name), COPI_MAX_NAME);
     if (copi_net_find(g->net, name) >= 0)
-        return copi_fail(g->ctx, COP_E_ARG, "%s '%s': there is a node of this name already", op, name);
+        return copi_fail(g->ctx, COP_E_ARG, "%s '%s': a node with this name already exists", op, name);
     return COP_OK;
 }
 
 static cop_status check_sources(cop_graph *g, const copi_op_class *class, const char *op, const char *name,
                                 const int *src, int nsrc) {
     if (class->sources < 0 ? nsrc < 1 : nsrc != class->sources)
-        return copi_fail(g->ctx, COP_E_ARG, "%s '%s': %d inputs, it takes %s%d", op, name, nsrc,
+        return copi_fail(g->ctx, COP_E_ARG, "%s '%s': has %d inputs; it takes %s%d", op, name, nsrc,
                          class->sources < 0 ? "at least " : "", class->sources < 0 ? 1 : class->sources);
     for (int i = 0; i < nsrc; i++)
         if (src[i] < 0 || src[i] >= g->net->nodes)
-            return copi_fail(g->ctx, COP_E_ARG, "%s '%s': its input number %d is node %d; there are nodes 0 to %d",
-                             op, name, i, src[i], g->net->nodes - 1);
+            return copi_fail(g->ctx, COP_E_ARG, "%s '%s': input %d is node %d; the graph has nodes 0 to %d", op, name,
+                             i, src[i], g->net->nodes - 1);
     return COP_OK;
 }
 
@@ -184,7 +184,7 @@ static cop_status add(cop_graph *g, const char *name, const copi_node *proto, co
     node->name = copi_strdup(g->ctx, name);
     node->src = copi_alloc(g->ctx, (size_t)nsrc + 1, sizeof *node->src);
     const copi_node **source = copi_alloc(g->ctx, (size_t)nsrc + 1, sizeof *source);
-    net->nodes++; /* whatever happens now, the net owns the node and frees it */
+    net->nodes++; /* from here on the net owns the node and frees it, also after an error */
     if (!node->name || !node->src || !source) {
         copi_free(g->ctx, source);
         return COP_E_NOMEM;
@@ -198,8 +198,8 @@ static cop_status add(cop_graph *g, const char *name, const copi_node *proto, co
     if (status || !class->macs) return status;
     int64_t weights = net->param[node->param[COPI_WEIGHT]].count, pixels = node->shape[1] * node->shape[2], macs;
     if (!copi_mul_i64(weights, pixels, &macs) || macs > COPI_MAX_MACS)
-        return copi_node_fail(g, node, COP_E_SHAPE, "%lld weights at %lld places are too many", (long long)weights,
-                              (long long)pixels);
+        return copi_node_fail(g, node, COP_E_SHAPE, "%lld weights at %lld positions exceed 2^48 MACs",
+                              (long long)weights, (long long)pixels);
     return COP_OK;
 }
 
@@ -213,8 +213,7 @@ int copi_graph_add(cop_graph *g, const char *name, const copi_node *proto, const
 static cop_status check_whole(cop_graph *g) {
     cop_net *net = g->net;
     if (net->nodes < 2)
-        return copi_fail(g->ctx, COP_E_ARG, "a net needs an input and at least one op, there are %d nodes",
-                         net->nodes);
+        return copi_fail(g->ctx, COP_E_ARG, "a net needs an input and at least one op; it has %d nodes", net->nodes);
     for (int i = 0; i < net->nodes; i++) {
         const copi_node *node = &net->node[i];
         int consumers = copi_net_consumers(net, i, NULL, 0);
@@ -226,7 +225,7 @@ static cop_status check_whole(cop_graph *g) {
     }
     const copi_node *last = &net->node[net->nodes - 1];
     if (last->shape[1] * last->shape[2] != 1)
-        return copi_node_fail(g, last, COP_E_SHAPE, "the last node gives %s; the output must be [classes]",
+        return copi_node_fail(g, last, COP_E_SHAPE, "the output is %s; it must be [classes]",
                               copi_node_shape_show(last).text);
     net->classes = (int)last->shape[0]; /* at most COPI_MAX_EXTENT */
     return COP_OK;
@@ -236,8 +235,7 @@ static cop_status make_block(cop_net *net) {
     for (int p = 0; p < net->params; p++)
         if (!copi_add(net->block_count, (size_t)net->param[p].count, &net->block_count))
             return copi_fail(net->ctx, COP_E_NOMEM,
-                             "out of memory: the parameters up to '%s' do not fit an address space",
-                             net->param[p].name);
+                             "out of memory: the parameters up to '%s' exceed the address space", net->param[p].name);
     net->block = copi_alloc(net->ctx, net->block_count, sizeof *net->block);
     if (!net->block) return COP_E_NOMEM;
     copi_use_large_pages(net->block, net->block_count * sizeof *net->block);

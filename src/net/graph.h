@@ -1,4 +1,4 @@
-/* What op families share while a graph is built; for the net room alone. */
+/* What the ops share while a graph is built. Only the net room includes this. */
 #ifndef COPPICE_NET_GRAPH_H
 #define COPPICE_NET_GRAPH_H
 
@@ -32,14 +32,14 @@ typedef struct copi_shape_text {
 copi_shape_text copi_shape_show(int rank, const int64_t *shape);
 copi_shape_text copi_node_shape_show(const copi_node *node);
 
-/** An error about a node: `conv 'conv3': ` goes before the text. */
+/** An error about a node: the text is preceded by `conv 'conv3': `. */
 cop_status copi_node_fail(cop_graph *g, const copi_node *node, cop_status status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/** Set the output's shape. Errors: SHAPE (an extent is under 1 or absurdly large). */
+/** Set the output's shape. Errors: SHAPE (an extent is below 1 or far too large). */
 cop_status copi_node_output(cop_graph *g, copi_node *node, int rank, int64_t c, int64_t h, int64_t w);
 /** The output has the shape of src. */
 cop_status copi_node_same(cop_graph *g, copi_node *node, const copi_node *src);
-/** Refuse an input that is not [C,H,W]. */
+/** Refuse an input other than [C,H,W]. */
 cop_status copi_node_want_image(cop_graph *g, const copi_node *node, const copi_node *src);
 
 /** Output extent of a window of `kernel` taps `dilation` apart that moves by `stride` over `extent` and its padding.

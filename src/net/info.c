@@ -28,7 +28,7 @@ static int64_t macs_of(const cop_net *net, const copi_node *node, int64_t weight
     return class->macs ? class->macs(net, node, weights) : 0;
 }
 
-/* 1 - left / dense; missing: what stands for a share of nothing. */
+/* 1 - left / dense, or missing where dense is 0. */
 static double sparsity(int64_t left, int64_t dense, double missing) {
     return dense ? 1 - (double)left / (double)dense : missing;
 }

@@ -30,13 +30,12 @@ cop_status cop_net_init(cop_net *net, uint64_t seed) {
             for (int64_t i = 0; i < param->count; i++) param->data[i] = one;
             continue;
         }
-        /* He et al. 2015, arXiv:1502.01852: variance 2 / fan_in before a ReLU, 2 / ((1 + slope^2) fan_in) before a
-         * leaky one; 1 / fan_in, which keeps the variance, where nothing is rectified. */
+        /* He et al. 2015, arXiv:1502.01852: variance 2 / fan_in before a ReLU, 2 / ((1 + slope^2) fan_in) before
+         * one with a slope. Without a rectifier, 1 / fan_in keeps the variance. */
         int64_t fan_in = param->count / param->shape[0];
         double a = slope[param->node];
         double deviation = sqrt((isnan(a) ? 1 : 2 / (1 + a * a)) / (double)fan_in);
-        copi_rng rng =
-            copi_rng_make(seed, COPI_STREAM_INIT, (uint64_t)p); /* its own numbers: layers don't shift others' */
+        copi_rng rng = copi_rng_make(seed, COPI_STREAM_INIT, (uint64_t)p); /* each parameter has its own numbers */
         for (int64_t i = 0; i < param->count; i++) param->data[i] = (float)(deviation * copi_rng_normal(&rng));
     }
     copi_free(net->ctx, slope);

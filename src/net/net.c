@@ -87,7 +87,7 @@ void copi_net_mark_dense(cop_net *net) {
     }
 }
 
-/* -- what travels with a net -- */
+/* -- what belongs to a net besides its topology -- */
 
 cop_status copi_net_note(cop_net *net, const char *format, ...) {
     char line[1024];
@@ -132,12 +132,12 @@ cop_status copi_net_set_classes(cop_net *net, const char *const *name, int class
 cop_status copi_net_set_normalization(cop_net *net, const double *mean, const double *std) {
     int channels = (int)net->node[0].shape[0];
     if (!mean != !std)
-        return copi_fail(net->ctx, COP_E_ARG, "normalization: a mean without deviation, or the reverse");
+        return copi_fail(net->ctx, COP_E_ARG, "normalization: give mean and standard deviation together");
     for (int c = 0; mean && c < channels; c++)
         if (!isfinite(mean[c]) || !isfinite(std[c]) || std[c] <= 0)
             return copi_fail(net->ctx, COP_E_RANGE,
                              "normalization of channel %d: mean %g, standard deviation %g; both "
-                             "must be finite, the second over 0",
+                             "must be finite, the deviation above 0",
                              c, mean[c], std[c]);
     net->normalized = mean != NULL;
     memset(net->mean, 0, sizeof net->mean);
@@ -173,10 +173,11 @@ cop_status cop_net_set_preprocessing(cop_net *net, const cop_preprocessing *p) {
     int64_t channels = net->node[0].shape[0];
     if (channels > COP_MAX_CHANNELS || (unsigned)p->range >= COPI_COUNT(range) ||
         (unsigned)p->order > COP_CHANNEL_ORDER_BGR)
-        return copi_fail(net->ctx, COP_E_ARG, "preprocessing: of %lld channels, range %d, order %d",
-                         (long long)channels, (int)p->range, (int)p->order);
+        return copi_fail(net->ctx, COP_E_ARG,
+                         "preprocessing: cannot apply pixel range %d and channel order %d to %lld channels",
+                         (int)p->range, (int)p->order, (long long)channels);
     if (p->order == COP_CHANNEL_ORDER_BGR && channels != 3)
-        return copi_fail(net->ctx, COP_E_SHAPE, "channels in the order bgr: the net's images have %lld",
+        return copi_fail(net->ctx, COP_E_SHAPE, "channel order bgr needs 3 channels; the net's images have %lld",
                          (long long)channels);
     double mean[COP_MAX_CHANNELS], std[COP_MAX_CHANNELS];
     for (int64_t c = 0; c < channels; c++) {
@@ -232,7 +233,7 @@ cop_status copi_net_copy_params(cop_net *net, const cop_net *from) {
     return COP_OK;
 }
 
-/* -- life -- */
+/* -- copying and freeing -- */
 
 cop_status cop_net_clone(const cop_net *net, cop_net **copy) {
     if (copy) *copy = NULL;

@@ -1,5 +1,5 @@
-/* The net: a DAG of ops over named parameters and masks. Nodes stand in an order in which inputs come first; the
- * topology never changes once built. Letters: N batch, C channels, H W, O I KH KW for kernels. */
+/* The net: a DAG of ops over named parameters and masks. Nodes are stored after their inputs; the topology never
+ * changes once built. Letters: N batch, C channels, H W, O I KH KW for kernels. */
 #ifndef COPPICE_NET_H
 #define COPPICE_NET_H
 
@@ -26,7 +26,7 @@ typedef enum copi_param_kind {
 typedef struct copi_param {
     char *name; /* "<node>.weight", ".bias", ".scale", ".shift", ".mean", ".var", ".gate" */
     copi_param_kind kind;
-    int node; /* that owns it */
+    int node; /* its owner */
     int rank;
     int64_t shape[4];
     int64_t count; /* product of shape */
@@ -84,7 +84,7 @@ struct cop_net {
     cop_channel_order channel_order; /* the net's channel c is the image's channel c, or (BGR) C-1-c */
     int64_t dense_parameters, dense_conv, dense_dense, dense_macs; /* of the original dense net: all / conv / dense */
     char *provenance;                                              /* lines separated by '\n'; never NULL */
-    char *metadata; /* what another program had written into the model's file, a JSON object of strings; or NULL */
+    char *metadata; /* what another program wrote into the model's file, a JSON object of strings; or NULL */
 };
 
 enum {
@@ -101,7 +101,7 @@ typedef enum copi_trait {
     COPI_HAS_KERNEL = 1,   /* a layer: its outputs are sums over a kernel of weights, in slot COPI_WEIGHT */
     COPI_HOMOGENEOUS = 2,  /* f(a x) = a f(x) for every a >= 0 */
     COPI_KEEPS_ZEROS = 4,  /* where channel c of the input is 0 everywhere, so is channel c of the output */
-    COPI_KEEPS_SPREAD = 8, /* a rectifier behind it counts as behind the layer before it when weights are drawn */
+    COPI_KEEPS_SPREAD = 8, /* initialisation looks through it: a rectifier behind it counts for the layer before it */
 } copi_trait;
 bool copi_op_is(copi_op op, copi_trait trait);
 
@@ -110,12 +110,12 @@ typedef enum copi_attribute_kind {
     COPI_ATTRIBUTE_FLAG,  /* int, 0 or 1 */
     COPI_ATTRIBUTE_REAL   /* double, finite */
 } copi_attribute_kind;
-/** What a node has besides its name, op and inputs: what model files hold of it, and what its identity consists of. */
+/** What a node has besides its name, op and inputs. Model files hold it. */
 typedef struct copi_attribute {
     const char *key; /* in model files; NULL ends the table */
     copi_attribute_kind kind;
     size_t bytes, offset; /* in copi_node */
-    bool identity;        /* it changes training, and no shape shows it: a checkpoint's identity holds it */
+    bool identity;        /* a checkpoint's identity includes it: it changes training, and no shape shows it */
 } copi_attribute;
 const copi_attribute *copi_op_attributes(copi_op op);
 
@@ -142,16 +142,16 @@ struct cop_graph {
     cop_ctx *ctx;
     cop_net *net;
     cop_status status; /* the first error */
-    char error[512];   /* its text: the context's may be another's by the time of building */
+    char error[512];   /* its text; by the time of building the context may hold another error's */
     int node_cap, param_cap;
 };
 /** Declare a parameter of the node being added, in its slot. */
 cop_status copi_node_param(cop_graph *g, copi_node *node, int slot, copi_param_kind kind, const char *suffix,
                            int rank, const int64_t *shape);
-/** Add a node of any op with its attributes taken from proto (op, u); used by readers, shrink and the typed adders.
- *  Returns its number, -1 on the graph's first or a former error. */
+/** Add a node of any op; its attributes come from proto (op, u). For readers, shrink and the typed adders.
+ *  Returns its number, or -1 after this or an earlier error. */
 int copi_graph_add(cop_graph *g, const char *name, const copi_node *proto, const int *src, int nsrc);
-/** Build without drawing weights (all 0, batch-norm scale/var 1, gates 1), for readers that fill them. */
+/** Build without drawing weights (all 0; batch-norm scale and var, and gates 1), for readers that fill them. */
 cop_status copi_graph_build_raw(cop_graph *g, cop_net **net);
 
 int copi_net_find(const cop_net *net, const char *node_name);                    /* -1: none */
@@ -164,46 +164,46 @@ cop_status copi_net_copy_masks(cop_net *net, const cop_net *from);
 /** Set data to 0 where the mask is 0. */
 void copi_net_apply_masks(cop_net *net);
 bool copi_param_counts(copi_param_kind kind); /* weight, bias, scale, shift: those that sparsity counts */
-/** Record "this is the dense net": fill dense_count/dense_macs/dense_* from the net as it stands. */
+/** Record that this is the dense net: fill dense_count, dense_macs and dense_* from its present state. */
 void copi_net_mark_dense(cop_net *net);
-/** Nodes that read node's output; writes at most max numbers, returns how many there are. */
+/** The nodes that read node's output: writes at most max numbers and returns how many there are. */
 int copi_net_consumers(const cop_net *net, int node, int *consumer, int max);
 /** Append a line to net->provenance. */
 cop_status copi_net_note(cop_net *net, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/** Take over what a net derived from another keeps of it: class names (where as many), normalization, provenance, the
- *  dense totals, and the dense marks of every node that has a node of the same name and op there. */
+/** Copy what a derived net keeps of the original: class names (if the number is the same), normalization, provenance,
+ *  the dense totals, and each node's dense counts (from the node with the same name and op). */
 cop_status copi_net_inherit(cop_net *net, const cop_net *from);
-/** Copy data and mask of every parameter that has one of the same name and shape in from. */
+/** Copy data and mask from the parameters of `from` with the same name and shape. */
 cop_status copi_net_copy_params(cop_net *net, const cop_net *from);
-/** names NULL: forget them. Errors: ARG (not as many as the net has), NOMEM. */
+/** name NULL: remove them. Errors: ARG (not as many as the net has classes), NOMEM. */
 cop_status copi_net_set_classes(cop_net *net, const char *const *name, int classes);
-/** mean, std: [C of the input]; both NULL: forget them. Errors: RANGE (not finite, std <= 0). */
+/** mean, std: [C of the input]; both NULL: remove them. Errors: RANGE (not finite, std <= 0). */
 cop_status copi_net_set_normalization(cop_net *net, const double *mean, const double *std);
-/** A new net of the same topology and parameters plus a gate node after each structure that SSS may remove.
- *  structures: bits 1u << COP_STRUCTURE_*, any mixture. docs/methods.md, "SSS":
+/** A new net with the same topology and parameters, and a gate node after each structure that SSS may remove.
+ *  structures: any bits 1u << COP_STRUCTURE_*. docs/methods.md, "SSS":
  *    block   one factor at the end of each residual branch (below), before the add
  *    group   a factor per group of each grouped conv, after batch-norm if the conv feeds one
  *    neuron  a factor per conv channel and dense unit, likewise
- *  A layer takes the first of these that fits it; the layers that give the classes take none but a block's.
+ *  A layer takes the first of these that fits it. The layers that give the classes take only a block's.
  *  Gates' names: "<node>.gate_op". Errors: NOMEM. */
 cop_status copi_net_with_gates(const cop_net *net, unsigned structures, cop_net **gated);
-/** Layers with weights on the longest way from the input to each node; *depth [nodes] is the caller's to free. */
+/** The number of layers with a kernel on the longest path from the input to each node. The caller frees
+ *  *depth [nodes]. */
 cop_status copi_net_depths(const cop_net *net, int **depth);
-/** The residual branch of an add is the summand with more layers behind it (equal: neither is). Where its last conv,
- *  dense, batch-norm or gate is, seen through ops that a factor >= 0 commutes with; -1: no branch, or one that ends in
- *  something else or is read by others too. */
+/** The residual branch of an add is the summand with more layers before it (equal: neither is). Returns the branch's
+ *  last node with parameters, seen through homogeneous ops. -1: no branch, or one that ends in something else, or one
+ *  that other nodes read too. */
 int copi_net_branch_end(const cop_net *net, int add, const int *depth);
-/** Which nodes are gates of a whole block: without them a layer is not emptied, the shortcut stays. *block [nodes] is
- *  the caller's to free. */
+/** Which nodes are gates of a whole block: a factor of 0 there leaves the shortcut. The caller frees *block. */
 cop_status copi_net_block_gates(const cop_net *gated, bool **block);
 /** What a structure behind each gate costs in MACs, relative to the mean over all structures of the net:
- *    block          all layers whose every way on leads through the gate
+ *    block          all layers whose output reaches the end only through the gate
  *    group, neuron  (the layer + what its readers spend on its channels) / factors
- *  *cost [nodes], 0 for nodes that are no gates, is the caller's to free. */
+ *  0 for nodes that are not gates. The caller frees *cost [nodes]. */
 cop_status copi_net_gate_costs(const cop_net *gated, double **cost);
-/** The inverse: fold every gate's factors into the producing conv/dense (weights, bias) or batch-norm (scale, shift),
- *  then drop the gate nodes. Units whose factor is <= threshold are masked (weight, bias, scale, shift) to exact 0.
- *  Same function as the gated net when threshold is 0. */
+/** The inverse: fold every gate's factors into the conv or dense (weights, bias) or batch-norm (scale, shift) before
+ *  it, then remove the gate nodes. Units whose factor is <= threshold are masked (weight, bias, scale, shift) to
+ *  exact 0. Same function as the gated net when threshold is 0. */
 cop_status copi_net_fold_gates(const cop_net *gated, double threshold, cop_net **folded);
 
 #endif

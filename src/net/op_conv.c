@@ -30,7 +30,7 @@ static cop_status infer(cop_graph *g, copi_node *node, const copi_node *const *s
 
 static int64_t macs(const cop_net *net, const copi_node *node, int64_t weights) {
     (void)net;
-    return weights * node->shape[1] * node->shape[2]; /* every weight meets every output pixel once */
+    return weights * node->shape[1] * node->shape[2]; /* every weight is used once per output pixel */
 }
 
 const copi_attribute copi_attributes_CONV[] = {COPI_ATTRIBUTE(conv, filters), COPI_ATTRIBUTE(conv, kernel),
@@ -46,7 +46,7 @@ cop_conv_params cop_conv_params_default(int64_t filters, int64_t kernel) {
 
 int cop_graph_conv(cop_graph *g, const char *name, int src, const cop_conv_params *params) {
     copi_node proto = {.op = COPI_OP_CONV};
-    if (params) proto.u.conv = *params; /* without: 0 filters, which inference refuses */
+    if (params) proto.u.conv = *params; /* NULL leaves 0 filters, which infer refuses */
     proto.u.conv.bias = proto.u.conv.bias != 0;
     return copi_graph_add(g, name, &proto, &src, 1);
 }

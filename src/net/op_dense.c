@@ -2,7 +2,7 @@
 
 static cop_status infer(cop_graph *g, copi_node *node, const copi_node *const *src) {
     if (src[0]->rank != 1)
-        return copi_node_fail(g, node, COP_E_SHAPE, "needs [I], its input '%s' is %s; put a flatten between",
+        return copi_node_fail(g, node, COP_E_SHAPE, "needs [I], its input '%s' is %s; put a flatten between them",
                               src[0]->name, copi_node_shape_show(src[0]).text);
     if (node->u.dense.units < 1)
         return copi_node_fail(g, node, COP_E_RANGE, "%lld units; at least 1", (long long)node->u.dense.units);

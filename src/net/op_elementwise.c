@@ -1,4 +1,4 @@
-/* What keeps the shape: the ReLU family, dropout, softmax. */
+/* Ops that keep the shape: the rectifiers, dropout, softmax. */
 #include "net/graph.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* Where branches meet: add and concat. */
+/* Ops that join branches: add and concat. */
 #include "net/graph.h"
 
 #include <string.h>

@@ -9,7 +9,7 @@ static cop_status infer_window(cop_graph *g, copi_node *node, const copi_node *c
         p->stride[1] = p->kernel[1];
     }
     for (int i = 0; i < 4; i++)
-        if (p->pad[i] >= p->kernel[i % 2] && p->kernel[i % 2] > 0) /* a window must not lie in the padding alone */
+        if (p->pad[i] >= p->kernel[i % 2] && p->kernel[i % 2] > 0) /* else a window could lie in the padding alone */
             return copi_node_fail(g, node, COP_E_RANGE, "padding %lld is not smaller than the kernel %lldx%lld",
                                   (long long)p->pad[i], (long long)p->kernel[0], (long long)p->kernel[1]);
     int64_t h, w;
@@ -44,7 +44,7 @@ cop_pool_params cop_pool_params_default(int64_t kernel) {
 
 static int add_pool(cop_graph *g, copi_op op, const char *name, int src, const cop_pool_params *params) {
     copi_node proto = {.op = op};
-    if (params) proto.u.pool = *params; /* without: a kernel of 0, which inference refuses */
+    if (params) proto.u.pool = *params; /* NULL leaves a kernel of 0, which infer refuses */
     proto.u.pool.count_pad = proto.u.pool.count_pad != 0;
     return copi_graph_add(g, name, &proto, &src, 1);
 }

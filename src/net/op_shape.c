@@ -1,9 +1,9 @@
-/* Where shapes begin and are flattened: input and flatten. */
+/* Input and flatten. */
 #include "net/graph.h"
 
 static cop_status infer_input(cop_graph *g, copi_node *node, const copi_node *const *src) {
     (void)src;
-    if (node->rank != 3) return copi_node_fail(g, node, COP_E_SHAPE, "is of rank %d; images are [C,H,W]", node->rank);
+    if (node->rank != 3) return copi_node_fail(g, node, COP_E_SHAPE, "has rank %d; images are [C,H,W]", node->rank);
     if (node->shape[0] > COP_MAX_CHANNELS)
         return copi_node_fail(g, node, COP_E_RANGE, "%lld channels; at most %d", (long long)node->shape[0],
                               COP_MAX_CHANNELS);

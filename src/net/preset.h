@@ -1,4 +1,4 @@
-/* The presets' inside, for the net room alone. */
+/* What the presets share. Only the net room includes this. */
 #ifndef COPPICE_NET_PRESET_H
 #define COPPICE_NET_PRESET_H
 
@@ -10,12 +10,12 @@ typedef struct preset_input {
     int classes;
 } preset_input;
 
-/* Each adds its nodes up to the softmax; errors stay in the graph, those of its own are returned too. */
+/* Each adds its nodes, up to the softmax. The graph keeps their errors; a preset returns only its own. */
 #define X(FUNCTION, name, help) cop_status preset_##FUNCTION(cop_graph *g, const preset_input *in);
 #include "net/presets.def"
 #undef X
 
-/* A short name for a layer, by value: .text is good for the expression it stands in. */
+/* A layer's name, by value: .text is valid within the expression. */
 typedef struct preset_name {
     char text[64];
 } preset_name;

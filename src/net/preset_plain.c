@@ -1,4 +1,4 @@
-/* Chains: the LeNets, the reference study's net, VGG. */
+/* Nets without branches: the LeNets, the reference study's net, VGG. */
 #include "net/preset.h"
 
 static int conv_relu(cop_graph *g, int n, int src, int64_t filters, int64_t kernel, int64_t pad) {
@@ -53,14 +53,14 @@ cop_status preset_seed_cnn(cop_graph *g, const preset_input *in) {
 cop_status preset_keras_cifar(cop_graph *g, const preset_input *in) {
     if (in->height != 32 || in->width != 32)
         return copi_fail(g->ctx, COP_E_SHAPE,
-                         "images are %lldx%lld, this net is for 32x32; seed-cnn is the same for any "
+                         "images are %lldx%lld, this net takes 32x32; seed-cnn is the same for any "
                          "size",
                          (long long)in->height, (long long)in->width);
     return preset_seed_cnn(g, in);
 }
 
 /* Simonyan & Zisserman 2015, configuration D, in the form usual for CIFAR: batch-norm after each conv, which makes
- * the conv's bias idle, and one hidden dense layer of 512. */
+ * the conv's bias useless, and one hidden dense layer of 512. */
 cop_status preset_vgg_16(cop_graph *g, const preset_input *in) {
     static const struct {
         int convs;

@@ -11,7 +11,7 @@ static int conv(cop_graph *g, const char *name, int src, int64_t filters, int64_
     for (int i = 0; i < 4; i++) p.pad[i] = kernel / 2;
     p.stride[0] = p.stride[1] = stride;
     p.groups = groups;
-    p.bias = 0; /* batch-norm's shift does its work */
+    p.bias = 0; /* batch-norm's shift replaces it */
     return cop_graph_conv(g, name, src, &p);
 }
 
@@ -66,8 +66,8 @@ static int bottleneck_block(cop_graph *g, int stage, int block, int src, int64_t
 
 typedef int (*block_fn)(cop_graph *g, int stage, int block, int src, int64_t width);
 
-/* stem -> STAGES stages of `blocks` blocks, the width doubling -> global pool -> dense -> softmax. preact: the stem
- * and the last block are normalized and rectified by those who read them. */
+/* stem -> STAGES stages of `blocks` blocks, the width doubling -> global pool -> dense -> softmax. preact: the nodes
+ * that read the stem and the last block normalize and rectify them. */
 static cop_status residual(cop_graph *g, const preset_input *in, block_fn make, int blocks, int64_t width,
                            bool preact) {
     int x = conv(g, "stem", in->input, width, 3, 1, 1);

@@ -1,10 +1,11 @@
-/* Residual branches that give constants: what they add is put where it can be said once, and the branch gives 0,
- * which shrink then removes whole.
+/* Residual branches whose output is constant. The constant moves to another parameter and the branch becomes 0, so
+ * that shrink removes all of it.
  *
- * Back: into the other summand's bias or batch-norm shift, if that feeds the add alone.
+ * Back: into the other summand's bias or batch-norm shift, if only the add reads that summand.
  *
- * Forward: into what reads the sum, x - k for a batch-norm's running mean, W k for biases; through ops that a
- * constant passes (adds, pools, dropout, flatten, gates), if every reader can take it. */
+ * Forward: into the nodes that read the sum: -k for a batch-norm's running mean, W k for biases. It passes through
+ * ops whose output then falls by constants too (adds, pools, dropout, flatten, gates). Every reader must be able to
+ * take it. */
 #include "prune/rules.h"
 
 #include <string.h>
@@ -15,7 +16,7 @@ typedef struct absorber {
     copi_known known;
 } absorber;
 
-/* -- forward: may, and then do, with the constants that node's output will be lower by -- */
+/* -- forward: node's output will be lower by constants k; can its readers make up for it, and then do so -- */
 
 static copi_param *param_of(const cop_net *net, const copi_node *node, copi_param_kind kind) {
     for (int slot = 0; slot < COPI_SLOTS; slot++) {
@@ -35,7 +36,7 @@ static bool reader_takes(const cop_net *net, int reader) {
     return param_of(net, n, COPI_PARAM_BIAS) || can_lower(net, reader);
 }
 
-/* Can all readers of node make up for constants that are taken from its output? */
+/* Can all readers of node make up for constants subtracted from its output? */
 static bool can_lower(const cop_net *net, int node) {
     if (node == net->nodes - 1) return false;
     for (int r = node + 1; r < net->nodes; r++)
@@ -46,7 +47,7 @@ static bool can_lower(const cop_net *net, int node) {
 
 static cop_status lower(cop_net *net, int node, const double *k);
 
-/* The constants k [channels] are added to a parameter once; what had been masked carries something now. */
+/* Add sign * k [channels] to a parameter. An entry that changes is no longer masked. */
 static void add_to(copi_param *param, const double *k, double sign) {
     for (int64_t c = 0; c < param->count; c++) {
         param->data[c] = (float)((double)param->data[c] + sign * k[c]);
@@ -54,7 +55,7 @@ static void add_to(copi_param *param, const double *k, double sign) {
     }
 }
 
-/* Reader's input is lower by k [input channels]. */
+/* Make up for an input of reader that is lower by k [input channels]. */
 static cop_status take(cop_net *net, int reader, const double *k) {
     const copi_node *n = &net->node[reader];
     copi_param *mean = param_of(net, n, COPI_PARAM_MEAN), *bias = param_of(net, n, COPI_PARAM_BIAS);
@@ -84,7 +85,7 @@ static cop_status lower(cop_net *net, int node, const double *k) {
 
 /* -- back -- */
 
-/* The parameter of node that is added to each of its channels, if only one node reads it. */
+/* The parameter that is added to each channel of node, if only one node reads node; else NULL. */
 static copi_param *added_by(const cop_net *net, int node) {
     int reader;
     const copi_node *n = &net->node[node];
@@ -95,8 +96,8 @@ static copi_param *added_by(const cop_net *net, int node) {
 
 /* -- one add -- */
 
-/* The node whose zeros make input i of the add 0: the last one with parameters, seen through ops that keep 0 as it
- * is; -1: none, or others read it too. */
+/* The node to mask so that input i of the add is 0: the last one with parameters, seen through ops that keep zeros.
+ * -1: there is none, or other nodes read the branch too. */
 static int branch_end(const cop_net *net, int add, int i) {
     int n = net->node[add].src[i], reader;
     for (;; n = net->node[n].src[0]) {
@@ -107,8 +108,8 @@ static int branch_end(const cop_net *net, int add, int i) {
     }
 }
 
-/* Is input i of the add constant in all channels and not just 0, while the other is not? Then k gets the constants.
- */
+/* Is input i of the add constant in all channels, not 0 in all, while the other input varies? k gets the
+ * constants. */
 static bool adds_constants(const absorber *a, int add, int i, double *k) {
     bool nonzero = false, varies = false;
     for (int64_t c = 0; c < copi_channels(&a->net->node[add]); c++) {
@@ -151,8 +152,8 @@ static void clear(absorber *a) {
     copi_links_clear(&a->links);
 }
 
-/* The first add whose constant can go somewhere. k [channels of the widest node]. What is constant must be found anew
- * afterwards, since sums have changed. */
+/* Absorb the first constant that has a place to go. k [channels of the widest node]. Afterwards sums have changed, so
+ * what is constant must be found again. */
 static cop_status absorb_one(cop_net *net, double *k, bool *changed) {
     absorber a = {.net = net};
     *changed = false;

@@ -71,8 +71,8 @@ static cop_status compare(const cop_net *net, const cop_net *shrunk, double *dif
             }
             if (!finite)
                 s = copi_fail(ctx, COP_E_DIVERGED,
-                              "shrink: the net's outputs for random images are no numbers; its weights "
-                              "are damaged, or too large");
+                              "shrink: the net's outputs for random images are not finite (NaN or infinity); its "
+                              "weights are damaged or too large");
             *difference = apart == 0 ? 0 : apart / fmax(largest, 0x1p-126);
         }
     }

@@ -1,4 +1,4 @@
-/* Coupling groups: the sets of producers' output channels that are kept or removed together. */
+/* Coupling groups: sets of output channels, of layers and the input, that are kept or removed together. */
 #include "prune/rules.h"
 
 #include <string.h>
@@ -14,7 +14,8 @@ void copi_groups_clear(copi_groups *groups) {
     *groups = (copi_groups){0};
 }
 
-/* number [channels]: of the group that a root stands for, plus one. Groups are numbered by their first member. */
+/* number [channels]: 1 + the number of a root's group; 0: none. Groups are numbered in the order of their first
+ * members. */
 static cop_status fill(copi_links *l, int64_t *number, copi_groups *groups) {
     const cop_net *net = l->net;
     int64_t channels = l->first[net->nodes];
@@ -38,7 +39,7 @@ static cop_status fill(copi_links *l, int64_t *number, copi_groups *groups) {
     for (int n = 0; !status && n < net->nodes; n++)
         for (int64_t c = 0; c < copi_channels(&net->node[n]); c++) {
             int64_t at = number[copi_links_root(l, l->first[n] + c)];
-            if (!at) continue; /* no producer is in it */
+            if (!at) continue; /* no layer, and not the input, is in it */
             copi_group *group = &groups->group[at - 1];
             if ((copi_rule_get(net->node[n].op)->fixed || n == net->nodes - 1) && !group->fixed) {
                 group->fixed = true;
@@ -63,7 +64,7 @@ cop_status copi_groups_find(const cop_net *net, copi_groups *groups) {
     return status;
 }
 
-/* -- as people see them: layers, not channels -- */
+/* -- as users see them: layers, not channels -- */
 
 struct cop_groups {
     cop_ctx *ctx;
@@ -88,7 +89,7 @@ int cop_groups_count(const cop_groups *groups) {
 cop_status cop_groups_get(const cop_groups *g, int i, cop_group_info *info) {
     *info = (cop_group_info){0};
     if (i < 0 || i >= g->groups)
-        return copi_fail(g->ctx, COP_E_RANGE, "coupling group %d; the net has 0 to %d", i, g->groups - 1);
+        return copi_fail(g->ctx, COP_E_RANGE, "coupling group %d; the net has groups 0 to %d", i, g->groups - 1);
     *info = g->info[i];
     return COP_OK;
 }
@@ -98,7 +99,7 @@ static int first_of(int *first, int node) {
     return node;
 }
 
-/* first [nodes]: the first layer whose channels are coupled to this one's, in any number of steps. */
+/* first [nodes]: the first layer whose channels are coupled to this one's, directly or through others. */
 static void join_layers(const cop_net *net, const copi_groups *sets, int *first) {
     for (int n = 0; n < net->nodes; n++) first[n] = n;
     for (int64_t s = 0; s < sets->groups; s++)
@@ -122,7 +123,7 @@ static void add_layer(cop_groups *g, cop_group_info *info, int *layers, const co
     info->layers++;
     ++*layers;
     info->channels += copi_channels(&net->node[n]);
-    if (cop_net_get_layer(net, n, &layer)) return; /* n is in range: it can't fail */
+    if (cop_net_get_layer(net, n, &layer)) return; /* n is in range, so it cannot fail */
     info->parameters += layer.parameters;
     info->macs += layer.macs;
 }
@@ -143,7 +144,7 @@ static cop_status copy_names(cop_groups *g, const cop_net *net) {
     return COP_OK;
 }
 
-/* number [nodes]: of the group that a first layer stands for. */
+/* number [nodes]: the group number of each group's first layer. */
 static void describe(cop_groups *g, const cop_net *net, const copi_groups *sets, int *first, int *number) {
     int layers = 0;
     for (int n = 0; n < net->nodes; n++) {

@@ -1,4 +1,4 @@
-/* The table of rules, and the sets and tables they work on. */
+/* The list of rules, and the sets and tables that they work on. */
 #include "prune/rules.h"
 
 #include <string.h>
@@ -46,7 +46,7 @@ int64_t copi_links_root(copi_links *l, int64_t channel) {
     return channel;
 }
 
-/* The lowest number is the root, so that what is first in the net names the set. */
+/* The lowest number is the root, so a set is named after its first channel in the net. */
 void copi_links_unite(copi_links *l, int64_t a, int64_t b) {
     a = copi_links_root(l, a);
     b = copi_links_root(l, b);

@@ -1,4 +1,4 @@
-/* Ops whose output channel c depends on input channel c alone (softmax, which looks at all, keeps all). */
+/* Ops whose output channel c depends on input channel c alone. Softmax depends on all, so it keeps all. */
 #include "prune/rules.h"
 
 #include <math.h>
@@ -72,7 +72,7 @@ const copi_rule copi_rule_softmax = {.fixed = true, .couple = couple};
 
 /* -- pools -- */
 
-/* Where zeros from outside are averaged in, a constant other than 0 is smaller at the borders. */
+/* Padding that counts in the mean makes a constant other than 0 smaller at the borders. */
 static bool averages_zeros(const copi_node *n) {
     const cop_pool_params *p = &n->u.pool;
     return p->count_pad && (p->pad[0] || p->pad[1] || p->pad[2] || p->pad[3]);
@@ -96,7 +96,7 @@ static int64_t gate_part_size(const copi_node *n) {
     return copi_channels(n) / n->u.gate.factors;
 }
 
-/* With as many factors as channels, or a single one, channels may go one by one. */
+/* With one factor per channel, or a single one for all, channels may be removed one by one. */
 static bool gate_is_grouped(const copi_node *n) {
     return n->u.gate.factors > 1 && gate_part_size(n) > 1;
 }

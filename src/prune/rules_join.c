@@ -17,7 +17,7 @@ static bool add_constant(const copi_known *k, int node, int64_t c, double *value
     return known;
 }
 
-/* A residual branch that gives nothing leaves the shortcut. */
+/* If a residual branch is 0, the shortcut remains. */
 static int add_same(const copi_known *k, int node) {
     for (int i = 0; i < 2; i++) {
         int64_t c = 0, channels = copi_channels(&k->links->net->node[node]);
@@ -33,7 +33,7 @@ const copi_rule copi_rule_add = {
 
 /* -- concat -- */
 
-/* Input *i and its channel that output channel c is. */
+/* Output channel c is a channel of input *i: which one? */
 static int64_t concat_source(const cop_net *net, int node, int64_t c, int *i) {
     for (*i = 0; c >= copi_channels(&net->node[net->node[node].src[*i]]); ++*i)
         c -= copi_channels(&net->node[net->node[node].src[*i]]);
@@ -60,7 +60,7 @@ static bool concat_idle(copi_shrinker *s, int node, int i) {
 
 const copi_rule copi_rule_concat = {.couple = concat_couple, .constant = concat_constant, .idle = concat_idle};
 
-/* -- flatten: channel c becomes elements c * H * W and on -- */
+/* -- flatten: channel c becomes the elements from c * H * W on -- */
 
 static int64_t positions(const cop_net *net, const copi_node *node) {
     return copi_channels(node) / copi_channels(&net->node[node->src[0]]);

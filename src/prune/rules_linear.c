@@ -1,5 +1,5 @@
-/* Conv and dense: sums of kernel weights over inputs. A dense layer is a conv of one group whose taps are the
- * elements of each input channel, so both are seen as weights [O, I, K], K taps for each pair of channels. */
+/* Conv and dense: weighted sums of inputs. Both kernels are seen as [O, I, K], with K taps for each pair of
+ * channels. */
 #include "prune/rules.h"
 
 typedef struct linear {
@@ -48,7 +48,7 @@ static bool constant(const copi_known *k, int node, int64_t o, double *value) {
         bool known = copi_known_input(k, node, 0, from + i, &x);
         if (known && x == 0) continue;
         if (!uses(&l, o, i)) continue;
-        if (!known || l.padded) return false; /* padding is 0, so a constant makes a pattern at the borders */
+        if (!known || l.padded) return false; /* padding is 0, so borders differ */
         *value += x * tap_sum(&l, o, i);
     }
     return true;
@@ -82,13 +82,13 @@ static void bundle_groups(copi_links *k, int node) {
     }
 }
 
-/* The batch-norm that is the only reader of a node: the sum of constants may be taken from its running mean. */
+/* The batch-norm that is the node's only reader: constants can be subtracted from its running mean. */
 static int normalizer(const cop_net *net, int node) {
     int reader;
     return copi_net_consumers(net, node, &reader, 1) == 1 && net->node[reader].op == COPI_OP_BATCHNORM ? reader : -1;
 }
 
-/* Can the sum of constant inputs be put somewhere else? */
+/* Can a bias or a running mean take the sum of constant inputs? */
 static bool can_fold(const cop_net *net, int node, const linear *l) {
     return !l->padded && (l->bias || normalizer(net, node) >= 0);
 }
@@ -154,7 +154,7 @@ static void fold(copi_shrinker *s, int node, cop_net *small) {
         }
         if (sum != 0) {
             into->data[row] = (float)(into->data[row] + (l.bias ? sum : -sum));
-            if (into->mask) into->mask[row] = 1; /* it carries something now */
+            if (into->mask) into->mask[row] = 1; /* it is no longer 0 */
         }
         row++;
     }

@@ -1,7 +1,6 @@
-/* Shrinking: first what is constant (forward), then what is kept (backward, until nothing more must be), then the new
- * net from the kept slices. Everything is kept unless it provably changes nothing: a unit goes when every reader
- * either does not use it or can have its constant value folded in, and when all channels it is coupled to may go too.
- */
+/* Shrinking. First find what is constant (forward), then what must be kept (backward, until nothing is added), then
+ * build the new net from the kept slices. A unit is removed only if that provably changes nothing: every reader
+ * ignores it or can take its constant value, and all channels coupled to it can be removed too. */
 #include "prune/rules.h"
 
 #include <string.h>
@@ -33,7 +32,7 @@ static int output_of(const copi_shrinker *s) {
     return s->links.stands[s->net->nodes - 1];
 }
 
-/* Forward: constants, and adds that give just one of their inputs. */
+/* Forward: find constants, and adds that equal one of their inputs. */
 static void find_constants(copi_shrinker *s) {
     for (int n = 0; n < s->net->nodes; n++) {
         const copi_rule *rule = rule_of(s, n);
@@ -41,12 +40,12 @@ static void find_constants(copi_shrinker *s) {
         int same = rule->same ? rule->same(&s->known, n) : -1;
         if (same < 0) continue;
         int source = s->links.stands[s->net->node[n].src[same]];
-        if (source == 0 && n == s->net->nodes - 1) continue; /* a net of an input alone would be none */
+        if (source == 0 && n == s->net->nodes - 1) continue; /* a net needs a node besides its input */
         s->links.stands[n] = source;
     }
 }
 
-/* Mark the inputs that something kept comes from (all inputs of a live node, when asked to). */
+/* Mark the inputs of a live node that something kept is read from, or all of them. */
 static void enliven_sources(copi_shrinker *s, int node, bool all) {
     const copi_rule *rule = rule_of(s, node);
     for (int i = 0; i < s->net->node[node].nsrc; i++)
@@ -66,17 +65,17 @@ static void keep_all(copi_shrinker *s, int node) {
     for (int64_t c = 0; c < copi_channels(&s->net->node[node]); c++) copi_keep(s, s->links.first[node] + c);
 }
 
-/* Dead channels stay, the first ones first, until their number is a multiple or there are no more. */
+/* Keep dead channels, in order, until the number of kept channels is a multiple or none is left. */
 static void round_up(copi_shrinker *s, int node) {
     int64_t channels = copi_channels(&s->net->node[node]), kept = copi_kept_channels(s, node, NULL);
     for (int64_t c = 0; kept % s->multiple && c < channels; c++) {
         if (copi_kept(s, s->links.first[node] + c)) continue;
         copi_keep(s, s->links.first[node] + c);
-        kept = copi_kept_channels(s, node, NULL); /* coupled ones come along */
+        kept = copi_kept_channels(s, node, NULL); /* coupled channels are kept too */
     }
 }
 
-/* Backward, again and again while keeping one thing asks for another: what is kept only grows, so this ends. */
+/* Backward, until a pass keeps nothing new. The set of kept channels only grows, so this ends. */
 static void find_kept(copi_shrinker *s) {
     keep_all(s, output_of(s));
     do {
@@ -87,7 +86,7 @@ static void find_kept(copi_shrinker *s) {
             if (!s->live[n]) continue;
             const copi_rule *rule = rule_of(s, n);
             if (rule->fixed) keep_all(s, n);
-            if (!copi_kept_channels(s, n, NULL)) copi_keep(s, s->links.first[n]); /* no layer is ever emptied */
+            if (!copi_kept_channels(s, n, NULL)) copi_keep(s, s->links.first[n]); /* no layer goes empty */
             if (copi_op_is(s->net->node[n].op, COPI_HAS_KERNEL)) round_up(s, n);
             if (rule->need) rule->need(s, n);
             enliven_sources(s, n, false);
@@ -97,7 +96,7 @@ static void find_kept(copi_shrinker *s) {
 
 /* -- the new net -- */
 
-/* Add a node with the inputs that are left; a concat of one input is that input. */
+/* Add a node with the remaining inputs. A concat of one input is replaced by that input. */
 static void add_node(copi_shrinker *s, cop_graph *g, int node, int *src) {
     const copi_rule *rule = rule_of(s, node);
     const copi_node *old = &s->net->node[node];
@@ -157,7 +156,7 @@ static cop_status copy_slice(cop_net *small, copi_param *to, const copi_param *f
     return COP_OK;
 }
 
-/* Copy the entries that remain, then put in what was folded. */
+/* Copy the remaining entries, then fold in the constants. */
 static cop_status fill(copi_shrinker *s, cop_net *small, copi_shrink_map *map) {
     for (int n = 0; n < s->net->nodes; n++) {
         if (s->renamed[n] < 0) continue;
@@ -168,8 +167,9 @@ static cop_status fill(copi_shrinker *s, cop_net *small, copi_shrink_map *map) {
             map->old_param[p] = s->net->node[n].param[slot];
             int64_t count = rule_of(s, n)->slice(s, n, slot, map->index[p]);
             if (count != small->param[p].count)
-                return copi_fail(s->ctx, COP_E_INTERNAL, "shrink: %s would keep %lld entries, its place holds %lld",
-                                 from->name, (long long)count, (long long)small->param[p].count);
+                return copi_fail(s->ctx, COP_E_INTERNAL,
+                                 "shrink: %s keeps %lld entries, but its new parameter has %lld", from->name,
+                                 (long long)count, (long long)small->param[p].count);
             cop_status status = copy_slice(small, &small->param[p], from, map->index[p]);
             if (status) return status;
         }
@@ -179,7 +179,7 @@ static cop_status fill(copi_shrinker *s, cop_net *small, copi_shrink_map *map) {
     return COP_OK;
 }
 
-/* Channels and neurons: outputs of the ops that make them. */
+/* The number of channels and neurons of all layers. */
 static int64_t units(const cop_net *net) {
     int64_t count = 0;
     for (int n = 0; n < net->nodes; n++)
@@ -208,7 +208,7 @@ void copi_shrink_map_clear(copi_shrink_map *map) {
     *map = (copi_shrink_map){0};
 }
 
-/* One shrinking of net: small and map, both the caller's, also on failure. */
+/* Shrink once. The caller owns small and map, also on failure. */
 static cop_status shrink_once(const cop_net *net, int64_t multiple, cop_net **small, copi_shrink_map *map) {
     copi_shrinker s;
     cop_status status = make(&s, net, multiple);
@@ -224,7 +224,7 @@ static cop_status shrink_once(const cop_net *net, int64_t multiple, cop_net **sm
     return status;
 }
 
-/* Replace the places in a net between by those in the net before it. */
+/* Make map, which leads to an intermediate net, lead to the net before that. */
 static void map_through(copi_shrink_map *map, const copi_shrink_map *before, const cop_net *small) {
     for (int p = 0; p < map->params; p++) {
         const int64_t *index = before->index[map->old_param[p]];
@@ -237,11 +237,11 @@ static bool smaller(const cop_net *a, const cop_net *b) {
     return a->nodes < b->nodes || parameters(a) < parameters(b);
 }
 
-/* Shrink *small once more; *places then leads to where places led before. */
+/* Shrink *small once more. *places still leads to the original net. */
 static cop_status shrink_again(cop_net **small, int64_t multiple, copi_shrink_map *places, bool *changed) {
     cop_net *next = NULL;
     copi_shrink_map step = {0};
-    cop_status status = copi_absorb_constants(*small); /* a branch may be constant in those channels that are left */
+    cop_status status = copi_absorb_constants(*small); /* a branch may be constant in the remaining channels */
     if (!status) status = shrink_once(*small, multiple, &next, &step);
     *changed = !status && smaller(next, *small);
     if (!*changed) {
@@ -257,7 +257,7 @@ static cop_status shrink_again(cop_net **small, int64_t multiple, copi_shrink_ma
     return COP_OK;
 }
 
-/* Until nothing changes: a branch may give nothing in just those channels that the first time left. */
+/* Repeat until nothing changes: a branch may be 0 in exactly the channels that remain after the first time. */
 cop_status copi_shrink(const cop_net *net, int64_t multiple, cop_net **shrunk, copi_shrink_map *map,
                        int64_t *units_removed) {
     copi_shrink_map places = {0};

@@ -249,7 +249,7 @@ static const struct {
     {m_weights_huge, COP_E_SHAPE, "conv 'c': its weight would be [2000000000,4,8,8]"},
     {m_output_huge, COP_E_SHAPE, "conv 'c': its output would be [2000000000,8,8]"},
     {m_macs_huge, COP_E_SHAPE, "conv 'c': 14400000000 weights at 900"},
-    {m_dense_image, COP_E_SHAPE, "dense 'd': needs [I], its input 'x' is [4,8,8]; put a flatten between"},
+    {m_dense_image, COP_E_SHAPE, "dense 'd': needs [I], its input 'x' is [4,8,8]; put a flatten between them"},
     {m_dense_none, COP_E_RANGE, "dense 'd': 0 units"},
     {m_conv_flat, COP_E_SHAPE, "conv 'c': needs [C,H,W], its input 'f' is [256]"},
     {m_pool_pad, COP_E_RANGE, "max_pool 'p': padding 2 is not smaller than the kernel 2x2"},
@@ -257,7 +257,7 @@ static const struct {
     {m_pool_big, COP_E_SHAPE, "avg_pool 'p': its window spans 9"},
     {m_add, COP_E_SHAPE, "add 'a': 'x' is [4,8,8], 'gp' is [4,1,1]; they must be equal"},
     {m_concat, COP_E_SHAPE, "concat 'cat': 'x' is [4,8,8], 'gp' is [4,1,1]; only channels may differ"},
-    {m_concat_none, COP_E_ARG, "concat 'cat': 0 inputs, it takes at least 1"},
+    {m_concat_none, COP_E_ARG, "concat 'cat': has 0 inputs; it takes at least 1"},
     {m_epsilon, COP_E_RANGE, "batchnorm 'b': epsilon nan"},
     {m_share, COP_E_RANGE, "dropout 'd': share 1 is not within [0,1)"},
     {m_slope, COP_E_RANGE, "leaky_relu 'l': slope inf"},
@@ -265,16 +265,16 @@ static const struct {
     {m_gate_factors, COP_E_SHAPE, "gate 'g': 3 factors do not divide the 4 channels of 'b' [4,8,8]"},
     {m_gate_zero, COP_E_SHAPE, "gate 'g': 0 factors"},
     {m_gate_shared, COP_E_ARG, "gate 'gate': its input 'b' feeds other nodes too"},
-    {m_source, COP_E_ARG, "relu 'r': its input number 0 is node 7; there are nodes 0 to 0"},
-    {m_source_negative, COP_E_ARG, "relu 'r': its input number 0 is node -3"},
-    {m_twin, COP_E_ARG, "relu 'r': there is a node of this name already"},
+    {m_source, COP_E_ARG, "relu 'r': input 0 is node 7; the graph has nodes 0 to 0"},
+    {m_source_negative, COP_E_ARG, "relu 'r': input 0 is node -3"},
+    {m_twin, COP_E_ARG, "relu 'r': a node with this name already exists"},
     {m_nameless, COP_E_ARG, "relu: node 1 has no name"},
     {m_endless, COP_E_ARG, "relu: the name of node 1 has 599 bytes"},
     {m_second_input, COP_E_ARG, "input 'y': a net has one input"},
     {m_op, COP_E_ARG, "node 'o': no op has the number 99"},
-    {m_arity, COP_E_ARG, "add 'o': 1 inputs, it takes 2"},
+    {m_arity, COP_E_ARG, "add 'o': has 1 inputs; it takes 2"},
     {m_dangling, COP_E_ARG, "relu 'r': nothing reads it"},
-    {m_output, COP_E_SHAPE, "relu 'r': the last node gives [4,8,8]; the output must be [classes]"},
+    {m_output, COP_E_SHAPE, "relu 'r': the output is [4,8,8]; it must be [classes]"},
     {m_nothing, COP_E_ARG, "a net needs an input and at least one op"},
 };
 
@@ -311,7 +311,7 @@ static void inputs(void **state) {
     cop_net *net;
     test_ok(*state, cop_graph_create(*state, &g));
     assert_int_equal(cop_graph_relu(g, "r", 0), -1);
-    test_fails(*state, cop_graph_build(g, 1, &net), COP_E_ARG, "relu 'r': its input number 0 is node 0");
+    test_fails(*state, cop_graph_build(g, 1, &net), COP_E_ARG, "relu 'r': input 0 is node 0");
     assert_int_equal(cop_graph_relu(NULL, "r", 0), -1);
     assert_int_equal(cop_graph_build(NULL, 1, &net), COP_E_ARG);
     assert_null(net);

@@ -126,7 +126,7 @@ static void refusals(void **state) {
     test_fails(ctx, cop_net_preset(ctx, "seed-cnn", 3, 25, 25, 0, 1, &net), COP_E_RANGE,
                "preset seed-cnn: 0 classes");
     test_fails(ctx, cop_net_preset(ctx, "keras-cifar", 3, 25, 25, 5, 1, &net), COP_E_SHAPE,
-               "preset keras-cifar for 3x25x25: images are 25x25, this net is for 32x32");
+               "preset keras-cifar for 3x25x25: images are 25x25, this net takes 32x32");
     test_fails(ctx, cop_net_preset(ctx, "vgg-16", 3, 25, 25, 5, 1, &net), COP_E_SHAPE,
                "preset vgg-16 for 3x25x25: max_pool 'pool5': its window spans 2");
     test_fails(ctx, cop_net_preset(ctx, "seed-cnn", 3, 9, 9, 5, 1, &net), COP_E_SHAPE, "max_pool 'pool2'");

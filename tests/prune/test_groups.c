@@ -194,7 +194,7 @@ static void groups_of_layers(void **state) {
     test_ok(ctx, cop_groups_get(groups, cop_groups_count(groups) - 1, &info));
     assert_string_equal(info.name, "dense");
     assert_string_equal(info.fixed_by, "softmax");
-    test_fails(ctx, cop_groups_get(groups, 14, &info), COP_E_RANGE, "coupling group 14; the net has 0 to 13");
+    test_fails(ctx, cop_groups_get(groups, 14, &info), COP_E_RANGE, "coupling group 14; the net has groups 0 to 13");
     cop_groups_destroy(groups);
     test_ctx_destroy(ctx);
 }
