@@ -137,6 +137,62 @@ static void joins_by_hand(void **state) {
     expect(finish(g), "y", x, (const double[]){10, 14});
 }
 
+/* An op of one input with plausible attributes: sizes 1 (kernels and factors 2, padding 0), reals 1/4. */
+static copi_node plausible(copi_op op) {
+    copi_node proto = {.op = op};
+    for (const copi_attribute *a = copi_op_attributes(op); a->key; a++) {
+        void *field = (char *)&proto + a->offset;
+        int64_t size = !strcmp(a->key, "pad") ? 0 : !strcmp(a->key, "kernel") || !strcmp(a->key, "factors") ? 2 : 1;
+        if (a->kind == COPI_ATTRIBUTE_REAL) *(double *)field = 0.25;
+        for (size_t i = 0; a->kind == COPI_ATTRIBUTE_SIZES && i < a->bytes / sizeof size; i++)
+            ((int64_t *)field)[i] = size;
+    }
+    return proto;
+}
+
+enum { TRAIT_C = 4, TRAIT_HW = 9 };
+
+/* What ops.def and the classes say of an op, held against its reference: f(2 x) = 2 f(x), a channel of zeros. */
+static void check_traits(const cop_net *net, int node) {
+    const copi_op op = net->node[node].op;
+    const copi_op_class *class = copi_op_get(op);
+    ref_run *r = ref_create(net, 1), *twice = ref_create(net, 1);
+    double x[TRAIT_C * TRAIT_HW], x2[TRAIT_C * TRAIT_HW];
+    copi_rng rng = copi_rng_make(1, COPI_STREAM_CHECK, (uint64_t)op);
+    for (int i = 0; i < TRAIT_C * TRAIT_HW; i++) {
+        x[i] = i < TRAIT_HW ? 0 : 5 * copi_rng_normal(&rng); /* channel 0 is 0; some are beyond 6 */
+        x2[i] = 2 * x[i];
+    }
+    ref_forward(r, x);
+    ref_forward(twice, x2);
+    const int64_t each = ref_count(net, node) / net->node[node].shape[0];
+    for (int64_t i = 0; i < ref_count(net, node); i++) {
+        double in = r->out[net->node[node].src[0]][i], y = r->out[node][i];
+        if (copi_op_is(op, COPI_HOMOGENEOUS)) test_near(twice->out[node][i], 2 * y, 1e-12, 1e-12);
+        if (copi_op_is(op, COPI_KEEPS_ZEROS) && i < each) assert_true(y == 0);
+        if (!class->rectifier) continue;
+        copi_rectifier f = class->rectifier(&net->node[node]);
+        test_near(y, fmin(f.high, in > 0 ? in : f.slope * in), 1e-12, 1e-12);
+    }
+    ref_destroy(r);
+    ref_destroy(twice);
+}
+
+static void traits_hold(void **state) {
+    for (int op = 0; op < COPI_OPS; op++) {
+        const copi_op_class *class = copi_op_get((copi_op)op);
+        assert_int_equal(class->macs != NULL, copi_op_is((copi_op)op, COPI_HAS_KERNEL));
+        if (class->sources != 1 || copi_op_is((copi_op)op, COPI_HAS_KERNEL)) continue;
+        const copi_node proto = plausible((copi_op)op);
+        cop_graph *g = start(*state, TRAIT_C, 3, 3);
+        const int src = cop_graph_batchnorm(g, "before", 0, 1e-3), node = copi_graph_add(g, "y", &proto, &src, 1);
+        if (op != COPI_OP_FLATTEN) cop_graph_global_pool(g, "end", node);
+        cop_net *net = finish(g);
+        check_traits(net, node);
+        cop_net_destroy(net);
+    }
+}
+
 static void dense_and_gate_by_hand(void **state) {
     cop_graph *g = start(*state, 2, 1, 1);
     cop_graph_flatten(g, "f", 0);
@@ -286,6 +342,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(batchnorm_by_hand, setup, teardown),
         cmocka_unit_test_setup_teardown(pools_by_hand, setup, teardown),
         cmocka_unit_test_setup_teardown(elementwise_by_hand, setup, teardown),
+        cmocka_unit_test_setup_teardown(traits_hold, setup, teardown),
         cmocka_unit_test_setup_teardown(joins_by_hand, setup, teardown),
         cmocka_unit_test_setup_teardown(dense_and_gate_by_hand, setup, teardown),
         cmocka_unit_test_setup_teardown(backward_is_the_slope, setup, teardown),
