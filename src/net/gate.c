@@ -149,17 +149,6 @@ static cop_status add_gated(cop_graph *g, const places *p, int *number, int *src
     return COP_OK;
 }
 
-/* Build g and copy into it what it keeps of net. g is freed in any case. */
-static cop_status finish(cop_graph *g, const cop_net *net, cop_net **made) {
-    cop_status status = copi_graph_build_raw(g, made);
-    if (!status) status = copi_net_inherit(*made, net);
-    if (!status) status = copi_net_copy_params(*made, net);
-    if (!status) return COP_OK;
-    cop_net_destroy(*made);
-    *made = NULL;
-    return status;
-}
-
 cop_status copi_net_with_gates(const cop_net *net, unsigned structures, cop_net **gated) {
     *gated = NULL;
     cop_graph *g = NULL;
@@ -170,7 +159,7 @@ cop_status copi_net_with_gates(const cop_net *net, unsigned structures, cop_net 
     if (!status) status = cop_graph_create(net->ctx, &g);
     if (!status) status = add_gated(g, &p, number, src);
     if (!status)
-        status = finish(g, net, gated);
+        status = copi_graph_build_like(g, net, gated);
     else
         cop_graph_destroy(g);
     copi_free(net->ctx, number);
@@ -228,7 +217,7 @@ cop_status copi_net_fold_gates(const cop_net *gated, double threshold, cop_net *
         number[i] = old->op == COPI_OP_GATE ? src[0] : copi_graph_add(g, old->name, old, src, old->nsrc);
     }
     cop_net *made = NULL;
-    if (!status) status = finish(g, gated, &made);
+    if (!status) status = copi_graph_build_like(g, gated, &made);
     for (int i = 0; !status && i < gated->nodes; i++) {
         const copi_node *gate = &gated->node[i];
         if (gate->op == COPI_OP_GATE)

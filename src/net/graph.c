@@ -277,3 +277,24 @@ cop_status cop_graph_build(cop_graph *g, uint64_t seed, cop_net **net) {
     }
     return status;
 }
+
+cop_status copi_graph_build_like(cop_graph *g, const cop_net *from, cop_net **net) {
+    cop_status status = copi_graph_build_raw(g, net);
+    if (!status) status = copi_net_inherit(*net, from);
+    if (!status) status = copi_net_copy_params(*net, from);
+    if (!status) return COP_OK;
+    cop_net_destroy(*net);
+    *net = NULL;
+    return status;
+}
+
+cop_status cop_net_clone(const cop_net *net, cop_net **copy) {
+    if (copy) *copy = NULL;
+    if (!net || !copy) return copi_fail(net ? net->ctx : NULL, COP_E_ARG, "cop_net_clone: net or copy is NULL");
+    cop_graph *g;
+    cop_status status = cop_graph_create(net->ctx, &g);
+    if (status) return status;
+    for (int i = 0; i < net->nodes; i++)
+        copi_graph_add(g, net->node[i].name, &net->node[i], net->node[i].src, net->node[i].nsrc);
+    return copi_graph_build_like(g, net, copy);
+}

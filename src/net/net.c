@@ -233,27 +233,7 @@ cop_status copi_net_copy_params(cop_net *net, const cop_net *from) {
     return COP_OK;
 }
 
-/* -- copying and freeing -- */
-
-cop_status cop_net_clone(const cop_net *net, cop_net **copy) {
-    if (copy) *copy = NULL;
-    if (!net || !copy) return copi_fail(net ? net->ctx : NULL, COP_E_ARG, "cop_net_clone: net or copy is NULL");
-    cop_graph *g;
-    cop_status status = cop_graph_create(net->ctx, &g);
-    if (status) return status;
-    for (int i = 0; i < net->nodes; i++)
-        copi_graph_add(g, net->node[i].name, &net->node[i], net->node[i].src, net->node[i].nsrc);
-    cop_net *made;
-    status = copi_graph_build_raw(g, &made);
-    if (!status) status = copi_net_inherit(made, net);
-    if (!status) status = copi_net_copy_params(made, net);
-    if (status) {
-        cop_net_destroy(made);
-        return status;
-    }
-    *copy = made;
-    return COP_OK;
-}
+/* -- freeing -- */
 
 void cop_net_destroy(cop_net *net) {
     if (!net) return;

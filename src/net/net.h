@@ -153,6 +153,8 @@ cop_status copi_node_param(cop_graph *g, copi_node *node, int slot, copi_param_k
 int copi_graph_add(cop_graph *g, const char *name, const copi_node *proto, const int *src, int nsrc);
 /** Build without drawing weights (all 0; batch-norm scale and var, and gates 1), for readers that fill them. */
 cop_status copi_graph_build_raw(cop_graph *g, cop_net **net);
+/** Build a net derived from another: with what copi_net_inherit and copi_net_copy_params take from it. */
+cop_status copi_graph_build_like(cop_graph *g, const cop_net *from, cop_net **net);
 
 int copi_net_find(const cop_net *net, const char *node_name);                    /* -1: none */
 int copi_net_find_param(const cop_net *net, const char *param_name);             /* -1: none */
