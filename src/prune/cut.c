@@ -1,4 +1,4 @@
-/* The public prune and shrink: prune's pure functions with what they need of the engine, a gradient and a check. */
+/* The public prune and shrink: the pure functions of this room, with a gradient and a check from the engine. */
 #include "prune/prune.h"
 #include "train/train.h"
 
@@ -33,10 +33,10 @@ static cop_status logits_of(const cop_net *net, const float *x, float *y, float 
     return s;
 }
 
-/** How far rounding alone may take two orders of the same sums apart, relative to the largest output:
+/** How much two orders of the same sums may differ by rounding alone, relative to the largest output:
  *    16 u (1 + sum over layers of sqrt(K)),  u = 2^-24
- *  A sum of K products errs by about u sqrt(K) of its scale, and every layer adds its own; 16 for the spread of the
- *  worst of many outputs and for sums that cancel. docs/methods.md, "Shrink". */
+ *  A sum of K products has an error of about u sqrt(K) of its scale, and the errors of the layers add up. The factor
+ *  16 covers the worst of many outputs, and sums that cancel. docs/methods.md, "Shrink". */
 static double tolerance(const cop_net *net) {
     double sum = 0;
     for (int i = 0; i < net->nodes; i++) {
@@ -66,7 +66,7 @@ static cop_status compare(const cop_net *net, const cop_net *shrunk, double *dif
             for (size_t i = 0; i < outputs; i++) {
                 finite &= isfinite(a[i]) != 0;
                 double d = fabs((double)a[i] - (double)b[i]);
-                if (d > apart || isnan(d)) apart = d; /* once NaN, always NaN */
+                if (d > apart || isnan(d)) apart = d; /* a NaN stays */
                 largest = fmax(largest, fabs((double)a[i]));
             }
             if (!finite)
@@ -88,10 +88,10 @@ static cop_status shrink_checked(const cop_net *net, int64_t multiple, cop_net *
     cop_status s = copi_shrink(net, multiple, shrunk, map, &r.units_removed);
     if (!s) s = compare(net, *shrunk, &r.max_difference);
     if (!s && !(r.max_difference <= tolerance(net)))
-        s = copi_fail(
-            net->ctx, COP_E_INTERNAL,
-            "shrink: the smaller net differs by %.3g of the largest output, rounding explains %.3g; please report it",
-            r.max_difference, tolerance(net));
+        s = copi_fail(net->ctx, COP_E_INTERNAL,
+                      "shrink: the smaller net differs by %.3g of the largest output, rounding explains %.3g; please "
+                      "report this bug",
+                      r.max_difference, tolerance(net));
     if (s) {
         cop_net_destroy(*shrunk);
         *shrunk = NULL;
@@ -123,7 +123,7 @@ cop_status cop_shrink_rounded(const cop_net *net, int64_t multiple, cop_net **sh
     *shrunk = NULL;
     if (report) *report = (cop_shrink_report){0};
     if (multiple < 1 || multiple > 4096)
-        return copi_fail(net->ctx, COP_E_RANGE, "shrink: channels to a multiple of %lld; it must be in [1,4096]",
-                         (long long)multiple);
+        return copi_fail(net->ctx, COP_E_RANGE,
+                         "shrink: round channels to a multiple of %lld; it must be in [1,4096]", (long long)multiple);
     return shrink_checked(net, multiple, shrunk, NULL, report);
 }

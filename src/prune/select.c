@@ -1,17 +1,17 @@
-/* Ranking in linear time. A float's bits, with the sign dealt with, sort like its value, so three passes that count
- * 11 + 11 + 10 bits find any rank without copying (radix). Long arrays are first bracketed by a sample: one pass at
- * the speed of memory counts what lies below the bracket and gathers the few values within, and only those are
- * radix-selected. The sample decides how long it takes, never the result: whatever misses the bracket is
- * radix-selected from everything. */
+/* Ranking in linear time. A float's bits sort like its value once the sign is handled, so three counting passes over
+ * 11 + 11 + 10 bits find any rank without copying (radix selection). For long arrays, a sample first gives a bracket
+ * of values around the rank. One pass at the speed of memory counts the values below the bracket and gathers the few
+ * within it; only those are radix-selected. The sample affects the time, never the result: if the rank is outside the
+ * bracket, all values are radix-selected. */
 #include "prune/prune.h"
 
 #include <math.h>
 #include <string.h>
 
-#define BLOCK 64            /* values compared at once, so that the compiler makes vectors of it */
-#define RUN 16              /* neighbours sampled together: a cache line */
-#define BRACKETED (1 << 16) /* shorter arrays are radix-selected at once */
-#define SAMPLE (1 << 20)    /* values sampled at most */
+#define BLOCK 64            /* values compared at once, for vector instructions */
+#define RUN 16              /* neighbours sampled together: one cache line */
+#define BRACKETED (1 << 16) /* shorter arrays are radix-selected directly */
+#define SAMPLE (1 << 20)    /* most values to sample */
 
 /* Order-preserving: a < b as floats iff key(a) < key(b); -0 and 0 share a key. */
 static uint32_t key(float x) {
@@ -28,7 +28,7 @@ static float value_of(uint32_t k) {
     return x;
 }
 
-/* A value and how many of x are smaller. */
+/* A value, and how many values of x are smaller. */
 typedef struct rank {
     float value;
     int64_t below;
@@ -42,7 +42,7 @@ static uint32_t bucket(const int64_t *count, int64_t *k) {
 }
 
 static rank radix(const float *x, int64_t n, int64_t k) {
-    int64_t count[4][2048]; /* four of them: neighbours that fall into one bucket need not wait for each other */
+    int64_t count[4][2048]; /* four counters per bucket, so equal neighbours do not wait for each other */
     int64_t left = k;
     memset(count, 0, sizeof count);
     int64_t i = 0;
@@ -89,12 +89,12 @@ static int64_t equal(const float *x, int64_t n, float t) {
 }
 
 /* Gather the values between lo and hi, both exclusive, and count those <= lo. Returns how many were gathered, or -1
- * when they do not fit into cap. */
+ * if there are more than cap. */
 static int64_t gather(const float *x, int64_t n, float lo, float hi, float *into, int64_t cap, int64_t *up_to_lo) {
     int64_t low = 0, m = 0;
     for (int64_t i = 0; i < n; i += BLOCK) {
         int32_t le = 0, lt = 0, len = (int32_t)(n - i < BLOCK ? n - i : BLOCK);
-        if (len == BLOCK) { /* a constant length, for the compiler's sake */
+        if (len == BLOCK) { /* a constant length helps the compiler */
             for (int32_t j = 0; j < BLOCK; j++) {
                 le += x[i + j] <= lo;
                 lt += x[i + j] < hi;
@@ -117,8 +117,8 @@ static int64_t gather(const float *x, int64_t n, float lo, float hi, float *into
     return m;
 }
 
-/* How many values to sample of n, and so how much scratch there must be. A bracket of four standard deviations then
- * holds fewer than the sample in all but unlucky cases. */
+/* How many of n values to sample, which is also the size of the scratch. A bracket of four standard deviations then
+ * almost always holds fewer values than the sample. */
 static int64_t sample_size(int64_t n) {
     int64_t s = n / 64 < SAMPLE ? n / 64 : SAMPLE;
     return s / RUN * RUN;
@@ -130,7 +130,7 @@ int64_t copi_lowest_scratch(int64_t n) {
 
 static rank bracketed(const float *x, int64_t n, int64_t k, float *scratch) {
     int64_t s = sample_size(n);
-    for (int64_t r = 0; r < s / RUN; r++) { /* multiples of the golden ratio: even, and in step with no row length */
+    for (int64_t r = 0; r < s / RUN; r++) { /* multiples of the golden ratio: evenly spread for any row length */
         double at = (double)((uint64_t)r * 0x9E3779B97F4A7C15u >> 11) * 0x1p-53;
         memcpy(scratch + r * RUN, x + (int64_t)(at * (double)(n - RUN)), RUN * sizeof *x);
     }
@@ -147,7 +147,7 @@ static rank bracketed(const float *x, int64_t n, int64_t k, float *scratch) {
         r.below += up_to_lo;
         return r;
     }
-    float edge = k < up_to_lo ? lo : hi; /* where many are equal, the edge itself is often the answer */
+    float edge = k < up_to_lo ? lo : hi; /* with many equal values, the edge itself is often the answer */
     int64_t below = smaller(x, n, edge);
     if (k >= below && k < below + equal(x, n, edge)) return (rank){edge, below};
     return radix(x, n, k);
