@@ -124,7 +124,7 @@ cop_status cop_bench(const cop_net *net, const cop_bench_params *params, cop_ben
     if (params->runs < 1) return copi_fail(net->ctx, COP_E_RANGE, "bench: %d runs; at least 1", params->runs);
     copi_plan_options options = {
         .batch = params->batch, .training = params->training != 0, .precision = params->precision, .seed = 1};
-    copi_optimizer adam = {.kind = COP_OPTIMIZER_ADAM, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+    cop_recipe adam = {.optimizer = COP_OPTIMIZER_ADAM, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
     copi_plan *plan;
     cop_status s = copi_plan_create(net->ctx, net, &options, &plan);
     if (s) return s;

@@ -22,13 +22,6 @@ typedef struct copi_plan_options {
     uint64_t seed; /* of dropout */
 } copi_plan_options;
 
-typedef struct copi_optimizer {
-    cop_optimizer kind;
-    double momentum; /* SGD, Nesterov */
-    double beta1, beta2, epsilon;
-    double decay, l1, l1_scale, l2, l2_conv, average; /* as cop_recipe */
-} copi_optimizer;
-
 /** How gates are trained: docs/methods.md, "SSS". The optimizer leaves them alone. */
 typedef struct copi_gate_rule {
     cop_prox prox;
@@ -50,15 +43,15 @@ cop_status copi_plan_pull_average(copi_plan *plan, cop_net *net);
  *  output; logits (may be NULL) [n,classes]: the input of a final softmax, else the same as y. */
 cop_status copi_plan_forward(copi_plan *plan, const float *x, int64_t n, float *y, float *logits);
 
-void copi_plan_set_optimizer(copi_plan *plan, const copi_optimizer *optimizer); /* keeps the state */
+/** The optimizer's options are those of the recipe, copied. Keeps the state. */
+void copi_plan_set_optimizer(copi_plan *plan, const cop_recipe *recipe);
 void copi_plan_set_gates(copi_plan *plan, const copi_gate_rule *rule);
 
 typedef struct copi_step {
     const float *x;       /* [batch,C,H,W] */
     const int32_t *label; /* [batch] */
-    double label_smoothing;
-    const float *teacher; /* logits [batch,classes], or NULL */
-    double distil_share, distil_temperature;
+    const float *teacher;     /* logits [batch,classes], or NULL */
+    const cop_recipe *recipe; /* label smoothing and distillation; NULL: neither */
     double rate;        /* of this step, for the optimizer */
     double gate_rate;   /* eta of the factors; 0: they don't move */
     bool gradient_only; /* compute gradients, leave parameters and state alone */

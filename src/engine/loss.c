@@ -17,7 +17,9 @@ void plan_loss(copi_plan *p, const copi_step *step, double *loss, int64_t *corre
     const int64_t n = p->options.batch;
     const float *z = p->mems[p->logits].data;
     void *d = p->mems[p->dlogits].data;
-    const double e = step->label_smoothing, a = step->teacher ? step->distil_share : 0, t = step->distil_temperature;
+    const cop_recipe *r = step->recipe;
+    const double e = r ? r->label_smoothing : 0, a = r && step->teacher ? r->distil_share : 0,
+                 t = r ? r->distil_temperature : 1;
     double total = 0;
     int64_t hits = 0;
     double *y = p->loss_row, *student = y + classes, *teacher = student + classes;

@@ -14,8 +14,8 @@
  *  A batch-norm scale that a factor multiplies does not move: without decay, it would grow as the factor falls.
  *  Source: Kingma & Ba 2015; Loshchilov & Hutter 2019; Sutskever et al. 2013. docs/methods.md, "Optimizers". */
 void plan_update(copi_plan *p, double rate) {
-    const copi_optimizer *o = &p->optimizer;
-    bool sgd = o->kind == COP_OPTIMIZER_SGD, decoupled = o->kind == COP_OPTIMIZER_ADAMW;
+    const cop_recipe *o = &p->optimizer;
+    bool sgd = o->optimizer == COP_OPTIMIZER_SGD, decoupled = o->optimizer == COP_OPTIMIZER_ADAMW;
     copi_update base = {.rate = (float)rate,
                         .momentum = (float)o->momentum,
                         .beta1 = (float)o->beta1,

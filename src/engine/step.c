@@ -63,8 +63,8 @@ cop_status copi_plan_step(copi_plan *p, const copi_step *step, double *loss, int
     return s;
 }
 
-void copi_plan_set_optimizer(copi_plan *p, const copi_optimizer *optimizer) {
-    p->optimizer = *optimizer;
+void copi_plan_set_optimizer(copi_plan *p, const cop_recipe *recipe) {
+    p->optimizer = *recipe;
 }
 void copi_plan_set_gates(copi_plan *p, const copi_gate_rule *rule) {
     p->gates = *rule;

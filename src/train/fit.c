@@ -131,17 +131,7 @@ static cop_status open_plan(fit_run *f) {
                          &f->plan);
     cop_net_destroy(scaled);
     if (s) return s;
-    copi_plan_set_optimizer(f->plan, &(copi_optimizer){.kind = r->optimizer,
-                                                       .momentum = r->momentum,
-                                                       .beta1 = r->beta1,
-                                                       .beta2 = r->beta2,
-                                                       .epsilon = r->epsilon,
-                                                       .decay = r->decay,
-                                                       .l1 = r->l1,
-                                                       .l1_scale = r->l1_scale,
-                                                       .l2 = r->l2,
-                                                       .l2_conv = r->l2_conv,
-                                                       .average = r->average});
+    copi_plan_set_optimizer(f->plan, r);
     if (f->fit->gates) copi_plan_set_gates(f->plan, f->fit->gates);
     return distils(r) ? open_teacher(f) : COP_OK;
 }
@@ -289,10 +279,8 @@ static cop_status run_steps(fit_run *f) {
             s = copi_plan_step(f->plan,
                                &(copi_step){.x = x,
                                             .label = label,
-                                            .label_smoothing = r->label_smoothing,
+                                            .recipe = r,
                                             .teacher = f->teacher ? f->teacher_logits : NULL,
-                                            .distil_share = r->distil_share,
-                                            .distil_temperature = r->distil_temperature,
                                             .rate = rate,
                                             .gate_rate = r->rate > 0 ? f->fit->gate_rate * (rate / r->rate) : 0},
                                &loss, &correct);

@@ -41,7 +41,7 @@ static cop_status probe_open(const cop_net *net, const cop_data *data, int64_t b
         net->ctx, p->work,
         &(copi_plan_options){.batch = batch, .training = true, .precision = COP_PRECISION_F32, .seed = 1}, &p->plan);
     if (s) return s;
-    copi_plan_set_optimizer(p->plan, &(copi_optimizer){.kind = COP_OPTIMIZER_SGD});
+    copi_plan_set_optimizer(p->plan, &(cop_recipe){.optimizer = COP_OPTIMIZER_SGD});
     copi_normalization normal = copi_normalization_of(net, data);
     return copi_loader_create(net->ctx, data,
                               &(copi_loader_options){.split = COP_SPLIT_TRAIN,
@@ -73,7 +73,7 @@ static cop_status probe_step(probe *p, bool gradient_only, int64_t t, int64_t st
                          "looking at training images: the loader ended after %lld of %lld batches", (long long)t,
                          (long long)steps);
     return copi_plan_step(
-        p->plan, &(copi_step){.x = x, .label = label, .distil_temperature = 1, .gradient_only = gradient_only}, &loss,
+        p->plan, &(copi_step){.x = x, .label = label, .gradient_only = gradient_only}, &loss,
         &correct);
 }
 

@@ -155,7 +155,7 @@ static void engine_follows(cop_prox prox_kind) {
     double cost[64];
     for (int i = 0; i < net->nodes; i++) cost[i] = 1 + 0.1 * i; /* cost-aware gamma */
     copi_gate_rule rule = {.prox = prox_kind, .momentum = 0.9, .gamma = 0.02, .cost = cost};
-    copi_optimizer o = {.kind = COP_OPTIMIZER_SGD, .momentum = 0.9, .decay = 1e-3};
+    cop_recipe o = {.optimizer = COP_OPTIMIZER_SGD, .momentum = 0.9, .decay = 1e-3};
     copi_plan_set_optimizer(plan, &o);
     copi_plan_set_gates(plan, &rule);
     int zeros = 0;
@@ -253,7 +253,7 @@ static void push_keeps_look_ahead(void **state) {
     subject s = subject_make(ctx, net[0], 6, COP_PRECISION_F32, 2);
     copi_plan *plan[2];
     copi_gate_rule rule = {.prox = COP_PROX_APG, .momentum = 0.9, .gamma = 0.01};
-    copi_optimizer o = {.kind = COP_OPTIMIZER_SGD, .momentum = 0.9};
+    cop_recipe o = {.optimizer = COP_OPTIMIZER_SGD, .momentum = 0.9};
     for (int k = 0; k < 2; k++) plan[k] = plan_for(&s, true);
     for (int k = 0; k < 2; k++) {
         copi_plan_set_optimizer(plan[k], &o);

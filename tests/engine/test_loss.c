@@ -39,13 +39,10 @@ static void check(cop_ctx *ctx, const row *k) {
     double want = ref_loss(r, s.label, &p), loss;
     ref_backward(r);
     copi_plan *plan = plan_for(&s, true);
-    copi_step step = {.x = s.x,
-                      .label = s.label,
-                      .label_smoothing = k->smoothing,
-                      .teacher = k->teacher ? teacher : NULL,
-                      .distil_share = k->share,
-                      .distil_temperature = k->temperature,
-                      .gradient_only = true};
+    const cop_recipe recipe = {
+        .label_smoothing = k->smoothing, .distil_share = k->share, .distil_temperature = k->temperature};
+    copi_step step = {
+        .x = s.x, .label = s.label, .recipe = &recipe, .teacher = k->teacher ? teacher : NULL, .gradient_only = true};
     int64_t correct, hits = 0;
     test_ok(ctx, copi_plan_step(plan, &step, &loss, &correct));
     /* The loss is summed in double; the logits behind it are f32 sums of 18 products of this size. */
@@ -93,7 +90,7 @@ static void diverged(void **state) {
     test_ok(ctx, cop_net_clone(net, &after));
     subject s = subject_make(ctx, net, 4, COP_PRECISION_F32, 1);
     copi_plan *plan = plan_for(&s, true);
-    copi_optimizer o = {.kind = COP_OPTIMIZER_ADAM, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+    cop_recipe o = {.optimizer = COP_OPTIMIZER_ADAM, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
     copi_plan_set_optimizer(plan, &o);
     double loss;
     int64_t correct;

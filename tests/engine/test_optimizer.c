@@ -20,8 +20,8 @@ static cop_net *odd_net(cop_ctx *ctx, bool norm) {
     return net;
 }
 
-static const copi_optimizer rules[] = {
-    {.kind = COP_OPTIMIZER_SGD,
+static const cop_recipe rules[] = {
+    {.optimizer = COP_OPTIMIZER_SGD,
      .momentum = 0.9,
      .decay = 1e-2,
      .l1 = 1e-3,
@@ -29,8 +29,8 @@ static const copi_optimizer rules[] = {
      .l2 = 2e-3,
      .l2_conv = 3e-3,
      .average = 0.99},
-    {.kind = COP_OPTIMIZER_SGD, .momentum = 0, .average = 0.5},
-    {.kind = COP_OPTIMIZER_ADAM,
+    {.optimizer = COP_OPTIMIZER_SGD, .momentum = 0, .average = 0.5},
+    {.optimizer = COP_OPTIMIZER_ADAM,
      .beta1 = 0.9,
      .beta2 = 0.99,
      .epsilon = 1e-6,
@@ -38,7 +38,7 @@ static const copi_optimizer rules[] = {
      .l1 = 1e-3,
      .l2 = 2e-3,
      .l2_conv = 3e-3},
-    {.kind = COP_OPTIMIZER_ADAMW,
+    {.optimizer = COP_OPTIMIZER_ADAMW,
      .beta1 = 0.9,
      .beta2 = 0.999,
      .epsilon = 1e-8,
@@ -56,17 +56,17 @@ typedef struct track {
 
 /* One step by the definition. Kernels get decay and penalties, conv kernels l2_conv too, batch-norm scales l1_scale.
  */
-static void reference_step(const cop_net *net, const copi_param *param, const copi_optimizer *o, double rate,
-                           int64_t t, track *k) {
+static void reference_step(const cop_net *net, const copi_param *param, const cop_recipe *o, double rate, int64_t t,
+                           track *k) {
     bool kernel = param->kind == COPI_PARAM_WEIGHT, conv = kernel && net->node[param->node].op == COPI_OP_CONV;
     for (int64_t i = 0; i < param->count; i++) {
         double w = k->w[i], d = k->g[i];
         if (kernel) {
             d += o->l1 * ((w > 0) - (w < 0)) + 2 * (o->l2 + (conv ? o->l2_conv : 0)) * w;
-            if (o->kind != COP_OPTIMIZER_ADAMW) d += o->decay * w;
+            if (o->optimizer != COP_OPTIMIZER_ADAMW) d += o->decay * w;
         }
         if (param->kind == COPI_PARAM_SCALE) d += o->l1_scale * ((w > 0) - (w < 0));
-        if (o->kind == COP_OPTIMIZER_SGD) {
+        if (o->optimizer == COP_OPTIMIZER_SGD) {
             k->m[i] = o->momentum * k->m[i] + d;
             k->w[i] = w - rate * (d + o->momentum * k->m[i]);
             continue;
@@ -74,7 +74,7 @@ static void reference_step(const cop_net *net, const copi_param *param, const co
         k->m[i] = o->beta1 * k->m[i] + (1 - o->beta1) * d;
         k->v[i] = o->beta2 * k->v[i] + (1 - o->beta2) * d * d;
         double m = k->m[i] / (1 - pow(o->beta1, (double)t)), v = k->v[i] / (1 - pow(o->beta2, (double)t));
-        if (o->kind == COP_OPTIMIZER_ADAMW && kernel) w *= 1 - rate * o->decay;
+        if (o->optimizer == COP_OPTIMIZER_ADAMW && kernel) w *= 1 - rate * o->decay;
         k->w[i] = w - rate * m / (sqrt(v) + o->epsilon);
     }
 }
@@ -89,7 +89,7 @@ static bool trained(copi_param_kind kind) {
     return kind <= COPI_PARAM_SHIFT;
 }
 
-static void follows(const copi_optimizer *o) {
+static void follows(const cop_recipe *o) {
     cop_ctx *ctx = ctx_of_threads(1);
     cop_net *net = odd_net(ctx, true);
     subject s = subject_make(ctx, net, 4, COP_PRECISION_F32, 3);
@@ -172,7 +172,7 @@ static void check_zeros(const float *x, const copi_param *param, const char *wha
     }
 }
 
-static void stays_zero(const copi_optimizer *o, cop_precision precision) {
+static void stays_zero(const cop_recipe *o, cop_precision precision) {
     cop_ctx *ctx = ctx_of_threads(1);
     cop_net *net = odd_net(ctx, true);
     test_net_mask(net, 4, 0.6);

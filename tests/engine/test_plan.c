@@ -24,8 +24,8 @@ static cop_net *mixed_net(cop_ctx *ctx) { /* conv, batch-norm, pool, dropout, ad
     return net;
 }
 
-static const copi_optimizer adamw = {
-    .kind = COP_OPTIMIZER_ADAMW, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .decay = 1e-2};
+static const cop_recipe adamw = {
+    .optimizer = COP_OPTIMIZER_ADAMW, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .decay = 1e-2};
 
 static copi_plan *training_plan(const subject *s, uint64_t seed) {
     copi_plan_options o = {.batch = s->n, .training = true, .precision = s->precision, .seed = seed};

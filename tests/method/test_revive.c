@@ -41,7 +41,7 @@ static void the_weakest_make_room(void **state) {
     test_ok(ctx, copi_plan_create(ctx, net,
                                   &(copi_plan_options){.batch = 32, .training = true, .precision = COP_PRECISION_F32},
                                   &plan));
-    copi_plan_set_optimizer(plan, &(copi_optimizer){.kind = COP_OPTIMIZER_SGD});
+    copi_plan_set_optimizer(plan, &(cop_recipe){.optimizer = COP_OPTIMIZER_SGD});
     test_ok(ctx,
             copi_loader_create(
                 ctx, data, &(copi_loader_options){.split = COP_SPLIT_TRAIN, .batch = 32, .shuffle = true, .steps = 1},
@@ -51,7 +51,7 @@ static void the_weakest_make_room(void **state) {
     int64_t n, correct;
     double loss;
     test_ok(ctx, copi_loader_next(loader, &x, &label, &n));
-    const copi_step step = {.x = x, .label = label, .distil_temperature = 1, .rate = 0.01};
+    const copi_step step = {.x = x, .label = label, .rate = 0.01};
     test_ok(ctx, copi_plan_step(plan, &step, &loss, &correct));
     test_ok(ctx, copi_plan_pull(plan, net));
     cop_net *before = little_clone(net);

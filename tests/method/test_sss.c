@@ -101,7 +101,7 @@ static void engine_steps_are_the_stored_form(void **state) {
                 f.ctx, gated,
                 &(copi_plan_options){.batch = 32, .training = true, .averages = true, .precision = COP_PRECISION_F32},
                 &plan));
-    copi_plan_set_optimizer(plan, &(copi_optimizer){.kind = COP_OPTIMIZER_SGD});
+    copi_plan_set_optimizer(plan, &(cop_recipe){.optimizer = COP_OPTIMIZER_SGD});
     copi_plan_set_gates(plan, &rule);
     test_ok(f.ctx, copi_loader_create(
                        f.ctx, f.data,
@@ -121,7 +121,7 @@ static void engine_steps_are_the_stored_form(void **state) {
         test_ok(f.ctx,
                 copi_plan_step(
                     plan,
-                    &(copi_step){.x = x, .label = label, .distil_temperature = 1, .rate = 0.01, .gate_rate = 0.1},
+                    &(copi_step){.x = x, .label = label, .rate = 0.01, .gate_rate = 0.1},
                     &loss, &correct));
         test_ok(f.ctx, copi_plan_gradient(plan, number, g));
         test_ok(f.ctx, copi_plan_pull(plan, gated));
