@@ -180,6 +180,7 @@ static cop_status run_compound(copi_run *run, cop_net **result) {
 }
 
 const copi_method copi_method_compound = {.name = "compound",
+                                          .style = {"#7a1f4d", "#d1789f", COPI_SHAPE_SQUARE},
                                           .help = "structures by sss or another criterion (first), then weights "
                                                   "(rank) while the small net trains; sparsity counts "
                                                   "over the dense net",

@@ -32,6 +32,7 @@ static cop_status run_longer(copi_run *run, cop_net **result) {
 
 const copi_method copi_method_dense_longer = {
     .name = "dense-longer",
+    .style = {"#4d4d4d", "#c8c8c8", COPI_SHAPE_PENTAGON},
     .help = "control: the dense net trained as many epochs more, nothing pruned; at least one round",
     .family = "dense-longer",
     .whose = "dense-longer",

@@ -26,8 +26,9 @@ typedef struct copi_given {
 /* A way to combine prune and train: its file holds all that other rooms ask of it. */
 typedef struct copi_method {
     const char *name, *help; /* NULL of methods that rank by a criterion: the criterion's */
-    const char *family;      /* methods of one family have the same options */
-    const char *whose;       /* the family in a sentence: "methods that rank by a criterion" */
+    copi_style style;
+    const char *family; /* methods of one family have the same options */
+    const char *whose;  /* the family in a sentence: "methods that rank by a criterion" */
     const cop_option
         *options; /* by their offset in cop_method_params, in the order of a trial's text; late ones are no part
                                 * of it at their default. Ends with a NULL name */
@@ -48,6 +49,8 @@ extern const copi_method copi_method_criterion;
 #undef X
 /** NULL: there is none. */
 const copi_method *copi_method_find(const char *name);
+/** How a method is drawn; NULL: there is none of that name. */
+const copi_style *copi_method_style(const char *name);
 /** The method whose levels a trial takes: that of the name, or of what it is like. NULL: like names none. */
 const copi_method *copi_method_of(const char *name, const char *like);
 /** The options of a trial's text: those of a method, or of scratch and what it is like, recipes that are INLINE laid out.

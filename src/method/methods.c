@@ -45,6 +45,12 @@ const copi_method *copi_method_find(const char *name) {
     return NULL;
 }
 
+const copi_style *copi_method_style(const char *name) {
+    const copi_criterion *criterion = copi_criterion_find(name);
+    const copi_method *method = criterion ? NULL : copi_method_find(name);
+    return criterion ? &criterion->style : method ? &method->style : NULL;
+}
+
 const copi_method *copi_method_of(const char *name, const char *like) {
     const copi_method *method = copi_method_find(name);
     if (method && method->like) method = copi_method_find(like);

@@ -172,6 +172,7 @@ static cop_status run_scratch(copi_run *run, cop_net **result) {
 
 const copi_method copi_method_scratch = {
     .name = "scratch",
+    .style = {"#8f8f8f", "#bdbdbd", COPI_SHAPE_SQUARE},
     .help = "control: the net that another method (like) leaves, trained from new weights with as much computation",
     .family = "scratch",
     .whose = "scratch",

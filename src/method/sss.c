@@ -323,6 +323,7 @@ static cop_status run_sss(copi_run *run, cop_net **result) {
 
 const copi_method copi_method_sss = {
     .name = "sss",
+    .style = {"#a33b94", "#e092d6", COPI_SHAPE_DIAMOND},
     .help =
         "factors on conv channels and dense units, trained with gamma |lambda|_1; those at 0 are removed; retrained",
     .family = "sss",

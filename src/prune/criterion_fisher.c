@@ -25,12 +25,14 @@ static cop_status score_root(const cop_net *net, const copi_node *node, const fl
 }
 
 const copi_criterion copi_criterion_fisher = {.name = "fisher",
+                                              .style = {"#b3261e", "#f28b82", COPI_SHAPE_UP},
                                               .help = "weights by w^2 times the mean of (dL/dw)^2",
                                               .unit = COPI_UNIT_WEIGHT,
                                               .ops = COPI_OP_BIT(CONV) | COPI_OP_BIT(DENSE),
                                               .needs = COPI_NEEDS_SQUARES,
                                               .score = score};
 const copi_criterion copi_criterion_fisher_root = {.name = "fisher-root",
+                                                   .style = {"#00695c", "#4db6ac", COPI_SHAPE_PENTAGON},
                                                    .help = "weights by w^2 times the root of the mean of (dL/dw)^2",
                                                    .unit = COPI_UNIT_WEIGHT,
                                                    .ops = COPI_OP_BIT(CONV) | COPI_OP_BIT(DENSE),

@@ -57,6 +57,7 @@ static cop_status score(const cop_net *net, const copi_node *node, const float *
 }
 
 const copi_criterion copi_criterion_fpgm = {.name = "fpgm",
+                                            .style = {"#8a5a2b", "#d0a374", COPI_SHAPE_DIAMOND},
                                             .help = "conv filters by their distance to all others (geometric median)",
                                             .unit = COPI_UNIT_FILTER,
                                             .ops = COPI_OP_BIT(CONV),

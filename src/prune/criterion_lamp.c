@@ -59,6 +59,7 @@ static cop_status score(const cop_net *net, const copi_node *node, const float *
 /* Weights used at many places go first: fewer MACs at the same sparsity. [ours]; docs/methods.md, "Criteria". */
 const copi_criterion copi_criterion_lamp_macs = {
     .name = "lamp-macs",
+    .style = {"#5f6b00", "#bcc84a", COPI_SHAPE_DIAMOND},
     .help = "lamp over a power of the MACs that a weight takes part in, ranked globally",
     .unit = COPI_UNIT_WEIGHT,
     .ops = COPI_OP_BIT(CONV) | COPI_OP_BIT(DENSE),
@@ -66,6 +67,7 @@ const copi_criterion copi_criterion_lamp_macs = {
     .score = score};
 const copi_criterion copi_criterion_lamp = {
     .name = "lamp",
+    .style = {"#33609e", "#8fb4e8", COPI_SHAPE_PENTAGON},
     .help = "weights by w^2 over the sum of w^2 of those not smaller in the layer",
     .unit = COPI_UNIT_WEIGHT,
     .ops = COPI_OP_BIT(CONV) | COPI_OP_BIT(DENSE),

@@ -15,6 +15,7 @@ static cop_status magnitude(const cop_net *net, const copi_node *node, const flo
 }
 
 const copi_criterion copi_criterion_magnitude = {.name = "magnitude",
+                                                 .style = {"#0072b2", "#5bb4ec", COPI_SHAPE_CIRCLE},
                                                  .help = "weights by |w|",
                                                  .unit = COPI_UNIT_WEIGHT,
                                                  .ops = COPI_OP_BIT(CONV) | COPI_OP_BIT(DENSE),
@@ -50,16 +51,19 @@ static cop_status l2(const cop_net *net, const copi_node *node, const float *gra
 }
 
 const copi_criterion copi_criterion_l1_filter = {.name = "l1-filter",
+                                                 .style = {"#c98a00", "#f0b840", COPI_SHAPE_UP},
                                                  .help = "conv filters by the sum of |w|",
                                                  .unit = COPI_UNIT_FILTER,
                                                  .ops = COPI_OP_BIT(CONV),
                                                  .score = l1};
 const copi_criterion copi_criterion_l2_filter = {.name = "l2-filter",
+                                                 .style = {"#c4500a", "#f08a50", COPI_SHAPE_DOWN},
                                                  .help = "conv filters by the root of the sum of w^2",
                                                  .unit = COPI_UNIT_FILTER,
                                                  .ops = COPI_OP_BIT(CONV),
                                                  .score = l2};
 const copi_criterion copi_criterion_l2_neuron = {.name = "l2-neuron",
+                                                 .style = {"#00805d", "#3cc9a0", COPI_SHAPE_SQUARE},
                                                  .help =
                                                      "dense neurons, but the output's, by the root of the sum of w^2",
                                                  .unit = COPI_UNIT_NEURON,
@@ -77,6 +81,7 @@ static cop_status scale(const cop_net *net, const copi_node *node, const float *
 }
 
 const copi_criterion copi_criterion_bn_scale = {.name = "bn-scale",
+                                                .style = {"#2f7f7f", "#79c7c7", COPI_SHAPE_UP},
                                                 .help =
                                                     "channels by the |scale| of their batch-norm (network slimming)",
                                                 .unit = COPI_UNIT_CHANNEL,

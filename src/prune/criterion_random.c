@@ -22,6 +22,7 @@ static cop_status rows(const cop_net *net, const copi_node *node, const float *g
 }
 
 const copi_criterion copi_criterion_random = {.name = "random",
+                                              .style = {"#767676", "#a8a8a8", COPI_SHAPE_PENTAGON},
                                               .help = "weights by chance (a control)",
                                               .unit = COPI_UNIT_WEIGHT,
                                               .ops = COPI_OP_BIT(CONV) | COPI_OP_BIT(DENSE),

@@ -18,6 +18,7 @@ static cop_status score(const cop_net *net, const copi_node *node, const float *
 }
 
 const copi_criterion copi_criterion_taylor = {.name = "taylor",
+                                              .style = {"#5b4fb0", "#a79ff0", COPI_SHAPE_DOWN},
                                               .help = "conv filters and dense neurons by the sum of (w dL/dw)^2",
                                               .unit = COPI_UNIT_CHANNEL,
                                               .ops = COPI_OP_BIT(CONV) | COPI_OP_BIT(DENSE),

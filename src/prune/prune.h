@@ -4,6 +4,7 @@
 #define COPPICE_PRUNE_H
 
 #include "base/options.h"
+#include "base/style.h"
 #include "net/net.h"
 
 /** What a criterion ranks. */
@@ -15,6 +16,7 @@ typedef enum copi_needs { COPI_NEEDS_NOTHING, COPI_NEEDS_GRADIENT, COPI_NEEDS_SQ
 
 typedef struct copi_criterion {
     const char *name, *help;
+    copi_style style;
     copi_unit unit;
     unsigned ops;     /* the ops whose nodes it scores: COPI_OP_BIT(CONV) | ... */
     copi_needs needs; /* what cop_prune must bring */

@@ -3,22 +3,7 @@
 #define COPPICE_REPORT_PLOT_H
 
 #include "base/base.h"
-
-typedef enum copi_shape {
-    COPI_SHAPE_CIRCLE,
-    COPI_SHAPE_SQUARE,
-    COPI_SHAPE_UP, /* triangles */
-    COPI_SHAPE_DIAMOND,
-    COPI_SHAPE_DOWN,
-    COPI_SHAPE_PENTAGON,
-    COPI_SHAPE_RIGHT,
-    COPI_SHAPES
-} copi_shape;
-
-typedef struct copi_style {
-    char light[8], dark[8]; /* colours "#rrggbb" on a light and a dark page */
-    copi_shape shape;
-} copi_style;
+#include "base/style.h"
 
 #define COPI_TICKS 16
 typedef struct copi_axis {

@@ -4,37 +4,14 @@
 #include <math.h>
 #include <string.h>
 
-/* Colours keep their distance for all common kinds of colour blindness (after Okabe & Ito, and Tol); every method has
- * a shape of its own among those of like colour. */
-static const struct {
-    const char *method;
-    copi_style style;
-} styles[] = {
-    {"magnitude", {"#0072b2", "#5bb4ec", COPI_SHAPE_CIRCLE}},
-    {"l1-filter", {"#c98a00", "#f0b840", COPI_SHAPE_UP}},
-    {"l2-filter", {"#c4500a", "#f08a50", COPI_SHAPE_DOWN}},
-    {"l2-neuron", {"#00805d", "#3cc9a0", COPI_SHAPE_SQUARE}},
-    {"sss", {"#a33b94", "#e092d6", COPI_SHAPE_DIAMOND}},
-    {"random", {"#767676", "#a8a8a8", COPI_SHAPE_PENTAGON}},
-    {"dense-longer", {"#4d4d4d", "#c8c8c8", COPI_SHAPE_PENTAGON}},
-    {"compound", {"#7a1f4d", "#d1789f", COPI_SHAPE_SQUARE}},
-    {"lamp", {"#33609e", "#8fb4e8", COPI_SHAPE_PENTAGON}},
-    {"lamp-macs", {"#5f6b00", "#bcc84a", COPI_SHAPE_DIAMOND}},
-    {"fisher", {"#b3261e", "#f28b82", COPI_SHAPE_UP}},
-    {"fisher-root", {"#00695c", "#4db6ac", COPI_SHAPE_PENTAGON}},
-    {"fpgm", {"#8a5a2b", "#d0a374", COPI_SHAPE_DIAMOND}},
-    {"taylor", {"#5b4fb0", "#a79ff0", COPI_SHAPE_DOWN}},
-    {"bn-scale", {"#2f7f7f", "#79c7c7", COPI_SHAPE_UP}},
-    {"scratch", {"#8f8f8f", "#bdbdbd", COPI_SHAPE_SQUARE}},
-    {COPI_METHOD_DENSE, {"#222222", "#eeeeee", COPI_SHAPE_CIRCLE}},
-};
 static const copi_style other = {"#999999", "#b5b5b5", COPI_SHAPE_RIGHT}; /* more controls */
 static const copi_style frontier = {"#5c6167", "#a0a6ad", COPI_SHAPE_CIRCLE};
 
 const copi_style *copi_style_of(const char *method) {
-    for (size_t i = 0; i < COPI_COUNT(styles); i++)
-        if (strcmp(styles[i].method, method) == 0) return &styles[i].style;
-    return &other;
+    static const copi_style dense = {"#222222", "#eeeeee", COPI_SHAPE_CIRCLE};
+    if (strcmp(method, COPI_METHOD_DENSE) == 0) return &dense;
+    const copi_style *own = copi_method_style(method);
+    return own && own->shape ? own : &other;
 }
 
 static bool is_dense(const copi_setting *s) {

@@ -59,7 +59,7 @@ static cop_status describe(const cop_sensitivity *r, copi_plot *plot) {
         int g = order[i];
         copi_series *to = &plot->series[i];
         *to = (copi_series){.name = r->group[g].name,
-                            .style = {.shape = (copi_shape)(g % COPI_SHAPES)},
+                            .style = {.shape = (copi_shape)(1 + g % (COPI_SHAPES - 1))},
                             .mark = plot->mark + (size_t)i * ((size_t)r->levels + 1)};
         colour(to->style.light, g, r->groups, 0);
         colour(to->style.dark, g, r->groups, 0.4);
