@@ -99,21 +99,17 @@ static cop_status read_split(cop_data *data, zip_t *zip, const char *name, uint6
 
 /* Takes the source over. */
 static cop_status read_archive(cop_data *data, const char *name, zip_source_t *source) {
-    zip_error_t error;
     zip_stat_t st;
-    zip_error_init(&error);
     zip_stat_init(&st);
     if (zip_source_stat(source, &st) || !(st.valid & ZIP_STAT_SIZE)) {
         zip_source_free(source);
         return copi_fail(data->ctx, COP_E_IO, "%s: its size can't be told", name);
     }
-    zip_t *zip = zip_open_from_source(source, ZIP_RDONLY, &error);
+    zip_t *zip = zip_open_from_source(source, ZIP_RDONLY, NULL);
     if (!zip) {
-        cop_status status = copi_fail(data->ctx, COP_E_FORMAT, "%s: is no readable ZIP archive: %s", name,
-                                      zip_error_strerror(&error));
-        zip_error_fini(&error);
         zip_source_free(source);
-        return status;
+        return copi_fail(data->ctx, COP_E_FORMAT,
+                         "%s: is not a ZIP archive, or is damaged or cut short; get the file again", name);
     }
     static const cop_split order[] = {COP_SPLIT_TRAIN, COP_SPLIT_TEST, COP_SPLIT_VALIDATION};
     cop_status status = COP_OK;
