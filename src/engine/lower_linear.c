@@ -7,10 +7,13 @@
 #include <math.h>
 #include <string.h>
 
+typedef bool names(const char *implementation);
+
 typedef struct linear {
     bool conv;
-    bool winograd;           /* worth trying */
-    dnnl_format_tag_t image; /* layout of source and destination; any: the primitive chooses */
+    bool winograd;                        /* worth trying */
+    names *wrong_forward, *wrong_weights; /* oneDNN's implementations that are wrong here; NULL: none */
+    dnnl_format_tag_t image;              /* layout of source and destination; any: the primitive chooses */
     dn_window window;
     int rank; /* of the kernel as oneDNN sees it: [O,I], [O,I,KH,KW] or [G,O,I,KH,KW] */
     int64_t dims[DN_DIMS];
@@ -48,13 +51,34 @@ static bool winograd_pays(const copi_plan *p, const copi_node *n, const copi_par
            tiles * p->options.batch >= 64 && n->shape[1] * n->shape[2] >= 8 * tiles;
 }
 
+static bool by_columns(const char *implementation) {
+    return !strncmp(implementation, "brg_conv_fwd", 12);
+}
+static bool by_generated_code(const char *implementation) {
+    return !strncmp(implementation, "jit", 3) || !strncmp(implementation, "brg", 3);
+}
+static bool by_matrix_units(const char *implementation) {
+    return !strncmp(implementation, "jit:avx512_core_amx", 19);
+}
+
+/* Shapes for which oneDNN is wrong; its next choice is right (docs/worklog.md). Where a horizontal stride finds room
+ * for one column only, 3.7's forward takes the wrong columns or reads beyond the image. In bf16 the gradient by weights
+ * takes in what lies behind an image narrower than the stride, and 2.6's on matrix units is wrong for dilated rows. */
+static void find_wrong(const copi_plan *p, const copi_node *n, const copi_node *from, linear *x) {
+    const cop_conv_params *c = &n->u.conv;
+    if (n->shape[2] == 1 && c->stride[1] > 1) x->wrong_forward = by_columns;
+    if (p->bf16 && c->dilation[0] > 1) x->wrong_weights = by_matrix_units;
+    if (p->bf16 && from->shape[2] < c->stride[1]) x->wrong_weights = by_generated_code;
+}
+
 static linear describe(copi_plan *p, int node) {
-    const copi_node *n = &p->net->node[node];
+    const copi_node *n = &p->net->node[node], *from = &p->net->node[plan_value_of(p, n->src[0])->node];
     const copi_param *w = copi_node_slot(p->net, n, COPI_WEIGHT);
     linear x = {.conv = n->op == COPI_OP_CONV, .image = dnnl_format_tag_any};
     if (x.conv) {
         bool grouped = n->u.conv.groups > 1;
         x.winograd = winograd_pays(p, n, w);
+        find_wrong(p, n, from, &x);
         x.image = image_layout(p, n, w);
         x.rank = 4 + grouped;
         x.dims[0] = n->u.conv.groups;
@@ -67,7 +91,6 @@ static linear describe(copi_plan *p, int node) {
             x.window.pad_r[k] = n->u.conv.pad[k + 2];
         }
     } else {
-        const copi_node *from = &p->net->node[plan_value_of(p, n->src[0])->node];
         x.rank = from->rank + 1;
         x.dims[0] = w->shape[0];
         memcpy(x.dims + 1, from->shape, sizeof from->shape);
@@ -139,9 +162,13 @@ static dnnl_status_t create(const request *r, dnnl_alg_kind_t alg, dnnl_primitiv
 }
 
 static dnnl_status_t make(const request *r, dnnl_primitive_desc_t *pd) {
+    const linear *x = r->x;
+    names *wrong = r->prop == dnnl_backward_weights ? x->wrong_weights : x->wrong_forward;
     dnnl_status_t s = dnnl_unimplemented;
-    if (r->x->winograd) s = create(r, dnnl_convolution_winograd, pd);
-    return s == dnnl_unimplemented ? create(r, dnnl_convolution_direct, pd) : s;
+    if (x->winograd) s = create(r, dnnl_convolution_winograd, pd);
+    if (s == dnnl_unimplemented) s = create(r, dnnl_convolution_direct, pd);
+    if (s != dnnl_success || !wrong || r->prop == dnnl_backward_data) return s;
+    return dn_skip(pd, r->p->engine, r->hint, wrong);
 }
 
 static dnnl_primitive_desc_t keep(const request *r, int node) {

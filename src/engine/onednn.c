@@ -57,10 +57,14 @@ dnnl_status_t dn_chosen(dn_md *md, const_dnnl_primitive_desc_t pd, dnnl_query_t 
     return dn_md_copy(md, dnnl_primitive_desc_query_md(pd, what, 0));
 }
 
-bool dn_reference(const_dnnl_primitive_desc_t pd) {
+static const char *implementation(const_dnnl_primitive_desc_t pd) {
     const char *name = NULL;
-    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success && name &&
-           !strncmp(name, "ref", 3);
+    dnnl_status_t s = dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
+    return s == dnnl_success && name ? name : "";
+}
+
+bool dn_reference(const_dnnl_primitive_desc_t pd) {
+    return !strncmp(implementation(pd), "ref", 3);
 }
 
 dnnl_status_t dn_reorder(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md *src, const dn_md *dst,
@@ -146,6 +150,18 @@ dnnl_status_t dn_norm_backward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const
 
 dnnl_status_t dn_post_activation(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float alpha, float beta) {
     return dnnl_post_ops_append_eltwise(ops, alg, alpha, beta);
+}
+
+dnnl_status_t dn_skip(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_primitive_desc_t hint,
+                      bool (*wrong)(const char *name)) {
+    (void)e, (void)hint;
+    while (wrong(implementation(*pd))) {
+        if (dnnl_primitive_desc_next_impl(*pd) == dnnl_success) continue;
+        dnnl_primitive_desc_destroy(*pd);
+        *pd = NULL;
+        return dnnl_unimplemented;
+    }
+    return dnnl_success;
 }
 
 #else /* 2.6 */
@@ -249,6 +265,27 @@ dnnl_status_t dn_norm_backward(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const
 
 dnnl_status_t dn_post_activation(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float alpha, float beta) {
     return dnnl_post_ops_append_eltwise(ops, 1.0f, alg, alpha, beta);
+}
+
+dnnl_status_t dn_skip(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_primitive_desc_t hint,
+                      bool (*wrong)(const char *name)) {
+    dnnl_primitive_desc_t first = *pd; /* owns what the iterator reads */
+    dnnl_primitive_desc_iterator_t it = NULL;
+    const_dnnl_primitive_attr_t attr;
+    const_dnnl_op_desc_t desc;
+    *pd = NULL;
+    dnnl_status_t s = dnnl_primitive_desc_query(first, dnnl_query_op_d, 0, &desc);
+    if (s == dnnl_success) s = dnnl_primitive_desc_get_attr(first, &attr);
+    if (s == dnnl_success) s = dnnl_primitive_desc_iterator_create(&it, desc, attr, e, hint);
+    for (; s == dnnl_success; s = dnnl_primitive_desc_iterator_next(it)) {
+        *pd = dnnl_primitive_desc_iterator_fetch(it);
+        if (!*pd || !wrong(implementation(*pd))) break;
+        dnnl_primitive_desc_destroy(*pd);
+        *pd = NULL;
+    }
+    if (it) dnnl_primitive_desc_iterator_destroy(it);
+    dnnl_primitive_desc_destroy(first);
+    return *pd ? dnnl_success : dnnl_unimplemented;
 }
 
 #endif

@@ -67,5 +67,9 @@ dnnl_status_t dn_post_activation(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float
 /** Copy the layout that a primitive chose into md. */
 dnnl_status_t dn_chosen(dn_md *md, const_dnnl_primitive_desc_t pd, dnnl_query_t what);
 bool dn_reference(const_dnnl_primitive_desc_t pd); /* by the slow reference loops? */
+/** Replace pd by oneDNN's next choice until `wrong` accepts its implementation's name. Errors: unimplemented if none is
+ * left; pd is then NULL. */
+dnnl_status_t dn_skip(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_primitive_desc_t hint,
+                      bool (*wrong)(const char *name));
 
 #endif

@@ -284,11 +284,13 @@ static void bad_archives(void **state) {
     part[1].bytes[6] = 1;
     make_npz(ZIP_CM_STORE);
     cut_file(path, -4);
-    open_fails(ctx, path, NULL, COP_E_FORMAT, "set.npz: is not a ZIP archive, or is damaged or cut short; get the file again");
+    open_fails(ctx, path, NULL, COP_E_FORMAT,
+               "set.npz: is not a ZIP archive, or is damaged or cut short; get the file again");
     cut_file(path, 0);
     open_fails(ctx, path, NULL, COP_E_FORMAT, "set.npz: ");
     make_text(path, "PK, said the file, and no more");
-    open_fails(ctx, path, NULL, COP_E_FORMAT, "set.npz: is not a ZIP archive, or is damaged or cut short; get the file again");
+    open_fails(ctx, path, NULL, COP_E_FORMAT,
+               "set.npz: is not a ZIP archive, or is damaged or cut short; get the file again");
     make_npz(ZIP_CM_STORE);
     poke_file(path, 300, 0x55); /* a pixel of x_train */
     open_fails(ctx, path, NULL, COP_E_FORMAT, "x_train.npy: can't be unpacked after 272 bytes: CRC error");
