@@ -20,13 +20,20 @@ install(FILES ${PROJECT_BINARY_DIR}/CoppiceConfigVersion.cmake DESTINATION ${pac
 if(TARGET coppice_cli)
   install(TARGETS coppice_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   set_target_properties(coppice_cli PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
-  # The program prints both from its own option tables, so they cannot fall behind it.
+  # The program prints both from its own option tables, so they cannot fall behind it. One that is built for another
+  # machine needs an emulator for that.
+  if(CMAKE_CROSSCOMPILING AND NOT CMAKE_CROSSCOMPILING_EMULATOR)
+    message(STATUS "No manual page and no shell completion: the program prints them, and this machine can't run it; "
+                   "set CMAKE_CROSSCOMPILING_EMULATOR")
+    return()
+  endif()
   foreach(pair coppice.1:man coppice.bash:bash-completion)
     string(REPLACE ":" ";" pair ${pair})
     list(GET pair 0 file)
     list(GET pair 1 topic)
     add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/${file} DEPENDS coppice_cli VERBATIM
-                       COMMAND sh -c "\"$1\" help ${topic} > ${PROJECT_BINARY_DIR}/${file}" sh $<TARGET_FILE:coppice_cli>)
+                       COMMAND sh -c "\"$@\" help ${topic} > ${PROJECT_BINARY_DIR}/${file}" sh
+                               ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:coppice_cli>)
     list(APPEND generated ${PROJECT_BINARY_DIR}/${file})
   endforeach()
   add_custom_target(coppice_generated ALL DEPENDS ${generated})

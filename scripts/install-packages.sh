@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian/Ubuntu packages that Coppice needs: install-packages.sh [build] [demo] [check] [bench]
+# Install the Debian/Ubuntu packages that Coppice needs: install-packages.sh [build] [demo] [check] [bench] [arm64]
 # Says what it installs, asks sudo only when it must, and does nothing when everything is there.
 set -eu
 
@@ -11,6 +11,10 @@ check="libcmocka-dev dataset-fashion-mnist clang libclang-rt-dev libomp-dev libr
 # Ubuntu has chromium only as a snap; without a browser the test of the report page is left out.
 grep -q '^ID=ubuntu' /etc/os-release 2>/dev/null || check="$check chromium"
 bench="python3-torch python3-numpy python3-pil"
+arm64="crossbuild-essential-arm64 qemu-user python3" # to build for arm64 and run that here
+for package in $build libcmocka-dev; do
+    case $package in *-dev) arm64="$arm64 $package:arm64" ;; *) arm64="$arm64 $package" ;; esac
+done
 
 wanted=
 for set in "${@:-build}"; do
@@ -19,7 +23,8 @@ for set in "${@:-build}"; do
     demo) wanted="$wanted $demo" ;;
     check) wanted="$wanted $check" ;;
     bench) wanted="$wanted $bench" ;;
-    *) echo "install-packages.sh: unknown set '$set'; choose from build, demo, check, bench" >&2; exit 2 ;;
+    arm64) wanted="$wanted $arm64" ;;
+    *) echo "install-packages.sh: unknown set '$set'; choose from build, demo, check, bench, arm64" >&2; exit 2 ;;
     esac
 done
 

@@ -3,20 +3,14 @@
 #include "engine/run.h"
 #include "engine/weights.h"
 
-/* oneDNN's bf16 kernels need this instruction set; newer ones have a superset of its bits. */
-static bool has_bf16(void) {
-    unsigned need = (unsigned)dnnl_cpu_isa_avx512_core_bf16;
-    return ((unsigned)dnnl_get_effective_cpu_isa() & need) == need;
-}
-
 static cop_status start(copi_plan *p, const cop_net *net) {
     cop_status s = cop_net_clone(net, &p->net);
     if (s) return s;
     cop_precision wanted = p->options.precision;
-    if (wanted == COP_PRECISION_BF16 && !has_bf16())
+    if (wanted == COP_PRECISION_BF16 && !copi_engine_bf16())
         return copi_fail(p->ctx, COP_E_UNSUPPORTED,
                          "precision bf16: this processor has no bf16 instructions (%s); use f32", copi_engine_info());
-    p->bf16 = wanted != COP_PRECISION_F32 && has_bf16();
+    p->bf16 = wanted != COP_PRECISION_F32 && copi_engine_bf16();
     if ((s = plan_dnnl(p, dnnl_engine_create(&p->engine, dnnl_cpu, 0), "engine", -1)) ||
         (s = plan_dnnl(p, dnnl_stream_create(&p->stream, p->engine, dnnl_stream_default_flags), "stream", -1)) ||
         (s = plan_dnnl(p, dnnl_primitive_attr_create(&p->attr), "attributes", -1)) ||

@@ -78,5 +78,6 @@ cop_precision copi_plan_precision(const copi_plan *plan); /* F32 or BF16, also w
  *  meaningless, so make a plan for timing alone. */
 cop_status copi_plan_time(copi_plan *plan, int runs, double *primitives, double *own);
 const char *copi_engine_info(void); /* "oneDNN 2.6.3, avx512_core_bf16" */
+bool copi_engine_bf16(void);        /* has oneDNN bf16 kernels for this processor? */
 
 #endif

@@ -51,7 +51,7 @@ static bool winograd_pays(const copi_plan *p, const copi_node *n, const copi_par
            tiles * p->options.batch >= 64 && n->shape[1] * n->shape[2] >= 8 * tiles;
 }
 
-static bool by_columns(const char *implementation) {
+static bool by_brgemm(const char *implementation) {
     return !strncmp(implementation, "brg_conv_fwd", 12);
 }
 static bool by_generated_code(const char *implementation) {
@@ -61,12 +61,13 @@ static bool by_matrix_units(const char *implementation) {
     return !strncmp(implementation, "jit:avx512_core_amx", 19);
 }
 
-/* Shapes for which oneDNN is wrong; its next choice is right (docs/worklog.md). Where a horizontal stride finds room
- * for one column only, 3.7's forward takes the wrong columns or reads beyond the image. In bf16 the gradient by weights
- * takes in what lies behind an image narrower than the stride, and 2.6's on matrix units is wrong for dilated rows. */
+/* Shapes for which oneDNN is wrong and its next choice right; tests/engine/test_shapes.c has examples. Where a horizontal
+ * stride leaves room for one column only, 3.7's forward takes the wrong columns, or reads beyond the image. In bf16 the
+ * gradient by weights reads beyond images narrower than the stride, in 2.6 too. On matrix units 2.6's gradient by weights
+ * is wrong for dilated rows of ragged channels. */
 static void find_wrong(const copi_plan *p, const copi_node *n, const copi_node *from, linear *x) {
     const cop_conv_params *c = &n->u.conv;
-    if (n->shape[2] == 1 && c->stride[1] > 1) x->wrong_forward = by_columns;
+    if (n->shape[2] == 1 && c->stride[1] > 1) x->wrong_forward = by_brgemm;
     if (p->bf16 && c->dilation[0] > 1) x->wrong_weights = by_matrix_units;
     if (p->bf16 && from->shape[2] < c->stride[1]) x->wrong_weights = by_generated_code;
 }

@@ -57,6 +57,51 @@ dnnl_status_t dn_chosen(dn_md *md, const_dnnl_primitive_desc_t pd, dnnl_query_t 
     return dn_md_copy(md, dnnl_primitive_desc_query_md(pd, what, 0));
 }
 
+/* The same numbers stand for other instruction sets on other processors; oneDNN's header names those of x86 only. */
+const char *dn_isa(void) {
+    static const struct {
+        int isa;
+        const char *name;
+    } known[] = {
+        {0, "generic code"},
+#if defined(__x86_64__)
+        {dnnl_cpu_isa_sse41, "sse41"},
+        {dnnl_cpu_isa_avx, "avx"},
+        {dnnl_cpu_isa_avx2, "avx2"},
+        {dnnl_cpu_isa_avx2_vnni, "avx2_vnni"},
+        {dnnl_cpu_isa_avx512_core, "avx512_core"},
+        {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni"},
+        {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
+        {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"},
+#if NEW_API
+        {dnnl_cpu_isa_avx2_vnni_2, "avx2_vnni_2"},
+        {dnnl_cpu_isa_avx512_core_fp16, "avx512_core_fp16"},
+        {dnnl_cpu_isa_avx512_core_amx_fp16, "avx512_core_amx_fp16"},
+#endif
+#elif defined(__aarch64__)
+        {0x1, "asimd"},
+        {0x3, "sve_128"},
+        {0x7, "sve_256"},
+        {0xf, "sve_384"},
+        {0x27, "sve_512"},
+#endif
+    };
+    const char *name = "another instruction set";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].isa == (int)dnnl_get_effective_cpu_isa()) name = known[i].name;
+    return name;
+}
+
+/* oneDNN's bf16 kernels need this instruction set; newer ones have a superset of its bits. */
+bool dn_bf16(void) {
+#if defined(__x86_64__)
+    unsigned need = (unsigned)dnnl_cpu_isa_avx512_core_bf16;
+    return ((unsigned)dnnl_get_effective_cpu_isa() & need) == need;
+#else
+    return false;
+#endif
+}
+
 static const char *implementation(const_dnnl_primitive_desc_t pd) {
     const char *name = NULL;
     dnnl_status_t s = dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);

@@ -66,6 +66,8 @@ dnnl_status_t dn_reorder(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const dn_md
 dnnl_status_t dn_post_activation(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float alpha, float beta);
 /** Copy the layout that a primitive chose into md. */
 dnnl_status_t dn_chosen(dn_md *md, const_dnnl_primitive_desc_t pd, dnnl_query_t what);
+const char *dn_isa(void); /* what oneDNN's kernels use of this processor: "avx512_core_bf16" */
+bool dn_bf16(void);       /* has it bf16 kernels for that? */
 bool dn_reference(const_dnnl_primitive_desc_t pd); /* by the slow reference loops? */
 /** Replace pd by oneDNN's next choice until `wrong` accepts its implementation's name. Errors: unimplemented if none is
  * left; pd is then NULL. */

@@ -151,7 +151,7 @@ def check_recipe():
             return data[start:]  # the weights: what is said about the run in the file differs anyway
 
         base = {(): train("base.safetensors")}
-        if not re.search("bf16|amx", coppice("--version")[1]):
+        if not re.search("bf16|fp16|amx", coppice("--version")[1]):
             del values["precision"]
             code, _, error = coppice("train", "--model=lenet-5", "--data=idx", "--precision=bf16", "-o", "other.safetensors",
                                      cwd=work)

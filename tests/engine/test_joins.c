@@ -217,7 +217,7 @@ static void joins_f32(void **state) {
 }
 static void joins_bf16(void **state) {
     (void)state;
-    if (!strstr(copi_engine_info(), "bf16") && !strstr(copi_engine_info(), "amx")) skip();
+    if (!copi_engine_bf16()) skip();
     check(COP_PRECISION_BF16, false);
 }
 static void dropout(void **state) {

@@ -222,7 +222,7 @@ static void masks_f32(void **state) {
 
 static void masks_bf16(void **state) {
     (void)state;
-    if (!strstr(copi_engine_info(), "bf16") && !strstr(copi_engine_info(), "amx")) skip();
+    if (!copi_engine_bf16()) skip();
     for (size_t i = 0; i < COPI_COUNT(rules); i++) stays_zero(&rules[i], COP_PRECISION_BF16);
 }
 

@@ -43,10 +43,6 @@ static double run_steps(const subject *s, copi_plan *plan, int steps) {
     return loss;
 }
 
-static bool no_bf16(void) {
-    return !strstr(copi_engine_info(), "bf16") && !strstr(copi_engine_info(), "amx");
-}
-
 static void same_seed(cop_precision precision, int threads) {
     cop_ctx *ctx = ctx_of_threads(threads);
     cop_net *net = mixed_net(ctx), *out[3];
@@ -72,7 +68,7 @@ static void same_seed_same_bytes(void **state) {
     (void)state;
     same_seed(COP_PRECISION_F32, 1);
     same_seed(COP_PRECISION_F32, 2);
-    if (!no_bf16()) same_seed(COP_PRECISION_BF16, 2);
+    if (copi_engine_bf16()) same_seed(COP_PRECISION_BF16, 2);
 }
 
 /* One thread and two sum in another order, so the bytes differ, the numbers hardly. A batch large enough that our own
@@ -346,7 +342,7 @@ static void errors(void **state) {
     test_fails(ctx, copi_plan_state_set(train, 0, -1, y), COP_E_RANGE, "-1");
     copi_plan_options huge = {.batch = INT64_MAX / 4, .precision = COP_PRECISION_F32};
     test_fails(ctx, copi_plan_create(ctx, net, &huge, &plan), COP_E_NOMEM, NULL);
-    if (no_bf16()) {
+    if (!copi_engine_bf16()) {
         copi_plan_options half = {.batch = 1, .precision = COP_PRECISION_BF16};
         test_fails(ctx, copi_plan_create(ctx, net, &half, &plan), COP_E_UNSUPPORTED, "bf16");
     }

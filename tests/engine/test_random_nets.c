@@ -57,7 +57,7 @@ static void f32_matches(void **state) {
 
 static void bf16_matches(void **state) {
     (void)state;
-    if (!strstr(copi_engine_info(), "bf16") && !strstr(copi_engine_info(), "amx")) skip();
+    if (!copi_engine_bf16()) skip();
     run(COP_PRECISION_BF16, 150, 5000);
 }
 
