@@ -23,6 +23,7 @@ chroot=${CHROOT:-build/chroot-$suite}
 if [ ! -e "$chroot/complete" ]; then
     command -v debootstrap >/dev/null || fail "debootstrap is missing; install it: apt-get install debootstrap"
     [ ! -e "$chroot" ] || fail "$chroot: exists but is no complete chroot of this script; remove it or set CHROOT"
+    # shellcheck disable=SC2016 # $(REPO_URI) is for apt
     mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | head -n 1)}
     echo "== debootstrap $suite into $chroot"
     debootstrap --variant=minbase --include=ca-certificates,make "$suite" "$chroot" ${mirror:+"$mirror"} \
@@ -38,7 +39,7 @@ mount --rbind /dev "$chroot/dev"
 
 mkdir -p "$chroot/coppice"
 find "$chroot/coppice" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
-git ls-files -z --cached --others --exclude-standard >build/checkout.list
+git -c safe.directory="$PWD" ls-files -z --cached --others --exclude-standard >build/checkout.list
 tar --null -T build/checkout.list -cf - | tar -xf - -C "$chroot/coppice"
 echo "== $suite: $*"
 exec chroot "$chroot" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
