@@ -1,6 +1,6 @@
 #!/bin/sh
 # Build and test this checkout in a bare Debian of its own: check-debian.sh SUITE [COMMAND...]
-# SUITE is bookworm, trixie or another that debootstrap knows; COMMAND runs in a copy of the checkout there, by default
+# SUITE is bookworm, trixie or another that debootstrap knows; COMMAND runs in a fresh copy of the checkout there, by default
 # `make build check`. Needs root and debootstrap. The chroot stays, for the next run, in CHROOT (build/chroot-SUITE);
 # packages come from MIRROR (the one of this system, when it is a Debian).
 set -eu
@@ -37,8 +37,8 @@ cp /etc/resolv.conf "$chroot/etc/resolv.conf"
 mount -t proc proc "$chroot/proc"
 mount --rbind /dev "$chroot/dev"
 
-mkdir -p "$chroot/coppice"
-find "$chroot/coppice" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+rm -rf "$chroot/coppice"
+mkdir "$chroot/coppice"
 git -c safe.directory="$PWD" ls-files -z --cached --others --exclude-standard >build/checkout.list
 tar --null -T build/checkout.list -cf - | tar -xf - -C "$chroot/coppice"
 echo "== $suite: $*"
