@@ -11,9 +11,9 @@ typedef bool names(const char *implementation);
 
 typedef struct linear {
     bool conv;
-    bool winograd;                        /* worth trying */
-    names *wrong_forward, *wrong_weights; /* oneDNN's implementations that are wrong here; NULL: none */
-    dnnl_format_tag_t image;              /* layout of source and destination; any: the primitive chooses */
+    bool winograd;                                     /* worth trying */
+    names *wrong_forward, *wrong_weights, *wrong_data; /* oneDNN's implementations that are wrong here; NULL: none */
+    dnnl_format_tag_t image; /* layout of source and destination; any: the primitive chooses */
     dn_window window;
     int rank; /* of the kernel as oneDNN sees it: [O,I], [O,I,KH,KW] or [G,O,I,KH,KW] */
     int64_t dims[DN_DIMS];
@@ -51,8 +51,11 @@ static bool winograd_pays(const copi_plan *p, const copi_node *n, const copi_par
            tiles * p->options.batch >= 64 && n->shape[1] * n->shape[2] >= 8 * tiles;
 }
 
+static bool by_sve(const char *implementation) {
+    return !strncmp(implementation, "jit_dw:sve", 10);
+}
 static bool by_brgemm(const char *implementation) {
-    return !strncmp(implementation, "brg_conv_fwd", 12);
+    return !strncmp(implementation, "brg_conv_fwd", 12) || by_sve(implementation);
 }
 static bool by_generated_code(const char *implementation) {
     return !strncmp(implementation, "jit", 3) || !strncmp(implementation, "brg", 3);
@@ -64,9 +67,10 @@ static bool by_matrix_units(const char *implementation) {
 /* Shapes for which oneDNN is wrong and its next choice right; tests/engine/test_shapes.c has examples. Where a horizontal
  * stride leaves room for one column only, 3.7's forward takes the wrong columns, or reads beyond the image. In bf16 the
  * gradient by weights reads beyond images narrower than the stride, in 2.6 too. On matrix units 2.6's gradient by weights
- * is wrong for dilated rows of ragged channels. */
+ * is wrong for dilated rows of ragged channels. On arm64 3.7's depthwise code for SVE is wrong in places. */
 static void find_wrong(const copi_plan *p, const copi_node *n, const copi_node *from, linear *x) {
     const cop_conv_params *c = &n->u.conv;
+    x->wrong_forward = x->wrong_weights = x->wrong_data = by_sve;
     if (n->shape[2] == 1 && c->stride[1] > 1) x->wrong_forward = by_brgemm;
     if (p->bf16 && c->dilation[0] > 1) x->wrong_weights = by_matrix_units;
     if (p->bf16 && from->shape[2] < c->stride[1]) x->wrong_weights = by_generated_code;
@@ -164,12 +168,13 @@ static dnnl_status_t create(const request *r, dnnl_alg_kind_t alg, dnnl_primitiv
 
 static dnnl_status_t make(const request *r, dnnl_primitive_desc_t *pd) {
     const linear *x = r->x;
-    names *wrong = r->prop == dnnl_backward_weights ? x->wrong_weights : x->wrong_forward;
+    names *wrong = r->prop == dnnl_backward_weights ? x->wrong_weights
+                   : r->prop == dnnl_backward_data  ? x->wrong_data
+                                                    : x->wrong_forward;
     dnnl_status_t s = dnnl_unimplemented;
     if (x->winograd) s = create(r, dnnl_convolution_winograd, pd);
     if (s == dnnl_unimplemented) s = create(r, dnnl_convolution_direct, pd);
-    if (s != dnnl_success || !wrong || r->prop == dnnl_backward_data) return s;
-    return dn_skip(pd, r->p->engine, r->hint, wrong);
+    return s == dnnl_success && wrong ? dn_skip(pd, r->p->engine, r->hint, wrong) : s;
 }
 
 static dnnl_primitive_desc_t keep(const request *r, int node) {

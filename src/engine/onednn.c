@@ -314,6 +314,7 @@ dnnl_status_t dn_post_activation(dnnl_post_ops_t ops, dnnl_alg_kind_t alg, float
 
 dnnl_status_t dn_skip(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_primitive_desc_t hint,
                       bool (*wrong)(const char *name)) {
+    if (!wrong(implementation(*pd))) return dnnl_success;
     dnnl_primitive_desc_t first = *pd; /* owns what the iterator reads */
     dnnl_primitive_desc_iterator_t it = NULL;
     const_dnnl_primitive_attr_t attr;
