@@ -48,13 +48,13 @@ void copi_plan_set_optimizer(copi_plan *plan, const cop_recipe *recipe);
 void copi_plan_set_gates(copi_plan *plan, const copi_gate_rule *rule);
 
 typedef struct copi_step {
-    const float *x;       /* [batch,C,H,W] */
-    const int32_t *label; /* [batch] */
+    const float *x;           /* [batch,C,H,W] */
+    const int32_t *label;     /* [batch] */
     const float *teacher;     /* logits [batch,classes], or NULL */
     const cop_recipe *recipe; /* label smoothing and distillation; NULL: neither */
-    double rate;        /* of this step, for the optimizer */
-    double gate_rate;   /* eta of the factors; 0: they don't move */
-    bool gradient_only; /* compute gradients, leave parameters and state alone */
+    double rate;              /* of this step, for the optimizer */
+    double gate_rate;         /* eta of the factors; 0: they don't move */
+    bool gradient_only;       /* compute gradients, leave parameters and state alone */
 } copi_step;
 /** One step: forward, loss, backward, optimizer, prox. *loss: mean over the batch of cross-entropy (with smoothing
  *  and distillation), without penalties. *correct: top-1 hits. Errors: ARG; DIVERGED when the loss is not finite

@@ -137,7 +137,7 @@ struct copi_plan {
     float *staging;                 /* [batch,C,H,W] for smaller batches */
     int classes, last;              /* last: the node whose output is the logits */
     int64_t image;                  /* C*H*W */
-    cop_recipe optimizer; /* the optimizer's options of it */
+    cop_recipe optimizer;           /* the optimizer's options of it */
     copi_gate_rule gates;
     double *gate_sum;                /* [threads][gate_width] partial sums of d loss / d lambda */
     int gate_width;                  /* the widest gate */
