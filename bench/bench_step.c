@@ -88,7 +88,10 @@ int main(int argc, char **argv) {
     if (o.log) context.log = write_log;
     cop_ctx *ctx;
     if (cop_ctx_create(&context, &ctx)) return 1;
-    cop_bench_params params = {.batch = o.batch, .runs = (int)o.runs, .training = !strcmp(o.mode, "train")};
+    cop_bench_params params = cop_bench_params_default();
+    params.batch = o.batch;
+    params.runs = (int)o.runs;
+    params.training = !strcmp(o.mode, "train");
     params.precision = strcmp(o.precision, "bf16") ? COP_PRECISION_F32 : COP_PRECISION_BF16;
     cop_net *net = NULL;
     cop_bench_result r;

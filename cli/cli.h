@@ -167,7 +167,7 @@ typedef struct option {
         ROW("max-seconds", cop_recipe_option, "max_seconds", recipe.max_seconds)
 #define OPTIONS_PREPROCESSING                                                                                        \
     HEADING("Images as the model wants them, where its file doesn't say it or is wrong"),                            \
-        CHOICE("scale", pixel_range, choice_pixel_range, "the range it takes pixels in"),                            \
+        CHOICE("scale", pixel_range, cop_pixel_range_name, "the range it takes pixels in"),                          \
         {.name = "mean",                                                                                             \
          .kind = OPTION_LIST,                                                                                        \
          .value = "X,..",                                                                                            \
@@ -178,7 +178,7 @@ typedef struct option {
          .value = "X,..",                                                                                            \
          .at = offsetof(settings, std),                                                                              \
          .help = "then divides, likewise"},                                                                          \
-        CHOICE("channels", channel_order, choice_channel_order, "the order it takes channels in")
+        CHOICE("channels", channel_order, cop_channel_order_name, "the order it takes channels in")
 #define OPTION_JSON FLAG("json", 0, json, "print one JSON object instead of tables")
 #define OPTION_OUTPUT(text) REQUIRED_TEXT("output", 'o', "FILE", output, text)
 #define OPTIONS_COMMON                                                                                               \
@@ -189,16 +189,9 @@ typedef struct option {
         .kind = OPTION_END                                                                                           \
     }
 
-const char *choice_precision(int i);
-const char *choice_split(int i);
 const char *choice_augment(int i);
 enum { AUGMENT_NONE = 1, AUGMENT_FLIP = 2, AUGMENT_SHIFT = 4, AUGMENT_ERASE = 8 }; /* its bits */
-const char *choice_preset(int i);
-const char *choice_pixel_range(int i);
-const char *choice_channel_order(int i);
-const char *choice_weight_map(int i);
 const char *choice_ending(int i); /* of model files that can be written */
-const char *choice_method(int i);
 
 /* --------------------------------------------------------------------------------------------- commands -- */
 

@@ -7,7 +7,7 @@ static const option options[] = {
     HEADING("Measuring"),
     COUNT("batch", bench.batch, 1, 65536, "images a pass"),
     FLAG("training", 0, bench.training, "time whole training steps instead of inference"),
-    CHOICE("precision", precision, choice_precision, "of the arithmetic"),
+    CHOICE("precision", precision, cop_precision_name, "of the arithmetic"),
     INTEGER("runs", bench.runs, 1, 1000000, "measured; a tenth as many more warm up"),
     OPTIONS_PRESET,
     OPTION_JSON,

@@ -7,8 +7,8 @@
 static const option options[] = {
     OPTIONS_DATA,
     HEADING("Measuring"),
-    CHOICE("split", split, choice_split, "which images"),
-    CHOICE("precision", precision, choice_precision, "of the arithmetic"),
+    CHOICE("split", split, cop_split_name, "which images"),
+    CHOICE("precision", precision, cop_precision_name, "of the arithmetic"),
     FLAG("confusion", 0, confusion, "also say which classes are taken for which"),
     OPTION_JSON,
     OPTIONS_PREPROCESSING,

@@ -181,7 +181,7 @@ static void print_net(const settings *s, const subject *of) {
 
 static int open_subject(const settings *s, cop_ctx *ctx, cop_net **net, cop_weights **weights) {
     cop_model_kind kind = COP_MODEL_NET;
-    if (!is_name(s->model, choice_preset) && file_size(s->model) >= 0) {
+    if (!is_name(s->model, cop_preset_name) && file_size(s->model) >= 0) {
         cop_status status = cop_model_get_kind(ctx, s->model, &kind);
         if (status) return library_error(ctx, status);
     }
@@ -276,7 +276,7 @@ static int run(settings *s, cop_ctx *ctx) {
         cop_net_get_info(net, &of.info);
     else
         cop_weights_get_info(weights, &of.info);
-    of.bytes = is_name(s->model, choice_preset) ? (int64_t)of.info.bytes : file_size(s->model);
+    of.bytes = is_name(s->model, cop_preset_name) ? (int64_t)of.info.bytes : file_size(s->model);
     terminal_clear();
     if (s->json)
         code = json_print(as_json(&of));

@@ -7,7 +7,7 @@
 static const option options[] = {
     HEADING("Pruning"),
     TABLE(cop_prune_option, prune),
-    NAME("method", method, choice_method, "the criterion, by a method's name"),
+    NAME("method", method, cop_method_name, "the criterion, by a method's name"),
     LAYER("layer-keep", OPTION_KEEP, "LAYER=N",
           "floor of one layer, or of those that fit a pattern like 'conv*'; may be given again"),
     LAYER("layer-most", OPTION_MOST, "LAYER=SHARE", "cap: the share of its own that it gives at most, likewise"),
@@ -56,7 +56,7 @@ static int run(settings *s, cop_ctx *ctx) {
     cop_net *net = NULL;
     cop_prune_report report;
     double before = NAN, after = NAN;
-    int64_t bytes = is_name(s->model, choice_preset) ? -1 : file_size(s->model); /* the output may take its place */
+    int64_t bytes = is_name(s->model, cop_preset_name) ? -1 : file_size(s->model); /* the output may take its place */
     int code = choose_criterion(s);
     if (code == EXIT_DONE) code = check_output(s, s->output);
     if (code == EXIT_DONE) code = s->data ? open_both(s, ctx, &data, &net) : open_model(s, ctx, NULL, &net);

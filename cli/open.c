@@ -68,9 +68,9 @@ static int preprocess(const settings *s, cop_ctx *ctx, cop_net *net) {
 }
 
 static int open_net(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **net) {
-    if (is_name(s->model, choice_preset)) return open_preset(s, ctx, data, net);
+    if (is_name(s->model, cop_preset_name)) return open_preset(s, ctx, data, net);
     if (!strpbrk(s->model, "/.") && file_size(s->model) < 0) {
-        const char *near = cop_nearest(s->model, choice_preset);
+        const char *near = cop_nearest(s->model, cop_preset_name);
         if (near)
             complain("%s: neither a file nor a preset; did you mean '%s'?", s->model, near);
         else
@@ -91,7 +91,7 @@ int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **
 static bool is_to_be_scaled(const settings *s) {
     struct stat st;
     char train[4096];
-    if (is_name(s->model, choice_preset) || s->data_options.height || s->data_options.width) return false;
+    if (is_name(s->model, cop_preset_name) || s->data_options.height || s->data_options.width) return false;
     if (s->data_options.format) return strcmp(s->data_options.format, "folder") == 0;
     snprintf(train, sizeof train, "%s/train", s->data);
     return !stat(train, &st) && S_ISDIR(st.st_mode);

@@ -8,33 +8,15 @@
 
 /* -- names that options choose from -- */
 
-#define TEXT_OF(name, text) text,
-#define LISTED(function, ...)                                                                                        \
-    const char *function(int i) {                                                                                    \
-        static const char *const list[] = {__VA_ARGS__};                                                             \
-        return i >= 0 && i < COUNT_OF(list) ? list[i] : NULL;                                                        \
-    }
-LISTED(choice_precision, COP_PRECISION_LIST(TEXT_OF))
-LISTED(choice_pixel_range, COP_PIXEL_RANGE_LIST(TEXT_OF))
-LISTED(choice_channel_order, COP_CHANNEL_ORDER_LIST(TEXT_OF))
-LISTED(choice_augment, "none", "flip", "shift", "erase")
-const char *choice_split(int i) {
-    return i >= 0 && i < COP_SPLITS ? cop_split_name((cop_split)i) : NULL;
-}
-const char *choice_preset(int i) {
-    return i < cop_preset_count() ? cop_preset_name(i) : NULL;
-}
-const char *choice_weight_map(int i) {
-    return cop_weight_map_name(i);
+const char *choice_augment(int i) {
+    static const char *const words[] = {"none", "flip", "shift", "erase"};
+    return i >= 0 && i < COUNT_OF(words) ? words[i] : NULL;
 }
 const char *choice_ending(int i) {
     int format = 0;
     for (; cop_model_format_ending(format); format++)
         if (cop_model_format_writes(format) && i-- == 0) break;
     return cop_model_format_ending(format);
-}
-const char *choice_method(int i) {
-    return i < cop_method_count() ? cop_method_name(i) : NULL;
 }
 
 bool is_name(const char *word, const char *(*name)(int i)) {

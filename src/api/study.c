@@ -29,9 +29,10 @@ static cop_status study_with_threads(cop_ctx *parent, const copi_spec *spec, con
 }
 
 cop_status cop_study_run(cop_ctx *ctx, const char *spec_path, const char *dir, cop_study_summary *summary) {
-    if (!ctx) return COP_E_ARG;
     if (summary) *summary = (cop_study_summary){0};
-    if (!spec_path || !dir) return copi_fail(ctx, COP_E_ARG, "a study needs a study file and a directory");
+    COPI_REQUIRE(NULL, ctx);
+    COPI_REQUIRE(ctx, spec_path);
+    COPI_REQUIRE(ctx, dir);
     copi_locale numbers = copi_locale_plain();
     copi_spec spec;
     cop_status status = copi_spec_load(ctx, spec_path, &spec);

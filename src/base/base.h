@@ -19,6 +19,11 @@ cop_status copi_fail(cop_ctx *ctx, cop_status status, const char *format, ...) _
  *  unchanged. */
 cop_status copi_fail_in(cop_ctx *ctx, cop_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/** An argument of a public function that must not be NULL. ctx NULL: none can be had, so there is no text. */
+#define COPI_REQUIRE(ctx, pointer)                                                                                   \
+    do {                                                                                                             \
+        if (!(pointer)) return copi_fail(ctx, COP_E_ARG, "%s: %s is NULL", __func__, #pointer);                      \
+    } while (0)
 void copi_log(cop_ctx *ctx, cop_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void copi_progress(cop_ctx *ctx, const cop_progress *progress); /* fills trial/trials/label from the context */
 /** What copi_progress reports as label, trial and trials from now on (label is copied; NULL: none). */
@@ -28,6 +33,34 @@ int copi_threads(const cop_ctx *ctx); /* >= 1 */
 int copi_jobs(const cop_ctx *ctx);
 uint64_t copi_seed(const cop_ctx *ctx);
 double copi_now(void); /* seconds, monotonic */
+
+/* -- public lists: cop_X_count() says how long one is, cop_X_name(i) is NULL where i is out of its range -- */
+#define COPI_LIST_COUNT(function, list)                                                                              \
+    int function(void) {                                                                                             \
+        return (int)COPI_COUNT(list);                                                                                \
+    }
+#define COPI_LIST_TEXT(function, list, field)                                                                        \
+    const char *function(int i) {                                                                                    \
+        return i >= 0 && (size_t)i < COPI_COUNT(list) ? (list)[i] field : NULL;                                      \
+    }
+/** Both, of a list whose items have a .name and a .help. */
+#define COPI_LIST(noun, list)                                                                                        \
+    COPI_LIST_COUNT(cop_##noun##_count, list)                                                                        \
+    COPI_LIST_TEXT(cop_##noun##_name, list, .name)                                                                   \
+    COPI_LIST_TEXT(cop_##noun##_help, list, .help)
+/** Those of an enum, from its COP_X_LIST. */
+#define COPI_ENUM(noun, LIST)                                                                                        \
+    static const char *const noun##_names[] = {LIST(COPI_ENUM_TEXT)};                                                \
+    COPI_LIST_COUNT(cop_##noun##_count, noun##_names)                                                                \
+    COPI_LIST_TEXT(cop_##noun##_name, noun##_names, )
+#define COPI_ENUM_TEXT(name, text) text,
+
+/* -- options: structs that begin with their size and end with a reserve of zeros, by which they grow -- */
+/** The body of cop_X_init: copy the defaults. Of another size nothing is set but the size, which COPI_CHECK refuses. */
+void copi_struct_init(void *options, size_t size, const void *usual, size_t usual_size);
+/** Refuse options that are NULL, not initialised, or of another version's size or fields. Errors: ARG. */
+#define COPI_CHECK(ctx, type, options) copi_struct_check(ctx, #type, options, sizeof(type), offsetof(type, reserved))
+cop_status copi_struct_check(cop_ctx *ctx, const char *type, const void *options, size_t size, size_t reserved);
 
 /* -- memory: zeroed, aligned, counted in checked products; NULL with COP_E_NOMEM recorded -- */
 void *copi_alloc(cop_ctx *ctx, size_t count, size_t size);

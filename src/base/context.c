@@ -27,15 +27,18 @@ static int available_processors(void) {
     return online > 0 ? (int)online : 1;
 }
 
-cop_ctx_options cop_ctx_options_default(void) {
-    return (cop_ctx_options){.seed = 1};
+void cop_ctx_options_init(cop_ctx_options *options, size_t size) {
+    const cop_ctx_options usual = {.size = sizeof usual, .seed = 1};
+    copi_struct_init(options, size, &usual, sizeof usual);
 }
 
 cop_status cop_ctx_create(const cop_ctx_options *options, cop_ctx **ctx) {
     if (!ctx) return COP_E_ARG;
     *ctx = NULL;
     cop_ctx_options o = options ? *options : cop_ctx_options_default();
-    if (!o.allocator.alloc != !o.allocator.free || o.threads < 0 || o.jobs < 0) return COP_E_ARG;
+    if (COPI_CHECK(NULL, cop_ctx_options, &o)) return COP_E_ARG;
+    if (!o.allocator.alloc != !o.allocator.free) return COP_E_ARG;
+    if (o.threads < 0 || o.jobs < 0) return COP_E_RANGE;
     cop_ctx *made = o.allocator.alloc ? o.allocator.alloc(o.allocator.user, sizeof *made) : malloc(sizeof *made);
     if (!made) return COP_E_NOMEM;
     memset(made, 0, sizeof *made);

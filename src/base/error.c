@@ -15,6 +15,10 @@ const char *cop_version(void) {
     return COP_VERSION;
 }
 
+int cop_version_number(void) {
+    return COP_VERSION_NUMBER;
+}
+
 const char *cop_error(const cop_ctx *ctx) {
     if (!ctx) return "no context: there is none, or no memory to make it";
     return ctx->error[0] ? ctx->error : "no error";

@@ -52,6 +52,7 @@ static const char *list_at(int i, const void *list) {
 }
 
 const char *cop_nearest(const char *word, const char *(*name)(int i)) {
+    if (!word || !name) return NULL;
     int n = 0;
     while (name(n)) n++;
     return copi_nearest(word, n, list_at, &name);

@@ -86,8 +86,9 @@ static void put_choices(copi_problem text, const cop_option *o) {
 }
 
 void cop_option_range(const cop_option *o, char text[COP_OPTION_PROBLEM]) {
+    if (text) *text = 0;
+    if (!text || !o) return;
     copi_locale numbers = copi_locale_plain();
-    *text = 0;
     if (o->choice)
         put_choices(text, o);
     else if (o->kind == COP_OPTION_FLAG)
@@ -322,6 +323,8 @@ static bool read_value(const cop_option *o, const char *name, const char *text, 
 
 int cop_option_parse(const cop_option *o, const char *name, const char *text, void *value,
                      char problem[COP_OPTION_PROBLEM]) {
+    if (problem) *problem = 0;
+    if (!o || !name || !text || !value || !problem) return 0;
     copi_locale numbers = copi_locale_plain();
     bool fine = read_value(o, name, text, value, problem);
     copi_locale_restore(numbers);

@@ -8,8 +8,12 @@
 /** The first members of a row: where the option lies in its struct, and as what. */
 #define COPI_OPTION(key, type, field, KIND) .name = key, .kind = COP_OPTION_##KIND, .offset = offsetof(type, field)
 
-/** The names of an enum as the choices of an option: static COPI_CHOICES(choice_pace, COP_PACE_LIST(COPI_TEXT_OF)). */
-#define COPI_TEXT_OF(name, text) text,
+/** The public cop_X_option(i) of a table. */
+#define COPI_OPTION_AT(function, table)                                                                              \
+    const cop_option *function(int option) {                                                                         \
+        return option >= 0 && (size_t)option + 1 < COPI_COUNT(table) ? &(table)[option] : NULL;                      \
+    }
+/** The choices of an option that is no enum; an enum's are its public cop_X_name. */
 #define COPI_CHOICES(function, ...)                                                                                  \
     const char *function(int i) {                                                                                    \
         static const char *const text[] = {__VA_ARGS__};                                                             \

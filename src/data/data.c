@@ -11,22 +11,11 @@ static const copi_data_format formats[] = {
 #undef X
 };
 
-static const char *format_name(int i, const void *user) {
-    (void)user;
-    return formats[i].name;
-}
-
-const char *cop_split_name(cop_split split) {
-    static const char *const name[COP_SPLITS] = {"train", "validation", "test"};
-    return (unsigned)split < COP_SPLITS ? name[split] : "no split";
-}
-
-static const char *choice_format(int i) {
-    return i >= 0 && (size_t)i < COPI_COUNT(formats) ? formats[i].name : NULL;
-}
+COPI_ENUM(split, COP_SPLIT_LIST)
+COPI_LIST(data_format, formats)
 
 static const cop_option data_options[] = {
-    {COPI_OPTION("format", cop_data_options, format, NAME), .choice = choice_format, .since = "0.1",
+    {COPI_OPTION("format", cop_data_options, format, NAME), .choice = cop_data_format_name, .since = "0.1",
      .help = "read the data as this format instead of guessing"},
     {COPI_OPTION("validation", cop_data_options, validation, NUMBER), .usual = 0.1, .high = 0.9, .since = "0.1",
      .help = "share of the training images set aside for validation where the data has no such split"},
@@ -38,14 +27,18 @@ static const cop_option data_options[] = {
      .help = "the same for the width"},
     {NULL}};
 
-const cop_option *cop_data_option(int option) {
-    return option >= 0 && option < (int)COPI_COUNT(data_options) - 1 ? &data_options[option] : NULL;
+COPI_OPTION_AT(cop_data_option, data_options)
+
+void cop_data_options_init(cop_data_options *options, size_t size) {
+    cop_data_options usual = {.size = sizeof usual};
+    copi_options_default(data_options, &usual);
+    copi_struct_init(options, size, &usual, sizeof usual);
 }
 
-cop_data_options cop_data_options_default(void) {
-    cop_data_options o = {0};
-    copi_options_default(data_options, &o);
-    return o;
+cop_status copi_data_options_check(cop_ctx *ctx, const cop_data_options *o) {
+    cop_status status = COPI_CHECK(ctx, cop_data_options, o);
+    return status ? status
+                  : copi_options_check(ctx, NULL, &data_options[1], o); /* an unknown format is a name not found */
 }
 
 static cop_status find_format(cop_ctx *ctx, const char *name, const copi_data_format **format) {
@@ -58,7 +51,7 @@ static cop_status find_format(cop_ctx *ctx, const char *name, const copi_data_fo
     for (size_t i = 0; i < COPI_COUNT(formats); i++) {
         copi_buffer_printf(&all, "%s%s", i ? ", " : "", formats[i].name);
     }
-    const char *near = copi_nearest(name, (int)COPI_COUNT(formats), format_name, NULL);
+    const char *near = cop_nearest(name, cop_data_format_name);
     cop_status status = COP_E_NOMEM;
     if (!all.failed) {
         status = copi_fail(ctx, COP_E_NOT_FOUND, "no data format is called '%s'%s%s%s; there are %s", name,
@@ -87,11 +80,13 @@ static cop_status guess_format(cop_ctx *ctx, const char *path, const copi_data_f
 }
 
 cop_status cop_data_open(cop_ctx *ctx, const char *path, const cop_data_options *options, cop_data **data) {
-    if (!ctx || !data) return COP_E_ARG;
-    *data = NULL;
-    if (!path || !*path) return copi_fail(ctx, COP_E_ARG, "no path of a data set was given");
+    if (data) *data = NULL;
+    COPI_REQUIRE(NULL, ctx);
+    COPI_REQUIRE(ctx, data);
+    COPI_REQUIRE(ctx, path);
+    if (!*path) return copi_fail(ctx, COP_E_ARG, "no path of a data set was given");
     cop_data_options o = options ? *options : cop_data_options_default();
-    cop_status status = copi_options_check(ctx, NULL, &data_options[1], &o);
+    cop_status status = copi_data_options_check(ctx, &o);
     if (status) return status;
     if (!copi_is_dir(path) && !copi_is_file(path)) {
         return copi_fail(ctx, COP_E_NOT_FOUND, "%s: no such file or directory", path);
@@ -100,19 +95,27 @@ cop_status cop_data_open(cop_ctx *ctx, const char *path, const cop_data_options 
     status = o.format ? find_format(ctx, o.format, &format) : guess_format(ctx, path, &format);
     if (status) return status;
 
-    cop_data *d = copi_alloc(ctx, 1, sizeof *d);
-    if (!d) return COP_E_NOMEM;
-    d->ctx = ctx;
-    d->info.format = format->name;
-    d->info.path = copi_strdup(ctx, path);
-    status = d->info.path ? format->read(d, path, &o) : COP_E_NOMEM;
-    if (!status && (status = copi_data_finish(d, &o))) copi_fail_in(ctx, status, "%s", path);
-    if (status) {
-        cop_data_destroy(d);
-        return status;
-    }
-    *data = d;
-    return COP_OK;
+    cop_data *d = copi_data_begin(ctx, path, format->name);
+    return d ? copi_data_end(d, format->read(d, path, &o), &o, data) : COP_E_NOMEM;
+}
+
+cop_data *copi_data_begin(cop_ctx *ctx, const char *path, const char *format) {
+    cop_data *data = copi_alloc(ctx, 1, sizeof *data);
+    if (!data) return NULL;
+    data->ctx = ctx;
+    data->info.format = format;
+    if ((data->info.path = copi_strdup(ctx, path))) return data;
+    cop_data_destroy(data);
+    return NULL;
+}
+
+cop_status copi_data_end(cop_data *data, cop_status status, const cop_data_options *options, cop_data **result) {
+    if (!status && (status = copi_data_finish(data, options))) copi_fail_in(data->ctx, status, "%s", data->info.path);
+    if (status)
+        cop_data_destroy(data);
+    else
+        *result = data;
+    return status;
 }
 
 void cop_data_destroy(cop_data *data) {

@@ -16,6 +16,11 @@
 #undef X
 
 /* -- data.c: what is common to all formats -- */
+cop_status copi_data_options_check(cop_ctx *ctx, const cop_data_options *options);
+/** An empty data set for a reader to fill. path (copied) names it in messages. NULL: no memory. */
+cop_data *copi_data_begin(cop_ctx *ctx, const char *path, const char *format);
+/** Finish what a reader filled with this status: *result is the data set, or it is destroyed. */
+cop_status copi_data_end(cop_data *data, cop_status status, const cop_data_options *options, cop_data **result);
 /** Make room for one split's images [count,C,H,W] (shape from data->info) and labels; real: f32 instead of bytes.
  *  name says whose shape it is. Errors: FORMAT (no images), RANGE (a shape or size beyond all sense), NOMEM. */
 cop_status copi_images_alloc(cop_data *data, cop_split split, const char *name, uint64_t count, bool real);

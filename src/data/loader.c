@@ -161,17 +161,17 @@ static void *work(void *user) {
 }
 
 static cop_status check(cop_ctx *ctx, const cop_data *data, const copi_loader_options *o) {
-    if ((unsigned)o->split >= COP_SPLITS) return copi_fail(ctx, COP_E_ARG, "split %d is none", (int)o->split);
+    if ((unsigned)o->split >= COP_SPLITS) return copi_fail(ctx, COP_E_RANGE, "split %d is none", (int)o->split);
     const char *name = cop_split_name(o->split);
     int64_t count = data->info.images[o->split];
     if (!count) return copi_fail(ctx, COP_E_NOT_FOUND, "%s: has no %s images", data->info.path, name);
-    if (o->batch < 1) return copi_fail(ctx, COP_E_ARG, "batch is %lld, must be at least 1", (long long)o->batch);
+    if (o->batch < 1) return copi_fail(ctx, COP_E_RANGE, "batch is %lld, must be at least 1", (long long)o->batch);
     if (o->drop_last && o->batch > count) {
         return copi_fail(ctx, COP_E_ARG, "batch is %lld, the %s split has only %lld images: choose a smaller batch",
                          (long long)o->batch, name, (long long)count);
     }
-    if (o->shift < 0) return copi_fail(ctx, COP_E_ARG, "shift is %d, must be a number of pixels", o->shift);
-    if (o->erase < 0) return copi_fail(ctx, COP_E_ARG, "erase is %d, must be a number of pixels", o->erase);
+    if (o->shift < 0) return copi_fail(ctx, COP_E_RANGE, "shift is %d, must be a number of pixels", o->shift);
+    if (o->erase < 0) return copi_fail(ctx, COP_E_RANGE, "erase is %d, must be a number of pixels", o->erase);
     if (o->first_step < 0 || o->steps < 0) {
         return copi_fail(ctx, COP_E_ARG, "step %lld of %lld can't be loaded", (long long)o->first_step,
                          (long long)o->steps);

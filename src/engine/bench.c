@@ -70,8 +70,9 @@ cop_status copi_plan_time(copi_plan *p, int runs, double *primitives, double *ow
     return s;
 }
 
-cop_bench_params cop_bench_params_default(void) {
-    return (cop_bench_params){.batch = 1, .training = 0, .precision = COP_PRECISION_F32, .runs = 50};
+void cop_bench_params_init(cop_bench_params *params, size_t size) {
+    const cop_bench_params usual = {.size = sizeof usual, .batch = 1, .precision = COP_PRECISION_F32, .runs = 50};
+    copi_struct_init(params, size, &usual, sizeof usual);
 }
 
 /* Whole steps (or forwards) on random images; t [runs] in seconds. */
@@ -120,13 +121,17 @@ static cop_status bench(cop_ctx *ctx, copi_plan *p, int runs, cop_bench_result *
 }
 
 cop_status cop_bench(const cop_net *net, const cop_bench_params *params, cop_bench_result *result) {
-    *result = (cop_bench_result){0};
+    if (result) *result = (cop_bench_result){0};
+    COPI_REQUIRE(NULL, net);
+    COPI_REQUIRE(net->ctx, result);
+    cop_status s = COPI_CHECK(net->ctx, cop_bench_params, params);
+    if (s) return s;
     if (params->runs < 1) return copi_fail(net->ctx, COP_E_RANGE, "bench: %d runs; at least 1", params->runs);
     copi_plan_options options = {
         .batch = params->batch, .training = params->training != 0, .precision = params->precision, .seed = 1};
     cop_recipe adam = {.optimizer = COP_OPTIMIZER_ADAM, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
     copi_plan *plan;
-    cop_status s = copi_plan_create(net->ctx, net, &options, &plan);
+    s = copi_plan_create(net->ctx, net, &options, &plan);
     if (s) return s;
     copi_plan_set_optimizer(plan, &adam);
     s = bench(net->ctx, plan, params->runs, result);

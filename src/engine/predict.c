@@ -2,7 +2,10 @@
 #include "engine/plan.h"
 
 cop_status cop_predict(const cop_net *net, const float *x, int64_t n, float *y) {
-    if (n < 0) return copi_fail(net->ctx, COP_E_ARG, "predict: %lld images", (long long)n);
+    COPI_REQUIRE(NULL, net);
+    COPI_REQUIRE(net->ctx, x);
+    COPI_REQUIRE(net->ctx, y);
+    if (n < 0) return copi_fail(net->ctx, COP_E_RANGE, "predict: %lld images", (long long)n);
     if (n == 0) return COP_OK;
     copi_plan_options options = {.batch = n < 64 ? n : 64, .precision = COP_PRECISION_F32};
     copi_plan *plan;

@@ -170,15 +170,9 @@ static const struct {
 };
 enum { FORMATS = (int)COPI_COUNT(formats) };
 
-int cop_model_format_count(void) {
-    return FORMATS;
-}
-const char *cop_model_format_ending(int format) {
-    return format >= 0 && format < FORMATS ? formats[format].ending : NULL;
-}
-const char *cop_model_format_help(int format) {
-    return format >= 0 && format < FORMATS ? formats[format].help : NULL;
-}
+COPI_LIST_COUNT(cop_model_format_count, formats)
+COPI_LIST_TEXT(cop_model_format_ending, formats, .ending)
+COPI_LIST_TEXT(cop_model_format_help, formats, .help)
 int cop_model_format_writes(int format) {
     return format >= 0 && format < FORMATS && formats[format].write;
 }
@@ -237,8 +231,9 @@ cop_status cop_net_load(cop_ctx *ctx, const char *path, cop_net **net) {
     copi_file file;
     int format;
     if (net) *net = NULL;
-    if (!ctx) return COP_E_ARG;
-    if (!path || !net) return copi_fail(ctx, COP_E_ARG, "cop_net_load: path and net must be given");
+    COPI_REQUIRE(NULL, ctx);
+    COPI_REQUIRE(ctx, path);
+    COPI_REQUIRE(ctx, net);
     cop_status status = open_model(ctx, path, &file, &format);
     return status ? status : close_model(path, &file, formats[format].read(&file, path, net));
 }
@@ -247,8 +242,9 @@ cop_status cop_model_get_kind(cop_ctx *ctx, const char *path, cop_model_kind *ki
     copi_file file;
     int format;
     if (kind) *kind = COP_MODEL_NET;
-    if (!ctx) return COP_E_ARG;
-    if (!path || !kind) return copi_fail(ctx, COP_E_ARG, "cop_model_get_kind: path and kind must be given");
+    COPI_REQUIRE(NULL, ctx);
+    COPI_REQUIRE(ctx, path);
+    COPI_REQUIRE(ctx, kind);
     cop_status status = open_model(ctx, path, &file, &format);
     return status ? status : close_model(path, &file, formats[format].kind(&file, kind));
 }
@@ -260,8 +256,8 @@ static cop_status no_weights(cop_ctx *ctx, int format) {
 cop_status cop_net_load_weights(cop_net *net, const char *path, const char *map) {
     copi_file file;
     int format;
-    if (!net) return COP_E_ARG;
-    if (!path) return copi_fail(net->ctx, COP_E_ARG, "cop_net_load_weights: path must be given");
+    COPI_REQUIRE(NULL, net);
+    COPI_REQUIRE(net->ctx, path);
     cop_status status = open_model(net->ctx, path, &file, &format);
     if (status) return status;
     status = formats[format].fill ? formats[format].fill(net, &file, map) : no_weights(net->ctx, format);
@@ -272,8 +268,9 @@ cop_status cop_weights_open(cop_ctx *ctx, const char *path, cop_weights **weight
     copi_file file;
     int format;
     if (weights) *weights = NULL;
-    if (!ctx) return COP_E_ARG;
-    if (!path || !weights) return copi_fail(ctx, COP_E_ARG, "cop_weights_open: path and weights must be given");
+    COPI_REQUIRE(NULL, ctx);
+    COPI_REQUIRE(ctx, path);
+    COPI_REQUIRE(ctx, weights);
     cop_status status = open_model(ctx, path, &file, &format);
     if (status) return status;
     cop_weights *w = copi_alloc(ctx, 1, sizeof *w);
@@ -292,14 +289,17 @@ cop_status cop_weights_open(cop_ctx *ctx, const char *path, cop_weights **weight
     return COP_OK;
 }
 
-cop_save_options cop_save_options_default(void) {
-    return (cop_save_options){0, NULL};
+void cop_save_options_init(cop_save_options *options, size_t size) {
+    const cop_save_options usual = {.size = sizeof usual};
+    copi_struct_init(options, size, &usual, sizeof usual);
 }
 
 cop_status cop_net_save_as(const cop_net *net, const char *path, const cop_save_options *options) {
     const cop_save_options none = cop_save_options_default(), *o = options ? options : &none;
-    if (!net) return COP_E_ARG;
-    if (!path) return copi_fail(net->ctx, COP_E_ARG, "cop_net_save: path must be given");
+    COPI_REQUIRE(NULL, net);
+    COPI_REQUIRE(net->ctx, path);
+    cop_status status = COPI_CHECK(net->ctx, cop_save_options, o);
+    if (status) return status;
     int format = by_ending(path);
     if (format < 0 || !formats[format].write) {
         char endings[256];

@@ -37,15 +37,7 @@ static const struct {
 #undef X
 };
 
-int cop_weight_map_count(void) {
-    return (int)COPI_COUNT(built_in);
-}
-const char *cop_weight_map_name(int map) {
-    return map >= 0 && map < cop_weight_map_count() ? built_in[map].name : NULL;
-}
-const char *cop_weight_map_help(int map) {
-    return map >= 0 && map < cop_weight_map_count() ? built_in[map].help : NULL;
-}
+COPI_LIST(weight_map, built_in)
 
 /* -- reading rules -- */
 

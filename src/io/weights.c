@@ -111,7 +111,8 @@ static const copi_array *kernel_of(const cop_weights *w, int layer) {
 
 cop_status cop_weights_get_layer(const cop_weights *w, int layer, cop_layer_info *info) {
     if (info) memset(info, 0, sizeof *info);
-    if (!w || !info) return COP_E_ARG;
+    COPI_REQUIRE(NULL, w);
+    COPI_REQUIRE(w->ctx, info);
     if (layer < 0 || layer >= w->layers) {
         return copi_fail(w->ctx, COP_E_RANGE, "layer %d; the file has %d", layer, w->layers);
     }
@@ -135,7 +136,8 @@ cop_status cop_weights_get_layer(const cop_weights *w, int layer, cop_layer_info
 
 void cop_weights_get_info(const cop_weights *w, cop_net_info *info) {
     int64_t parameters[2] = {0}, zeros[2] = {0}; /* of conv, of dense */
-    memset(info, 0, sizeof *info);
+    if (info) memset(info, 0, sizeof *info);
+    if (!info || !w) return;
     for (int i = 0; i < w->layers; i++) {
         cop_layer_info l;
         if (cop_weights_get_layer(w, i, &l)) continue; /* i is in range: it can't fail */

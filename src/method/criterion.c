@@ -4,36 +4,31 @@
 #include <math.h>
 #include <string.h>
 
-static COPI_CHOICES(choice_pace, COP_PACE_LIST(COPI_TEXT_OF))
-
-    static const cop_option options[] = {
-        {COPI_OPTION("sparsity", cop_method_params, sparsity, NUMBER), .high = 1, .since = "0.1",
-         .flags = COP_OPTION_BELOW | COP_OPTION_RESULT | COP_OPTION_LEVEL | COP_OPTION_REQUIRED,
-         .help = "share of the weights, filters or neurons to remove"},
-        {COPI_OPTION_ROUNDS},
-        {COPI_OPTION("pace", cop_method_params, pace, CHOICE), .choice = choice_pace, .since = "0.1",
-         .flags = COP_OPTION_RESULT,
-         .help = "how rounds approach the sparsity; gradual: weights go during the training of one round"},
-        COPI_OPTIONS_GRADUAL,
-        {COPI_OPTION_SCOPE(cop_method_params, "layer"), .flags = COP_OPTION_RESULT},
-        {COPI_OPTION_KEEP(cop_method_params), .flags = COP_OPTION_RESULT},
-        {COPI_OPTION_MACS(cop_method_params), .flags = COP_OPTION_RESULT | COP_OPTION_LATE},
-        {COPI_OPTION("shrink", cop_method_params, shrink, FLAG), .usual = 1, .since = "0.1",
-         .flags = COP_OPTION_RESULT,
-         .help = "tune the shrunk net of filter and neuron methods, which costs less; false: tune the masked net"},
-        {COPI_OPTION_AGGREGATE(cop_method_params), .flags = COP_OPTION_RESULT | COP_OPTION_LATE},
-        {COPI_OPTION("limits", cop_method_params, limit, LIMITS), .count_offset = offsetof(cop_method_params, limits),
-         .since = "0.1", .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
-         .help = "a list of {layer, keep, most}: layers that match (* and ? are allowed) keep at least `keep` units "
-                 "and lose "
-                 "at most the share `most`"},
-        {COPI_OPTION_RECIPE("sparsify", sparsify), .since = "0.1",
-         .flags = COP_OPTION_RESULT | COP_OPTION_UNUSED_AT_0,
-         .help =
-             "training before the first cut, used where it has epochs; for bn-scale usually with l1_scale (Network "
+static const cop_option options[] = {
+    {COPI_OPTION("sparsity", cop_method_params, sparsity, NUMBER), .high = 1, .since = "0.1",
+     .flags = COP_OPTION_BELOW | COP_OPTION_RESULT | COP_OPTION_LEVEL | COP_OPTION_REQUIRED,
+     .help = "share of the weights, filters or neurons to remove"},
+    {COPI_OPTION_ROUNDS},
+    {COPI_OPTION("pace", cop_method_params, pace, CHOICE), .choice = cop_pace_name, .since = "0.1",
+     .flags = COP_OPTION_RESULT,
+     .help = "how rounds approach the sparsity; gradual: weights go during the training of one round"},
+    COPI_OPTIONS_GRADUAL,
+    {COPI_OPTION_SCOPE(cop_method_params, "layer"), .flags = COP_OPTION_RESULT},
+    {COPI_OPTION_KEEP(cop_method_params), .flags = COP_OPTION_RESULT},
+    {COPI_OPTION_MACS(cop_method_params), .flags = COP_OPTION_RESULT | COP_OPTION_LATE},
+    {COPI_OPTION("shrink", cop_method_params, shrink, FLAG), .usual = 1, .since = "0.1", .flags = COP_OPTION_RESULT,
+     .help = "tune the shrunk net of filter and neuron methods, which costs less; false: tune the masked net"},
+    {COPI_OPTION_AGGREGATE(cop_method_params), .flags = COP_OPTION_RESULT | COP_OPTION_LATE},
+    {COPI_OPTION("limits", cop_method_params, limit, LIMITS), .count_offset = offsetof(cop_method_params, limits),
+     .since = "0.1", .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
+     .help = "a list of {layer, keep, most}: layers that match (* and ? are allowed) keep at least `keep` units "
+             "and lose "
+             "at most the share `most`"},
+    {COPI_OPTION_RECIPE("sparsify", sparsify), .since = "0.1", .flags = COP_OPTION_RESULT | COP_OPTION_UNUSED_AT_0,
+     .help = "training before the first cut, used where it has epochs; for bn-scale usually with l1_scale (Network "
              "Slimming)"},
-        {COPI_OPTION_TUNE},
-        {NULL}};
+    {COPI_OPTION_TUNE},
+    {NULL}};
 
 cop_status copi_criterion_check(cop_ctx *ctx, const cop_method_params *p) {
     const copi_criterion *criterion = copi_criterion_find(p->method);

@@ -97,20 +97,9 @@ void copi_label_epochs(copi_buffer *b, double epochs) {
     copi_buffer_printf(b, ", %g epoch%s", epochs, epochs == 1 ? "" : "s");
 }
 
-#define X(name, text) text,
-const char *cop_pace_name(cop_pace pace) {
-    static const char *const names[] = {COP_PACE_LIST(X)};
-    return (size_t)pace < COPI_COUNT(names) ? names[pace] : "unknown";
-}
-const char *cop_structure_name(cop_structure structure) {
-    static const char *const names[] = {COP_STRUCTURE_LIST(X)};
-    return (size_t)structure < COPI_COUNT(names) ? names[structure] : "unknown";
-}
-const char *cop_target_name(cop_target target) {
-    static const char *const names[] = {COP_TARGET_LIST(X)};
-    return (size_t)target < COPI_COUNT(names) ? names[target] : "unknown";
-}
-#undef X
+COPI_ENUM(pace, COP_PACE_LIST)
+COPI_ENUM(structure, COP_STRUCTURE_LIST)
+COPI_ENUM(target, COP_TARGET_LIST)
 
 double copi_pace_share(cop_pace pace, double sparsity, int r, int n) {
     double part = n > 0 ? (double)r / n : 1;
@@ -133,14 +122,14 @@ double cop_score(double accuracy, double sparsity, double floor) {
     return accuracy >= floor ? (accuracy + sparsity) / 2 : 0;
 }
 
-cop_method_params cop_method_params_default(void) {
-    cop_method_params p = {.method = "magnitude", .seed = 1};
+void cop_method_params_init(cop_method_params *params, size_t size) {
+    cop_method_params p = {.size = sizeof p, .method = "magnitude", .seed = 1};
     p.tune = p.sparsify = p.sss.search = p.sss.retrain = p.scratch.recipe = cop_recipe_default();
     for (size_t i = 0; i < COPI_COUNT(methods); i++) copi_options_default(methods[i]->options, &p);
     copi_options_default(copi_method_criterion.options, &p); /* which decides what methods share */
     p.sparsify.epochs = 0;                                   /* asked for by its epochs */
     p.sss.retrain.l1 = 1e-5;                                 /* the last step of the reference study */
-    return p;
+    copi_struct_init(params, size, &p, sizeof p);
 }
 
 cop_status copi_method_recipe_check(cop_ctx *ctx, const char *what, const cop_recipe *recipe) {
@@ -251,23 +240,22 @@ cop_status copi_run_point(copi_run *run, const cop_net *net, cop_point *point, c
     return COP_OK;
 }
 
-static const char *name_at(int i, const void *user) {
-    (void)user;
-    return cop_method_name(i);
-}
-
 cop_status cop_method_run(const cop_net *dense, const cop_data *data, const cop_method_params *params,
                           cop_point_fn on_point, void *user, cop_net **result) {
     if (result) *result = NULL;
+    COPI_REQUIRE(NULL, dense);
     cop_ctx *ctx = dense->ctx;
+    COPI_REQUIRE(ctx, data);
+    cop_status s = COPI_CHECK(ctx, cop_method_params, params);
+    if (s) return s;
     if (!params->method) return copi_fail(ctx, COP_E_ARG, "method: none is named");
     const copi_method *method = copi_method_find(params->method);
     if (!method) {
-        const char *near = copi_nearest(params->method, cop_method_count(), name_at, NULL);
+        const char *near = cop_nearest(params->method, cop_method_name);
         return copi_fail(ctx, COP_E_NOT_FOUND, "method: there is no '%s'%s%s%s", params->method,
                          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
-    cop_status s = method->check(ctx, params);
+    s = method->check(ctx, params);
     if (!s) s = copi_check_fit(dense, data);
     if (!s) s = copi_limits_check(ctx, params->limit, params->limits, dense);
     if (s) return copi_fail_in(ctx, s, "%s", params->method);

@@ -33,29 +33,18 @@ static const struct {
 #undef X
 };
 
-int cop_method_recipe_count(void) {
-    return (int)COPI_COUNT(recipes);
-}
-const char *cop_method_recipe_name(int recipe) {
-    return recipe >= 0 && recipe < cop_method_recipe_count() ? recipes[recipe].name : NULL;
-}
-const char *cop_method_recipe_help(int recipe) {
-    return recipe >= 0 && recipe < cop_method_recipe_count() ? recipes[recipe].help : NULL;
-}
-
-static const char *name_at(int i, const void *user) {
-    (void)user;
-    return cop_method_recipe_name(i);
-}
+COPI_LIST(method_recipe, recipes)
 
 cop_status cop_method_recipe_apply(cop_ctx *ctx, const char *name, cop_method_params *params) {
-    if (!name || !params) return copi_fail(ctx, COP_E_ARG, "recipe: %s", name ? "no parameters" : "none is named");
+    COPI_REQUIRE(ctx, name);
+    cop_status status = COPI_CHECK(ctx, cop_method_params, params);
+    if (status) return status;
     for (size_t i = 0; i < COPI_COUNT(recipes); i++)
         if (!strcmp(recipes[i].name, name)) {
             recipes[i].set(params, recipes[i].epochs);
             return COP_OK;
         }
-    const char *near = copi_nearest(name, cop_method_recipe_count(), name_at, NULL);
+    const char *near = cop_nearest(name, cop_method_recipe_name);
     return copi_fail(ctx, COP_E_NOT_FOUND, "recipe: there is no '%s'%s%s%s", name, near ? "; did you mean '" : "",
                      near ? near : "", near ? "'?" : "");
 }

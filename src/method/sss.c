@@ -5,45 +5,42 @@
 #include <math.h>
 #include <string.h>
 
-static COPI_CHOICES(choice_structure,
-                    COP_STRUCTURE_LIST(COPI_TEXT_OF)) static COPI_CHOICES(choice_prox, COP_PROX_LIST(COPI_TEXT_OF))
-
 #define OPTION(key, field, KIND) COPI_OPTION(key, cop_method_params, sss.field, KIND), .since = "0.1"
 #define LEVEL COP_OPTION_RESULT | COP_OPTION_LEVEL
-    static const cop_option options[] = {
-        {OPTION("scope", structures, SET), .usual = 1u << COP_STRUCTURE_NEURON, .choice = choice_structure,
-         .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
-         .help = "what gets factors: conv channels and dense units (neuron), groups of grouped convolutions, "
-                 "residual branches "
-                 "(block)"},
-        {OPTION("gamma", gamma, NUMBER), .usual = 1e-3, .high = 1e3, .flags = LEVEL,
-         .help = "weight of the factors' L1 penalty; with a target, where its search starts"},
-        {OPTION("cost_aware", cost_aware, FLAG), .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
-         .help = "gamma of a structure times its MACs over the mean structure's"},
-        {OPTION("sparsity", reach, NUMBER), .high = 1, .flags = LEVEL | COP_OPTION_ABOVE | COP_OPTION_BELOW,
-         .help = "target: search gamma for at least this sparsity"},
-        {OPTION("macs", reach, NUMBER), .high = 1e18, .unit = "MACs", .flags = LEVEL | COP_OPTION_ABOVE,
-         .help = "target: search gamma for at most this many MACs; below 1 a share of the dense net's"},
-        {OPTION("parameters", reach, NUMBER), .high = 1e18, .flags = LEVEL | COP_OPTION_ABOVE,
-         .help = "target: search gamma for at most this many parameters; below 1 a share of the dense net's"},
-        {OPTION("tries", tries, INTEGER), .usual = 8, .low = 1, .high = 100,
-         .flags = COP_OPTION_RESULT | COP_OPTION_LATE, .help = "with a target: searches at most"},
-        {OPTION("prox", prox, CHOICE), .usual = COP_PROX_APG, .choice = choice_prox, .flags = COP_OPTION_RESULT,
-         .help = "how factors are updated: accelerated proximal gradient or plain subgradient"},
-        {OPTION("factor_rate", factor_rate, NUMBER), .usual = 0.1, .high = 1e3,
-         .flags = COP_OPTION_RESULT | COP_OPTION_ABOVE, .help = "learning rate of the factors"},
-        {OPTION("factor_momentum", factor_momentum, NUMBER), .usual = 0.9, .high = 1,
-         .flags = COP_OPTION_RESULT | COP_OPTION_BELOW, .help = "momentum of the factors"},
-        {OPTION("factor_threshold", factor_threshold, NUMBER), .high = 1e6, .flags = COP_OPTION_RESULT,
-         .help = "structures with a factor of at most this are removed"},
-        {COPI_OPTION_RECIPE("search", sss.search), .since = "0.1", .flags = COP_OPTION_RESULT | COP_OPTION_INLINE,
-         .help = "training with factors"},
-        {COPI_OPTION_RECIPE("retrain", sss.retrain), .since = "0.1", .flags = COP_OPTION_RESULT,
-         .help = "training after removal, usually with l1"},
-        {OPTION("threshold", threshold, NUMBERS), .count_offset = offsetof(cop_method_params, sss.thresholds),
-         .high = 1e6, .flags = COP_OPTION_RESULT,
-         .help = "weights with |w| of at most this become 0 at the end; each value gives a point"},
-        {NULL}};
+static const cop_option options[] = {
+    {OPTION("scope", structures, SET), .usual = 1u << COP_STRUCTURE_NEURON, .choice = cop_structure_name,
+     .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
+     .help = "what gets factors: conv channels and dense units (neuron), groups of grouped convolutions, "
+             "residual branches "
+             "(block)"},
+    {OPTION("gamma", gamma, NUMBER), .usual = 1e-3, .high = 1e3, .flags = LEVEL,
+     .help = "weight of the factors' L1 penalty; with a target, where its search starts"},
+    {OPTION("cost_aware", cost_aware, FLAG), .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
+     .help = "gamma of a structure times its MACs over the mean structure's"},
+    {OPTION("sparsity", reach, NUMBER), .high = 1, .flags = LEVEL | COP_OPTION_ABOVE | COP_OPTION_BELOW,
+     .help = "target: search gamma for at least this sparsity"},
+    {OPTION("macs", reach, NUMBER), .high = 1e18, .unit = "MACs", .flags = LEVEL | COP_OPTION_ABOVE,
+     .help = "target: search gamma for at most this many MACs; below 1 a share of the dense net's"},
+    {OPTION("parameters", reach, NUMBER), .high = 1e18, .flags = LEVEL | COP_OPTION_ABOVE,
+     .help = "target: search gamma for at most this many parameters; below 1 a share of the dense net's"},
+    {OPTION("tries", tries, INTEGER), .usual = 8, .low = 1, .high = 100, .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
+     .help = "with a target: searches at most"},
+    {OPTION("prox", prox, CHOICE), .usual = COP_PROX_APG, .choice = cop_prox_name, .flags = COP_OPTION_RESULT,
+     .help = "how factors are updated: accelerated proximal gradient or plain subgradient"},
+    {OPTION("factor_rate", factor_rate, NUMBER), .usual = 0.1, .high = 1e3,
+     .flags = COP_OPTION_RESULT | COP_OPTION_ABOVE, .help = "learning rate of the factors"},
+    {OPTION("factor_momentum", factor_momentum, NUMBER), .usual = 0.9, .high = 1,
+     .flags = COP_OPTION_RESULT | COP_OPTION_BELOW, .help = "momentum of the factors"},
+    {OPTION("factor_threshold", factor_threshold, NUMBER), .high = 1e6, .flags = COP_OPTION_RESULT,
+     .help = "structures with a factor of at most this are removed"},
+    {COPI_OPTION_RECIPE("search", sss.search), .since = "0.1", .flags = COP_OPTION_RESULT | COP_OPTION_INLINE,
+     .help = "training with factors"},
+    {COPI_OPTION_RECIPE("retrain", sss.retrain), .since = "0.1", .flags = COP_OPTION_RESULT,
+     .help = "training after removal, usually with l1"},
+    {OPTION("threshold", threshold, NUMBERS), .count_offset = offsetof(cop_method_params, sss.thresholds),
+     .high = 1e6, .flags = COP_OPTION_RESULT,
+     .help = "weights with |w| of at most this become 0 at the end; each value gives a point"},
+    {NULL}};
 #undef OPTION
 #undef LEVEL
 
@@ -69,9 +66,9 @@ cop_status copi_sss_check(cop_ctx *ctx, const cop_method_params *p) {
 }
 
 static void label(copi_buffer *b, const cop_method_params *p, double level) {
-    for (int k = 0; choice_structure(k); k++)
+    for (int k = 0; cop_structure_name(k); k++)
         if ((p->sss.structures >> k & 1u) && p->sss.structures != 1u << COP_STRUCTURE_NEURON)
-            copi_buffer_printf(b, " %s", choice_structure(k));
+            copi_buffer_printf(b, " %s", cop_structure_name(k));
     copi_buffer_printf(b, " %s %g%s", level_of(&p->sss)->name, level, p->sss.cost_aware ? ", by MACs" : "");
 }
 

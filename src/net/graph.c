@@ -33,6 +33,11 @@ static int fail(cop_graph *g, cop_status status) {
     return -1;
 }
 
+bool copi_graph_takes(cop_graph *g, copi_op op, const char *name, cop_status checked) {
+    if (checked && !g->status) fail(g, copi_fail_in(g->ctx, checked, "%s '%s'", copi_op_text(op), name ? name : ""));
+    return !g->status;
+}
+
 cop_status copi_node_output(cop_graph *g, copi_node *node, int rank, int64_t c, int64_t h, int64_t w) {
     const int64_t shape[3] = {c, h, w};
     int64_t count = 1;
@@ -85,7 +90,8 @@ cop_status copi_window(cop_graph *g, const copi_node *node, const char *what, in
 
 cop_status cop_graph_create(cop_ctx *ctx, cop_graph **graph) {
     if (graph) *graph = NULL;
-    if (!ctx || !graph) return copi_fail(ctx, COP_E_ARG, "cop_graph_create: ctx or graph is NULL");
+    COPI_REQUIRE(NULL, ctx);
+    COPI_REQUIRE(ctx, graph);
     cop_graph *g = copi_alloc(ctx, 1, sizeof *g);
     if (!g) return COP_E_NOMEM;
     g->ctx = ctx;
@@ -290,7 +296,8 @@ cop_status copi_graph_build_like(cop_graph *g, const cop_net *from, cop_net **ne
 
 cop_status cop_net_clone(const cop_net *net, cop_net **copy) {
     if (copy) *copy = NULL;
-    if (!net || !copy) return copi_fail(net ? net->ctx : NULL, COP_E_ARG, "cop_net_clone: net or copy is NULL");
+    COPI_REQUIRE(NULL, net);
+    COPI_REQUIRE(net->ctx, copy);
     cop_graph *g;
     cop_status status = cop_graph_create(net->ctx, &g);
     if (status) return status;

@@ -32,6 +32,8 @@ typedef struct copi_shape_text {
 copi_shape_text copi_shape_show(int rank, const int64_t *shape);
 copi_shape_text copi_node_shape_show(const copi_node *node);
 
+/** Can a node be added whose options were checked with this status? If not, that is the graph's error. */
+bool copi_graph_takes(cop_graph *g, copi_op op, const char *name, cop_status checked);
 /** An error about a node: the text is preceded by `conv 'conv3': `. */
 cop_status copi_node_fail(cop_graph *g, const copi_node *node, cop_status status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

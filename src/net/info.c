@@ -35,7 +35,8 @@ static double sparsity(int64_t left, int64_t dense, double missing) {
 
 cop_status cop_net_get_layer(const cop_net *net, int i, cop_layer_info *info) {
     if (info) memset(info, 0, sizeof *info);
-    if (!net || !info) return copi_fail(net ? net->ctx : NULL, COP_E_ARG, "cop_net_get_layer: net or info is NULL");
+    COPI_REQUIRE(NULL, net);
+    COPI_REQUIRE(net->ctx, info);
     if (i < 0 || i >= net->nodes)
         return copi_fail(net->ctx, COP_E_RANGE, "layer %d; the net has layers 0 to %d", i, net->nodes - 1);
     const copi_node *node = &net->node[i];
@@ -60,8 +61,8 @@ cop_status cop_net_get_layer(const cop_net *net, int i, cop_layer_info *info) {
 }
 
 void cop_net_get_info(const cop_net *net, cop_net_info *info) {
-    memset(info, 0, sizeof *info);
-    if (!net) return;
+    if (info) memset(info, 0, sizeof *info);
+    if (!info || !net) return;
     int64_t nonzero_conv = 0, nonzero_dense = 0;
     for (int i = 0; i < net->nodes; i++) {
         const copi_node *node = &net->node[i];

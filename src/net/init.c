@@ -17,7 +17,7 @@ static void find_rectifiers(const cop_net *net, double *slope) {
 }
 
 cop_status cop_net_init(cop_net *net, uint64_t seed) {
-    if (!net) return COP_E_ARG;
+    COPI_REQUIRE(NULL, net);
     double *slope = copi_alloc(net->ctx, (size_t)net->nodes, sizeof *slope);
     if (!slope) return COP_E_NOMEM;
     find_rectifiers(net, slope);

@@ -148,17 +148,13 @@ cop_status copi_net_set_normalization(cop_net *net, const double *mean, const do
     return COP_OK;
 }
 
-const char *cop_channel_order_name(cop_channel_order order) {
-#define X(name, text) text,
-    static const char *const names[] = {COP_CHANNEL_ORDER_LIST(X)};
-#undef X
-    return (unsigned)order < COPI_COUNT(names) ? names[order] : "?";
-}
+COPI_ENUM(channel_order, COP_CHANNEL_ORDER_LIST)
+COPI_ENUM(pixel_range, COP_PIXEL_RANGE_LIST)
 
-cop_preprocessing cop_preprocessing_default(void) {
-    cop_preprocessing p = {COP_CHANNEL_ORDER_RGB, COP_PIXEL_RANGE_UNIT, {0}, {0}};
-    for (int c = 0; c < COP_MAX_CHANNELS; c++) p.std[c] = 1;
-    return p;
+void cop_preprocessing_init(cop_preprocessing *preprocessing, size_t size) {
+    cop_preprocessing usual = {.size = sizeof usual}; /* RGB, UNIT */
+    for (int c = 0; c < COP_MAX_CHANNELS; c++) usual.std[c] = 1;
+    copi_struct_init(preprocessing, size, &usual, sizeof usual);
 }
 
 /* The stretched pixel is (x - low) / width of x in [0,1]; so ((x - low) / width - mean) / std is
@@ -169,11 +165,13 @@ cop_status cop_net_set_preprocessing(cop_net *net, const cop_preprocessing *p) {
     } range[] = {[COP_PIXEL_RANGE_UNIT] = {0, 1},
                  [COP_PIXEL_RANGE_SIGNED] = {0.5, 0.5},
                  [COP_PIXEL_RANGE_BYTES] = {0, 1.0 / 255}};
-    if (!net || !p) return COP_E_ARG;
+    COPI_REQUIRE(NULL, net);
+    cop_status status = COPI_CHECK(net->ctx, cop_preprocessing, p);
+    if (status) return status;
     int64_t channels = net->node[0].shape[0];
     if (channels > COP_MAX_CHANNELS || (unsigned)p->range >= COPI_COUNT(range) ||
         (unsigned)p->order > COP_CHANNEL_ORDER_BGR)
-        return copi_fail(net->ctx, COP_E_ARG,
+        return copi_fail(net->ctx, COP_E_RANGE,
                          "preprocessing: cannot apply pixel range %d and channel order %d to %lld channels",
                          (int)p->range, (int)p->order, (long long)channels);
     if (p->order == COP_CHANNEL_ORDER_BGR && channels != 3)
@@ -184,7 +182,7 @@ cop_status cop_net_set_preprocessing(cop_net *net, const cop_preprocessing *p) {
         mean[c] = range[p->range].low + range[p->range].width * p->mean[c];
         std[c] = range[p->range].width * p->std[c];
     }
-    cop_status status = copi_net_set_normalization(net, mean, std);
+    status = copi_net_set_normalization(net, mean, std);
     if (!status) net->channel_order = p->order;
     return status;
 }

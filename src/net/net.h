@@ -13,14 +13,12 @@ typedef enum copi_op {
     COPI_OPS
 } copi_op;
 
+/* The public kinds of tensors. Weights, biases, scales and shifts count as parameters; running statistics are not trained
+ * by gradient, and factors are folded away. */
 typedef enum copi_param_kind {
-    COPI_PARAM_WEIGHT, /* conv [O,I/groups,KH,KW] or dense [O,I] */
-    COPI_PARAM_BIAS,   /* [O] */
-    COPI_PARAM_SCALE,  /* batch-norm gamma [C] */
-    COPI_PARAM_SHIFT,  /* batch-norm beta [C] */
-    COPI_PARAM_MEAN,   /* batch-norm running mean [C]: not counted as a parameter, not trained by gradient */
-    COPI_PARAM_VAR,    /* batch-norm running variance [C]: likewise */
-    COPI_PARAM_GATE    /* SSS factors [C], [groups] or [1]: not counted (they are folded away) */
+#define X(NAME, text) COPI_PARAM_##NAME,
+    COP_TENSOR_KIND_LIST(X)
+#undef X
 } copi_param_kind;
 
 typedef struct copi_param {

@@ -25,12 +25,4 @@ const copi_attribute *copi_op_attributes(copi_op op) {
     return ops[op].attributes;
 }
 
-int cop_op_count(void) {
-    return COPI_OPS;
-}
-const char *cop_op_name(int op) {
-    return op >= 0 && op < COPI_OPS ? ops[op].name : NULL;
-}
-const char *cop_op_help(int op) {
-    return op >= 0 && op < COPI_OPS ? ops[op].help : NULL;
-}
+COPI_LIST(op, ops)

@@ -39,14 +39,16 @@ const copi_attribute copi_attributes_CONV[] = {COPI_ATTRIBUTE(conv, filters), CO
                                                COPI_ATTRIBUTE(conv, bias),    {0}};
 const copi_op_class copi_op_class_CONV = {.sources = 1, .infer = infer, .macs = macs};
 
-cop_conv_params cop_conv_params_default(int64_t filters, int64_t kernel) {
-    return (cop_conv_params){
-        .filters = filters, .kernel = {kernel, kernel}, .stride = {1, 1}, .dilation = {1, 1}, .groups = 1, .bias = 1};
+void cop_conv_params_init(cop_conv_params *params, size_t size) {
+    const cop_conv_params usual = {
+        .size = sizeof usual, .stride = {1, 1}, .dilation = {1, 1}, .groups = 1, .bias = 1};
+    copi_struct_init(params, size, &usual, sizeof usual);
 }
 
 int cop_graph_conv(cop_graph *g, const char *name, int src, const cop_conv_params *params) {
     copi_node proto = {.op = COPI_OP_CONV};
-    if (params) proto.u.conv = *params; /* NULL leaves 0 filters, which infer refuses */
+    if (!g || !copi_graph_takes(g, COPI_OP_CONV, name, COPI_CHECK(g->ctx, cop_conv_params, params))) return -1;
+    proto.u.conv = *params;
     proto.u.conv.bias = proto.u.conv.bias != 0;
     return copi_graph_add(g, name, &proto, &src, 1);
 }

@@ -38,13 +38,15 @@ const copi_op_class copi_op_class_MAX_POOL = {.sources = 1, .infer = infer_windo
 const copi_op_class copi_op_class_AVG_POOL = {.sources = 1, .infer = infer_window};
 const copi_op_class copi_op_class_GLOBAL_POOL = {.sources = 1, .infer = infer_global};
 
-cop_pool_params cop_pool_params_default(int64_t kernel) {
-    return (cop_pool_params){.kernel = {kernel, kernel}, .stride = {kernel, kernel}};
+void cop_pool_params_init(cop_pool_params *params, size_t size) {
+    const cop_pool_params usual = {.size = sizeof usual};
+    copi_struct_init(params, size, &usual, sizeof usual);
 }
 
 static int add_pool(cop_graph *g, copi_op op, const char *name, int src, const cop_pool_params *params) {
     copi_node proto = {.op = op};
-    if (params) proto.u.pool = *params; /* NULL leaves a kernel of 0, which infer refuses */
+    if (!g || !copi_graph_takes(g, op, name, COPI_CHECK(g->ctx, cop_pool_params, params))) return -1;
+    proto.u.pool = *params;
     proto.u.pool.count_pad = proto.u.pool.count_pad != 0;
     return copi_graph_add(g, name, &proto, &src, 1);
 }

@@ -11,20 +11,7 @@ static const struct {
 #undef X
 };
 
-int cop_preset_count(void) {
-    return (int)COPI_COUNT(presets);
-}
-const char *cop_preset_name(int preset) {
-    return preset >= 0 && preset < cop_preset_count() ? presets[preset].name : NULL;
-}
-const char *cop_preset_help(int preset) {
-    return preset >= 0 && preset < cop_preset_count() ? presets[preset].help : NULL;
-}
-
-static const char *name_of(int i, const void *user) {
-    (void)user;
-    return presets[i].name;
-}
+COPI_LIST(preset, presets)
 
 preset_name preset_name_of(const char *format, ...) {
     preset_name n;
@@ -54,7 +41,7 @@ static cop_status build(cop_ctx *ctx, int preset, int64_t channels, int64_t heig
 }
 
 static cop_status unknown(cop_ctx *ctx, const char *name) {
-    const char *nearest = copi_nearest(name, cop_preset_count(), name_of, NULL);
+    const char *nearest = cop_nearest(name, cop_preset_name);
     if (nearest) return copi_fail(ctx, COP_E_NOT_FOUND, "no preset is named '%s'; did you mean '%s'?", name, nearest);
     char all[512] = "";
     size_t at = 0;
@@ -66,7 +53,9 @@ static cop_status unknown(cop_ctx *ctx, const char *name) {
 cop_status cop_net_preset(cop_ctx *ctx, const char *name, int64_t channels, int64_t height, int64_t width,
                           int classes, uint64_t seed, cop_net **net) {
     if (net) *net = NULL;
-    if (!ctx || !name || !net) return copi_fail(ctx, COP_E_ARG, "cop_net_preset: ctx, name or net is NULL");
+    COPI_REQUIRE(NULL, ctx);
+    COPI_REQUIRE(ctx, name);
+    COPI_REQUIRE(ctx, net);
     int preset = 0;
     while (preset < cop_preset_count() && strcmp(presets[preset].name, name) != 0) preset++;
     if (preset == cop_preset_count()) return unknown(ctx, name);

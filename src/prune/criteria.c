@@ -9,17 +9,9 @@ static const copi_criterion *const criteria[] = {
 #undef X
 };
 
-int cop_criterion_count(void) {
-    return (int)COPI_COUNT(criteria);
-}
-
-const char *cop_criterion_name(int criterion) {
-    return criterion < 0 || criterion >= cop_criterion_count() ? NULL : criteria[criterion]->name;
-}
-
-const char *cop_criterion_help(int criterion) {
-    return criterion < 0 || criterion >= cop_criterion_count() ? NULL : criteria[criterion]->help;
-}
+COPI_LIST_COUNT(cop_criterion_count, criteria)
+COPI_LIST_TEXT(cop_criterion_name, criteria, ->name)
+COPI_LIST_TEXT(cop_criterion_help, criteria, ->help)
 
 const copi_criterion *copi_criterion_find(const char *name) {
     for (size_t i = 0; name && i < COPI_COUNT(criteria); i++)

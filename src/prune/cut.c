@@ -7,6 +7,10 @@
 enum { GRADIENT_IMAGES = 2048, CHECK_IMAGES = 8 };
 
 cop_status cop_prune(cop_net *net, const cop_prune_params *params, cop_prune_report *report) {
+    if (report) *report = (cop_prune_report){0};
+    COPI_REQUIRE(NULL, net);
+    cop_status s = COPI_CHECK(net->ctx, cop_prune_params, params);
+    if (s) return s;
     const copi_criterion *criterion = params->criterion ? copi_criterion_find(params->criterion) : NULL;
     if (!criterion || !criterion->needs) return copi_prune(net, params, NULL, report);
     cop_ctx *ctx = net->ctx;
@@ -16,7 +20,7 @@ cop_status cop_prune(cop_net *net, const cop_prune_params *params, cop_prune_rep
     float *all = copi_alloc(ctx, net->block_count, sizeof *all);
     const float **each = copi_alloc(ctx, (size_t)net->params, sizeof *each);
     bool squares = criterion->needs == COPI_NEEDS_SQUARES;
-    cop_status s = all && each ? copi_mean_gradient(net, params->data, GRADIENT_IMAGES, squares, all) : COP_E_NOMEM;
+    s = all && each ? copi_mean_gradient(net, params->data, GRADIENT_IMAGES, squares, all) : COP_E_NOMEM;
     for (int i = 0; i < net->params && !s; i++) each[i] = all + (net->param[i].data - net->block);
     if (!s) s = copi_prune(net, params, each, report);
     copi_free(ctx, all);
@@ -116,12 +120,14 @@ cop_status copi_shrink_checked(const cop_net *net, cop_net **shrunk, copi_shrink
 }
 
 cop_status cop_shrink(const cop_net *net, cop_net **shrunk, cop_shrink_report *report) {
-    return shrink_checked(net, 1, shrunk, NULL, report);
+    return cop_shrink_rounded(net, 1, shrunk, report);
 }
 
 cop_status cop_shrink_rounded(const cop_net *net, int64_t multiple, cop_net **shrunk, cop_shrink_report *report) {
-    *shrunk = NULL;
+    if (shrunk) *shrunk = NULL;
     if (report) *report = (cop_shrink_report){0};
+    COPI_REQUIRE(NULL, net);
+    COPI_REQUIRE(net->ctx, shrunk);
     if (multiple < 1 || multiple > 4096)
         return copi_fail(net->ctx, COP_E_RANGE,
                          "shrink: round channels to a multiple of %lld; it must be in [1,4096]", (long long)multiple);

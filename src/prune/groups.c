@@ -87,7 +87,9 @@ int cop_groups_count(const cop_groups *groups) {
 }
 
 cop_status cop_groups_get(const cop_groups *g, int i, cop_group_info *info) {
-    *info = (cop_group_info){0};
+    if (info) *info = (cop_group_info){0};
+    COPI_REQUIRE(NULL, g);
+    COPI_REQUIRE(g->ctx, info);
     if (i < 0 || i >= g->groups)
         return copi_fail(g->ctx, COP_E_RANGE, "coupling group %d; the net has groups 0 to %d", i, g->groups - 1);
     *info = g->info[i];
@@ -167,6 +169,9 @@ static void describe(cop_groups *g, const cop_net *net, const copi_groups *sets,
 }
 
 cop_status cop_groups_create(const cop_net *net, cop_groups **groups) {
+    if (groups) *groups = NULL;
+    COPI_REQUIRE(NULL, net);
+    COPI_REQUIRE(net->ctx, groups);
     *groups = copi_alloc(net->ctx, 1, sizeof **groups);
     if (!*groups) return COP_E_NOMEM;
     (*groups)->ctx = net->ctx;

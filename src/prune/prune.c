@@ -35,7 +35,7 @@ typedef struct ranking {
 #define FIXED (-1)
 
 COPI_CHOICES(copi_choice_scope, "layer", "global")
-COPI_CHOICES(copi_choice_aggregate, COP_AGGREGATE_LIST(COPI_TEXT_OF))
+COPI_ENUM(aggregate, COP_AGGREGATE_LIST)
 
 /* macs_at, data and limits are for programs, which name them in the struct. */
 static const cop_option options[] = {
@@ -50,14 +50,12 @@ static const cop_option options[] = {
     {COPI_OPTION_AGGREGATE(cop_prune_params)},
     {NULL}};
 
-const cop_option *cop_prune_option(int option) {
-    return option >= 0 && option < (int)COPI_COUNT(options) - 1 ? &options[option] : NULL;
-}
+COPI_OPTION_AT(cop_prune_option, options)
 
-cop_prune_params cop_prune_params_default(void) {
-    cop_prune_params p = {0};
-    copi_options_default(options, &p);
-    return p;
+void cop_prune_params_init(cop_prune_params *params, size_t size) {
+    cop_prune_params usual = {.size = sizeof usual};
+    copi_options_default(options, &usual);
+    copi_struct_init(params, size, &usual, sizeof usual);
 }
 
 static void clear(ranking *r) {
@@ -70,13 +68,6 @@ static void clear(ranking *r) {
     copi_free(r->ctx, r->together);
     copi_free(r->ctx, r->weight);
 }
-
-#define X(name, text) text,
-const char *cop_aggregate_name(cop_aggregate aggregate) {
-    static const char *const names[] = {COP_AGGREGATE_LIST(X)};
-    return (size_t)aggregate < COPI_COUNT(names) ? names[aggregate] : "unknown";
-}
-#undef X
 
 static const char *unit_word(const ranking *r) {
     static const char *const words[] = {[COPI_UNIT_WEIGHT] = "weights",
@@ -468,11 +459,6 @@ static cop_status weigh_by_macs(ranking *r) {
     return status;
 }
 
-static const char *name_at(int i, const void *user) {
-    (void)user;
-    return cop_criterion_name(i);
-}
-
 static const char *layer_at(int i, const void *net) {
     return ((const cop_net *)net)->node[i].name;
 }
@@ -511,7 +497,7 @@ static cop_status check(const cop_net *net, const cop_prune_params *p, const cop
     *criterion = copi_criterion_find(p->criterion);
     if (!*criterion) {
         const char *given = p->criterion ? p->criterion : "";
-        const char *nearest = copi_nearest(given, cop_criterion_count(), name_at, NULL);
+        const char *nearest = cop_nearest(given, cop_criterion_name);
         return copi_fail(ctx, COP_E_NOT_FOUND, "no criterion is named '%s'%s%s%s", given,
                          nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
     }

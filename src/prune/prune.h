@@ -34,7 +34,6 @@ const copi_criterion *copi_criterion_find(const char *name); /* NULL: unknown */
 
 /** The options that cop_prune_params shares with cop_method_params; rows for the tables of both. */
 const char *copi_choice_scope(int i);
-const char *copi_choice_aggregate(int i);
 #define COPI_OPTION_SCOPE(type, usual_scope)                                                                         \
     COPI_OPTION("scope", type, scope, NAME), .usual_name = usual_scope, .choice = copi_choice_scope, .since = "0.1", \
                                              .help = "rank each layer by itself, or all layers together"
@@ -46,7 +45,7 @@ const char *copi_choice_aggregate(int i);
                                              .help = "criteria of weights, scope global: at most this many "         \
                                                      "effective MACs are left; below 1 a share of the dense net's"
 #define COPI_OPTION_AGGREGATE(type)                                                                                  \
-    COPI_OPTION("aggregate", type, aggregate, CHOICE), .usual = COP_AGGREGATE_SUM, .choice = copi_choice_aggregate,  \
+    COPI_OPTION("aggregate", type, aggregate, CHOICE), .usual = COP_AGGREGATE_SUM, .choice = cop_aggregate_name,     \
                                                        .since = "0.1",                                               \
                                                        .help = "how the scores of coupled channels become one"
 

@@ -52,9 +52,9 @@ cop_status copi_write_report(copi_store *store, const char *dir, cop_study_summa
 }
 
 cop_status cop_study_report(cop_ctx *ctx, const char *dir, cop_study_summary *summary) {
-    if (!ctx) return COP_E_ARG;
     if (summary) *summary = (cop_study_summary){0};
-    if (!dir) return copi_fail(ctx, COP_E_ARG, "a report needs a study's directory");
+    COPI_REQUIRE(NULL, ctx);
+    COPI_REQUIRE(ctx, dir);
     copi_locale numbers = copi_locale_plain();
     copi_store *store;
     cop_status status = copi_store_open(ctx, dir, COPI_STORE_READ, &store);
@@ -66,8 +66,9 @@ cop_status cop_study_report(cop_ctx *ctx, const char *dir, cop_study_summary *su
 
 cop_status cop_study_list(cop_ctx *ctx, const char *dir, int (*on_row)(void *user, const cop_trial_row *row),
                           void *user) {
-    if (!ctx) return COP_E_ARG;
-    if (!dir || !on_row) return copi_fail(ctx, COP_E_ARG, "a list needs a study's directory and a function for rows");
+    COPI_REQUIRE(NULL, ctx);
+    COPI_REQUIRE(ctx, dir);
+    COPI_REQUIRE(ctx, on_row);
     copi_store *store;
     copi_results r;
     cop_status status = copi_store_open(ctx, dir, COPI_STORE_READ, &store);

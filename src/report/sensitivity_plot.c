@@ -95,6 +95,9 @@ static cop_status write_table(const cop_sensitivity *r, const char *dir) {
 }
 
 cop_status cop_sensitivity_write(const cop_sensitivity *r, const char *dir) {
+    COPI_REQUIRE(NULL, r);
+    COPI_REQUIRE(NULL, r->ctx); /* a cleared result has none */
+    COPI_REQUIRE(r->ctx, dir);
     copi_locale numbers = copi_locale_plain();
     copi_plot plot = {0};
     cop_status status = copi_make_dir(r->ctx, dir);

@@ -25,31 +25,31 @@ enum {
     PROBE_SECONDS = 2
 };
 
-cop_auto_params cop_auto_params_default(void) {
-    return (cop_auto_params){.data_options = cop_data_options_default(),
-                             .floor = NAN,
-                             .lose = NAN,
-                             .flip = 1,
-                             .shift = 2,
-                             .erase = 1,
-                             .seed = 1};
+void cop_auto_params_init(cop_auto_params *params, size_t size) {
+    const cop_auto_params usual = {.size = sizeof usual,
+                                   .data_options = cop_data_options_default(),
+                                   .floor = NAN,
+                                   .lose = NAN,
+                                   .flip = 1,
+                                   .shift = 2,
+                                   .erase = 1,
+                                   .seed = 1};
+    copi_struct_init(params, size, &usual, sizeof usual);
 }
 
 void cop_auto_summary_clear(cop_auto_summary *summary) {
+    if (!summary) return;
     if (summary->ctx) copi_free(summary->ctx, summary->net);
     *summary = (cop_auto_summary){.best = -1};
 }
 
 /* ------------------------------------------------------------------------------------------- parameters -- */
 
-static const char *preset_at(int i, const void *user) {
-    (void)user;
-    return cop_preset_name(i);
-}
-
-static cop_status check(cop_ctx *ctx, const cop_auto_params *p, const char *dir) {
-    if (!p || !dir || !p->model || !p->data)
-        return copi_fail(ctx, COP_E_ARG, "auto: parameters, a model, data or a directory is missing");
+static cop_status check(cop_ctx *ctx, const cop_auto_params *p) {
+    cop_status status = COPI_CHECK(ctx, cop_auto_params, p);
+    if (!status) status = COPI_CHECK(ctx, cop_data_options, &p->data_options);
+    if (status) return status;
+    if (!p->model || !p->data) return copi_fail(ctx, COP_E_ARG, "auto: a model or data is missing");
     const struct {
         const char *name;
         double value, low, high;
@@ -74,7 +74,7 @@ static cop_status check(cop_ctx *ctx, const cop_auto_params *p, const char *dir)
     if (!isnan(p->floor) && !isnan(p->lose))
         return copi_fail(ctx, COP_E_ARG, "auto: floor and lose both set the least accuracy; give one");
     if (copi_is_preset(p->model) || access(p->model, F_OK) == 0) return COP_OK;
-    const char *near = copi_nearest(p->model, cop_preset_count(), preset_at, NULL);
+    const char *near = cop_nearest(p->model, cop_preset_name);
     return copi_fail(ctx, COP_E_NOT_FOUND, "%s: neither a built-in net nor a file%s%s%s", p->model,
                      near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
@@ -514,9 +514,10 @@ static cop_status finish(copi_auto *a, cop_auto_summary *summary) {
 }
 
 cop_status cop_auto_run(cop_ctx *ctx, const cop_auto_params *params, const char *dir, cop_auto_summary *summary) {
-    if (!ctx) return COP_E_ARG;
     if (summary) *summary = (cop_auto_summary){.best = -1};
-    cop_status status = check(ctx, params, dir);
+    COPI_REQUIRE(NULL, ctx);
+    COPI_REQUIRE(ctx, dir);
+    cop_status status = check(ctx, params);
     if (status) return status;
     copi_locale numbers = copi_locale_plain();
     copi_auto a = {

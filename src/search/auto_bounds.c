@@ -37,7 +37,8 @@ static cop_status file_bytes(copi_auto *a, const cop_net *net, int64_t *bytes) {
     char *path = copi_format(a->ctx, "%s/nets/weighed.onnx", a->dir);
     if (!path) return COP_E_NOMEM;
     struct stat st;
-    const cop_save_options sparse = {.sparse = 1};
+    cop_save_options sparse = cop_save_options_default();
+    sparse.sparse = 1;
     cop_status status = cop_net_save_as(net, path, &sparse);
     if (!status && stat(path, &st))
         status = copi_fail(a->ctx, COP_E_IO, "%s: the file was written but is gone", path);

@@ -6,9 +6,14 @@
 
 static const double usual_level[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};
 
-cop_sensitivity_params cop_sensitivity_params_default(void) {
-    return (cop_sensitivity_params){
-        .level = usual_level, .levels = (int)COPI_COUNT(usual_level), .floor = NAN, .lose = 0.01, .seed = 1};
+void cop_sensitivity_params_init(cop_sensitivity_params *params, size_t size) {
+    const cop_sensitivity_params usual = {.size = sizeof usual,
+                                          .level = usual_level,
+                                          .levels = (int)COPI_COUNT(usual_level),
+                                          .floor = NAN,
+                                          .lose = 0.01,
+                                          .seed = 1};
+    copi_struct_init(params, size, &usual, sizeof usual);
 }
 
 void cop_sensitivity_clear(cop_sensitivity *r) {
@@ -25,6 +30,8 @@ void cop_sensitivity_clear(cop_sensitivity *r) {
 }
 
 static cop_status check(cop_ctx *ctx, const cop_data *data, const cop_sensitivity_params *p) {
+    cop_status status = COPI_CHECK(ctx, cop_sensitivity_params, p);
+    if (status) return status;
     if (p->levels < 1 || !p->level) return copi_fail(ctx, COP_E_ARG, "sensitivity: no levels are given");
     for (int i = 0; i < p->levels; i++)
         if (!(p->level[i] > 0 && p->level[i] < 1) || (i && p->level[i] <= p->level[i - 1]))
@@ -214,7 +221,11 @@ static cop_status measure_start(probe *p) {
 
 cop_status cop_sensitivity_run(const cop_net *net, const cop_data *data, const cop_sensitivity_params *params,
                                cop_sensitivity *result) {
-    *result = (cop_sensitivity){.ctx = net->ctx};
+    if (result) *result = (cop_sensitivity){0};
+    COPI_REQUIRE(NULL, net);
+    COPI_REQUIRE(net->ctx, data);
+    COPI_REQUIRE(net->ctx, result);
+    result->ctx = net->ctx;
     probe p = {.ctx = net->ctx, .net = net, .data = data, .params = params, .result = result};
     double *cap = NULL;
     int groups;

@@ -54,14 +54,15 @@ static int parent_cancel(void *parent) {
 }
 
 cop_status copi_study_ctx(cop_ctx *parent, int threads, cop_ctx **ctx) {
-    cop_ctx_options o = {.allocator = {parent_alloc, parent_free, parent},
-                         .seed = copi_seed(parent),
-                         .threads = threads,
-                         .jobs = copi_jobs(parent),
-                         .log = parent_log,
-                         .progress = parent_progress,
-                         .cancel = parent_cancel,
-                         .user = parent};
+    cop_ctx_options o = cop_ctx_options_default();
+    o.allocator = (cop_allocator){parent_alloc, parent_free, parent};
+    o.seed = copi_seed(parent);
+    o.threads = threads;
+    o.jobs = copi_jobs(parent);
+    o.log = parent_log;
+    o.progress = parent_progress;
+    o.cancel = parent_cancel;
+    o.user = parent;
     return cop_ctx_create(&o, ctx) ? copi_fail(parent, COP_E_NOMEM, "out of memory") : COP_OK;
 }
 
@@ -173,13 +174,14 @@ static cop_status find_pending(team *j, int *pending) {
 /* A job on a thread of its own. */
 static cop_status start(job *w, team *j, int threads) {
     *w = (job){.team = j, .run = &w->own, .own = *j->run};
-    cop_ctx_options o = {.allocator = {job_alloc, job_free, w},
-                         .seed = copi_seed(j->run->ctx),
-                         .threads = threads,
-                         .log = job_log,
-                         .progress = job_progress,
-                         .cancel = job_cancel,
-                         .user = w};
+    cop_ctx_options o = cop_ctx_options_default();
+    o.allocator = (cop_allocator){job_alloc, job_free, w};
+    o.seed = copi_seed(j->run->ctx);
+    o.threads = threads;
+    o.log = job_log;
+    o.progress = job_progress;
+    o.cancel = job_cancel;
+    o.user = w;
     w->own.team = j;
     w->own.dense = NULL;
     if (cop_ctx_create(&o, &w->own.ctx)) return copi_fail(j->run->ctx, COP_E_NOMEM, "out of memory");

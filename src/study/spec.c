@@ -300,11 +300,6 @@ static void clear_trial(cop_ctx *ctx, copi_spec_trial *t) {
 
 /* --------------------------------------------------------------------------------------------- whole study -- */
 
-static const char *preset_name(int i, const void *user) {
-    (void)user;
-    return cop_preset_name(i);
-}
-
 /* A relative path is taken from the study file's folder where it exists there, else as given. Leading "../" are taken
  * back, so that the page shows build/data, not studies/../build/data. */
 static cop_status resolve(const copi_spec *spec, char **path) {
@@ -344,7 +339,7 @@ static cop_status find_files(copi_yaml *y, int node, copi_spec *spec) {
         if (!copi_yaml_has(y, node, "dense")) spec->dense.epochs = 0;
         return COP_OK;
     }
-    const char *near = copi_nearest(spec->model, cop_preset_count(), preset_name, NULL);
+    const char *near = cop_nearest(spec->model, cop_preset_name);
     return copi_yaml_fail(y, node, "model", "model \"%s\" is neither a built-in net nor a file%s%s%s", spec->model,
                           near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }

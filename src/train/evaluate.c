@@ -4,8 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-cop_eval_options cop_eval_options_default(void) {
-    return (cop_eval_options){.batch = 256, .precision = COP_PRECISION_F32};
+void cop_eval_options_init(cop_eval_options *options, size_t size) {
+    const cop_eval_options usual = {.size = sizeof usual, .batch = 256, .precision = COP_PRECISION_F32};
+    copi_struct_init(options, size, &usual, sizeof usual);
 }
 
 cop_status copi_check_fit(const cop_net *net, const cop_data *data) {
@@ -51,7 +52,8 @@ cop_status copi_meter_create(const cop_net *net, const cop_data *data, const cop
     cop_status s = copi_check_fit(net, data);
     if (s) return s;
     cop_eval_options o = options ? *options : cop_eval_options_default();
-    if (o.batch < 1) return copi_fail(ctx, COP_E_ARG, "evaluate: batch is %lld; at least 1", (long long)o.batch);
+    if ((s = COPI_CHECK(ctx, cop_eval_options, &o))) return s;
+    if (o.batch < 1) return copi_fail(ctx, COP_E_RANGE, "evaluate: batch is %lld; at least 1", (long long)o.batch);
     int64_t largest = 1; /* a plan wider than the data would compute nothing but padding */
     for (int i = 0; i < COP_SPLITS; i++)
         if (data->info.images[i] > largest) largest = data->info.images[i];
@@ -133,7 +135,9 @@ static cop_status measure(copi_meter *m, copi_loader *loader, int64_t images, co
 
 cop_status copi_meter_run(copi_meter *m, const cop_net *net, cop_split split, cop_eval *eval) {
     *eval = (cop_eval){0};
-    int64_t images = (unsigned)split < COP_SPLITS ? m->data->info.images[split] : 0;
+    if ((unsigned)split >= COP_SPLITS)
+        return copi_fail(m->ctx, COP_E_RANGE, "evaluate: split %d is none", (int)split);
+    int64_t images = m->data->info.images[split];
     if (!images)
         return copi_fail(m->ctx, COP_E_NOT_FOUND, "%s has no images in its %s split", m->data->info.path,
                          cop_split_name(split));
@@ -158,7 +162,10 @@ cop_status copi_meter_run(copi_meter *m, const cop_net *net, cop_split split, co
 
 cop_status cop_evaluate(const cop_net *net, const cop_data *data, cop_split split, const cop_eval_options *options,
                         cop_eval *eval) {
-    *eval = (cop_eval){0};
+    if (eval) *eval = (cop_eval){0};
+    COPI_REQUIRE(NULL, net);
+    COPI_REQUIRE(net->ctx, data);
+    COPI_REQUIRE(net->ctx, eval);
     copi_meter *meter;
     cop_status s = copi_meter_create(net, data, options, true, &meter);
     if (s) return s;

@@ -417,5 +417,8 @@ cop_status copi_fit_go_on(cop_net *net, const cop_data *data, const copi_fit *fi
 }
 
 cop_status cop_train(cop_net *net, const cop_data *data, const cop_recipe *recipe, cop_history *history) {
+    if (history) *history = (cop_history){0};
+    COPI_REQUIRE(NULL, net);
+    COPI_REQUIRE(net->ctx, data);
     return copi_fit_run(net, data, &(copi_fit){.recipe = recipe, .phase = "train"}, history);
 }

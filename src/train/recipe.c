@@ -7,102 +7,81 @@ static const double PI = 3.14159265358979323846;
 /* One-cycle starts at rate / START and ends near rate / (START * END): Smith & Topin 2017, arXiv:1708.07120. */
 static const double ONE_CYCLE_START = 25, ONE_CYCLE_END = 1e4;
 
-static COPI_CHOICES(choice_optimizer, COP_OPTIMIZER_LIST(COPI_TEXT_OF)) static COPI_CHOICES(
-    choice_schedule, COP_SCHEDULE_LIST(COPI_TEXT_OF)) static COPI_CHOICES(choice_precision,
-                                                                          COP_PRECISION_LIST(COPI_TEXT_OF))
-
 /* The order is that of help and of the text that a trial's name is a digest of. A new option is LATE. */
 #define OPTION(field, KIND) COPI_OPTION(#field, cop_recipe, field, KIND), .since = "0.1"
 #define RESULT .flags = COP_OPTION_RESULT
-    const cop_option copi_recipe_options[] = {
-        {OPTION(epochs, NUMBER), .usual = 10, .high = 1e6, RESULT,
-         .help = "passes over the training images; fractions are allowed"},
-        {OPTION(batch, COUNT), .usual = 128, .low = 1, .high = 1 << 20, .unit = "images", RESULT,
-         .help = "images per step; a smaller last batch is dropped"},
-        {OPTION(optimizer, CHOICE), .usual = COP_OPTIMIZER_ADAMW, .choice = choice_optimizer, RESULT,
-         .help = "how the weights are updated"},
-        {OPTION(rate, NUMBER), .usual = 2e-3, .high = 1e3, RESULT, .help = "peak learning rate"},
-        {OPTION(momentum, NUMBER), .usual = 0.9, .high = 1, RESULT | COP_OPTION_BELOW,
-         .help = "momentum of sgd (Nesterov)"},
-        {OPTION(beta1, NUMBER), .usual = 0.9, .high = 1, RESULT | COP_OPTION_BELOW,
-         .help = "decay of the mean gradient in adam and adamw"},
-        {OPTION(beta2, NUMBER), .usual = 0.999, .high = 1, RESULT | COP_OPTION_BELOW,
-         .help = "decay of the mean squared gradient in adam and adamw"},
-        {OPTION(epsilon, NUMBER), .usual = 1e-8, .high = 1, RESULT | COP_OPTION_ABOVE,
-         .help = "added to the divisor in adam and adamw"},
-        {OPTION(decay, NUMBER), .usual = 1e-2, .high = 1, RESULT,
-         .help = "weight decay of kernels: decoupled for adamw, an L2 gradient for the others"},
-        {OPTION(l1, NUMBER), .high = 1, RESULT, .help = "weight of sum |w| over kernels in the loss"},
-        {OPTION(l1_scale, NUMBER), .high = 1, RESULT | COP_OPTION_LATE,
-         .help = "weight of sum |scale| over batch-norm scales in the loss"},
-        {OPTION(l2, NUMBER), .high = 1, RESULT, .help = "weight of sum w^2 over kernels in the loss"},
-        {OPTION(l2_conv, NUMBER), .high = 1, RESULT,
-         .help = "weight of sum w^2 over convolution kernels in the loss"},
-        {OPTION(schedule, CHOICE), .usual = COP_SCHEDULE_ONE_CYCLE, .choice = choice_schedule, RESULT,
-         .help = "learning-rate schedule"},
-        {OPTION(warmup, NUMBER), .usual = 0.2, .high = 1, RESULT | COP_OPTION_BELOW,
-         .help = "share of the steps in which one-cycle and cosine rise"},
-        {OPTION(step_epochs, STEPS), .high = 1e6, RESULT | COP_OPTION_ABOVE, .unit = "epochs",
-         .help = "schedule step: the rate falls after these epochs, at most 4"},
-        {OPTION(step_factor, NUMBER), .usual = 0.1, .high = 1, RESULT | COP_OPTION_ABOVE,
-         .help = "schedule step: the factor that the rate is multiplied by"},
-        {OPTION(restarts, INTEGER), .high = 1000, RESULT | COP_OPTION_LATE,
-         .help = "cosine and one-cycle restart this many times"},
-        {OPTION(flip, FLAG), RESULT, .help = "mirror half of the images left to right"},
-        {OPTION(shift, INTEGER), .high = 64, .unit = "pixels", RESULT,
-         .help = "shift images by up to this many pixels in both directions"},
-        {OPTION(erase, INTEGER), .high = 64, .unit = "pixels", RESULT | COP_OPTION_LATE,
-         .help = "erase a square with sides of this many pixels (cutout)"},
-        {OPTION(dropout, NUMBER), .usual = 1, .high = 1, RESULT | COP_OPTION_LATE,
-         .help = "factor on the shares of the net's dropout layers"},
-        {OPTION(average, NUMBER), .high = 1, RESULT | COP_OPTION_BELOW | COP_OPTION_LATE,
-         .help = "the net ends with running averages of its weights, of this decay, e.g. 0.999; 0: none"},
-        {OPTION(label_smoothing, NUMBER), .high = 1, RESULT | COP_OPTION_BELOW,
-         .help = "share of the label that is spread over all classes"},
-        {OPTION(distil_share, NUMBER), .high = 1, RESULT, .help = "the teacher's share of the loss"},
-        {OPTION(distil_temperature, NUMBER), .usual = 3, .high = 100, RESULT | COP_OPTION_ABOVE,
-         .help = "temperature that softens the outputs of teacher and net"},
-        {OPTION(precision, CHOICE), .usual = COP_PRECISION_AUTO, .choice = choice_precision, RESULT,
-         .help = "arithmetic; auto: bf16 where the processor has it"},
-        {OPTION(evaluate_every, INTEGER), .high = 1e6, .unit = "epochs",
-         .help = "epochs between validation figures; 0: only after the last"},
-        {OPTION(checkpoint, FILE), .flags = COP_OPTION_RUN,
-         .help = "keep the state in this file after each epoch and on interruption"},
-        {OPTION(resume, FLAG), .flags = COP_OPTION_RUN, .help = "go on from the checkpoint if there is one"},
-        {OPTION(max_seconds, NUMBER), .high = 1e9, .unit = "seconds", .flags = COP_OPTION_RUN,
-         .help = "stop after the epoch that passes this time; 0: never"},
-        {NULL}};
+const cop_option copi_recipe_options[] = {
+    {OPTION(epochs, NUMBER), .usual = 10, .high = 1e6, RESULT,
+     .help = "passes over the training images; fractions are allowed"},
+    {OPTION(batch, COUNT), .usual = 128, .low = 1, .high = 1 << 20, .unit = "images", RESULT,
+     .help = "images per step; a smaller last batch is dropped"},
+    {OPTION(optimizer, CHOICE), .usual = COP_OPTIMIZER_ADAMW, .choice = cop_optimizer_name, RESULT,
+     .help = "how the weights are updated"},
+    {OPTION(rate, NUMBER), .usual = 2e-3, .high = 1e3, RESULT, .help = "peak learning rate"},
+    {OPTION(momentum, NUMBER), .usual = 0.9, .high = 1, RESULT | COP_OPTION_BELOW,
+     .help = "momentum of sgd (Nesterov)"},
+    {OPTION(beta1, NUMBER), .usual = 0.9, .high = 1, RESULT | COP_OPTION_BELOW,
+     .help = "decay of the mean gradient in adam and adamw"},
+    {OPTION(beta2, NUMBER), .usual = 0.999, .high = 1, RESULT | COP_OPTION_BELOW,
+     .help = "decay of the mean squared gradient in adam and adamw"},
+    {OPTION(epsilon, NUMBER), .usual = 1e-8, .high = 1, RESULT | COP_OPTION_ABOVE,
+     .help = "added to the divisor in adam and adamw"},
+    {OPTION(decay, NUMBER), .usual = 1e-2, .high = 1, RESULT,
+     .help = "weight decay of kernels: decoupled for adamw, an L2 gradient for the others"},
+    {OPTION(l1, NUMBER), .high = 1, RESULT, .help = "weight of sum |w| over kernels in the loss"},
+    {OPTION(l1_scale, NUMBER), .high = 1, RESULT | COP_OPTION_LATE,
+     .help = "weight of sum |scale| over batch-norm scales in the loss"},
+    {OPTION(l2, NUMBER), .high = 1, RESULT, .help = "weight of sum w^2 over kernels in the loss"},
+    {OPTION(l2_conv, NUMBER), .high = 1, RESULT, .help = "weight of sum w^2 over convolution kernels in the loss"},
+    {OPTION(schedule, CHOICE), .usual = COP_SCHEDULE_ONE_CYCLE, .choice = cop_schedule_name, RESULT,
+     .help = "learning-rate schedule"},
+    {OPTION(warmup, NUMBER), .usual = 0.2, .high = 1, RESULT | COP_OPTION_BELOW,
+     .help = "share of the steps in which one-cycle and cosine rise"},
+    {OPTION(step_epochs, STEPS), .high = 1e6, RESULT | COP_OPTION_ABOVE, .unit = "epochs",
+     .help = "schedule step: the rate falls after these epochs, at most 4"},
+    {OPTION(step_factor, NUMBER), .usual = 0.1, .high = 1, RESULT | COP_OPTION_ABOVE,
+     .help = "schedule step: the factor that the rate is multiplied by"},
+    {OPTION(restarts, INTEGER), .high = 1000, RESULT | COP_OPTION_LATE,
+     .help = "cosine and one-cycle restart this many times"},
+    {OPTION(flip, FLAG), RESULT, .help = "mirror half of the images left to right"},
+    {OPTION(shift, INTEGER), .high = 64, .unit = "pixels", RESULT,
+     .help = "shift images by up to this many pixels in both directions"},
+    {OPTION(erase, INTEGER), .high = 64, .unit = "pixels", RESULT | COP_OPTION_LATE,
+     .help = "erase a square with sides of this many pixels (cutout)"},
+    {OPTION(dropout, NUMBER), .usual = 1, .high = 1, RESULT | COP_OPTION_LATE,
+     .help = "factor on the shares of the net's dropout layers"},
+    {OPTION(average, NUMBER), .high = 1, RESULT | COP_OPTION_BELOW | COP_OPTION_LATE,
+     .help = "the net ends with running averages of its weights, of this decay, e.g. 0.999; 0: none"},
+    {OPTION(label_smoothing, NUMBER), .high = 1, RESULT | COP_OPTION_BELOW,
+     .help = "share of the label that is spread over all classes"},
+    {OPTION(distil_share, NUMBER), .high = 1, RESULT, .help = "the teacher's share of the loss"},
+    {OPTION(distil_temperature, NUMBER), .usual = 3, .high = 100, RESULT | COP_OPTION_ABOVE,
+     .help = "temperature that softens the outputs of teacher and net"},
+    {OPTION(precision, CHOICE), .usual = COP_PRECISION_AUTO, .choice = cop_precision_name, RESULT,
+     .help = "arithmetic; auto: bf16 where the processor has it"},
+    {OPTION(evaluate_every, INTEGER), .high = 1e6, .unit = "epochs",
+     .help = "epochs between validation figures; 0: only after the last"},
+    {OPTION(checkpoint, FILE), .flags = COP_OPTION_RUN,
+     .help = "keep the state in this file after each epoch and on interruption"},
+    {OPTION(resume, FLAG), .flags = COP_OPTION_RUN, .help = "go on from the checkpoint if there is one"},
+    {OPTION(max_seconds, NUMBER), .high = 1e9, .unit = "seconds", .flags = COP_OPTION_RUN,
+     .help = "stop after the epoch that passes this time; 0: never"},
+    {NULL}};
 #undef OPTION
 #undef RESULT
 
-const cop_option *cop_recipe_option(int option) {
-    return option >= 0 && option < (int)COPI_COUNT(copi_recipe_options) - 1 ? &copi_recipe_options[option] : NULL;
+COPI_OPTION_AT(cop_recipe_option, copi_recipe_options)
+
+void cop_recipe_init(cop_recipe *recipe, size_t size) {
+    cop_recipe usual = {.size = sizeof usual, .seed = 1};
+    copi_options_default(copi_recipe_options, &usual);
+    copi_struct_init(recipe, size, &usual, sizeof usual);
 }
 
-cop_recipe cop_recipe_default(void) {
-    cop_recipe r = {.seed = 1};
-    copi_options_default(copi_recipe_options, &r);
-    return r;
-}
-
-#define X(name, text) text,
-const char *cop_optimizer_name(cop_optimizer optimizer) {
-    static const char *const names[] = {COP_OPTIMIZER_LIST(X)};
-    return (size_t)optimizer < COPI_COUNT(names) ? names[optimizer] : "unknown";
-}
-const char *cop_schedule_name(cop_schedule schedule) {
-    static const char *const names[] = {COP_SCHEDULE_LIST(X)};
-    return (size_t)schedule < COPI_COUNT(names) ? names[schedule] : "unknown";
-}
-const char *cop_precision_name(cop_precision precision) {
-    static const char *const names[] = {COP_PRECISION_LIST(X)};
-    return (size_t)precision < COPI_COUNT(names) ? names[precision] : "unknown";
-}
-const char *cop_prox_name(cop_prox prox) { /* here, since checkpoints name it */
-    static const char *const names[] = {COP_PROX_LIST(X)};
-    return (size_t)prox < COPI_COUNT(names) ? names[prox] : "unknown";
-}
-#undef X
+COPI_ENUM(optimizer, COP_OPTIMIZER_LIST)
+COPI_ENUM(schedule, COP_SCHEDULE_LIST)
+COPI_ENUM(precision, COP_PRECISION_LIST)
+COPI_ENUM(prox, COP_PROX_LIST) /* here, since checkpoints name it */
 
 /** With w = warmup n, rise r = (t+1) / (w+1) while t < w, and fall f = (t-w) / (n-w) from there on:
  *    constant   rate
@@ -112,6 +91,7 @@ const char *cop_prox_name(cop_prox prox) { /* here, since checkpoints name it */
  *  With restarts R, cosine and one-cycle take t and n of the part k that t lies in; part k begins at
  *  floor(n k / (R+1)). docs/methods.md, "Schedules". */
 double cop_schedule_rate(const cop_recipe *recipe, int64_t t, int64_t n, int64_t steps_per_epoch) {
+    if (COPI_CHECK(NULL, cop_recipe, recipe)) return NAN;
     double peak = recipe->rate;
     if (recipe->schedule == COP_SCHEDULE_CONSTANT) return peak;
     if (recipe->schedule == COP_SCHEDULE_STEP) {
@@ -135,7 +115,8 @@ double cop_schedule_rate(const cop_recipe *recipe, int64_t t, int64_t n, int64_t
 }
 
 cop_status copi_recipe_check(cop_ctx *ctx, const cop_recipe *r) {
-    cop_status s = copi_options_check(ctx, "recipe", copi_recipe_options, r);
+    cop_status s = COPI_CHECK(ctx, cop_recipe, r);
+    if (!s) s = copi_options_check(ctx, "recipe", copi_recipe_options, r);
     if (!s && r->resume && !r->checkpoint)
         s = copi_fail(ctx, COP_E_ARG, "recipe: resume is set, but no checkpoint file is named");
     return s;

@@ -37,7 +37,7 @@ static void context_options(void **state) {
     assert_int_equal(o.seed, 1);
     assert_int_equal(cop_ctx_create(NULL, NULL), COP_E_ARG);
     o.threads = -1;
-    assert_int_equal(cop_ctx_create(&o, &ctx), COP_E_ARG);
+    assert_int_equal(cop_ctx_create(&o, &ctx), COP_E_RANGE);
     assert_null(ctx);
     o.threads = 3;
     o.allocator.alloc = never;
@@ -146,7 +146,12 @@ static int on_cancel(void *user) {
 static void callbacks(void **state) {
     (void)state;
     heard h = {0};
-    cop_ctx_options o = {.seed = 1, .log = on_log, .progress = on_progress, .cancel = on_cancel, .user = &h};
+    cop_ctx_options o = {.size = sizeof(cop_ctx_options),
+                         .seed = 1,
+                         .log = on_log,
+                         .progress = on_progress,
+                         .cancel = on_cancel,
+                         .user = &h};
     cop_ctx *ctx;
     assert_int_equal(cop_ctx_create(&o, &ctx), COP_OK);
     copi_log(ctx, COP_LOG_WARNING, "%d\nlines", 2);

@@ -207,7 +207,8 @@ static void bad_folders(void **state) {
     open_fails(ctx, dir, NULL, COP_E_FORMAT, "test: holds no class folders; images must lie in ");
     test_dir_remove(in(dir, "train"));
     open_fails(ctx, dir, NULL, COP_E_NOT_FOUND, "no data set was recognized");
-    open_fails(ctx, dir, &(cop_data_options){.format = "folder"}, COP_E_NOT_FOUND, "has no directory train/");
+    open_fails(ctx, dir, &(cop_data_options){.size = sizeof(cop_data_options), .format = "folder"}, COP_E_NOT_FOUND,
+               "has no directory train/");
     test_ctx_destroy(ctx);
 }
 

@@ -302,7 +302,8 @@ static void bad_archives(void **state) {
     copi_free(ctx, bytes);
     for (long i = 0; i < 4; i++) poke_file(path, (long)entry + 24 + i, i == 3 ? 0x7f : 0xff);
     open_fails(ctx, path, NULL, COP_E_FORMAT, "x_train.npy: declares 2147483647 bytes packed into ");
-    open_fails(ctx, dir, &(cop_data_options){.format = "npz"}, COP_E_FORMAT, "is not a regular file");
+    open_fails(ctx, dir, &(cop_data_options){.size = sizeof(cop_data_options), .format = "npz"}, COP_E_FORMAT,
+               "is not a regular file");
     test_ctx_destroy(ctx);
 }
 

@@ -66,7 +66,8 @@ static void splits_depend_on_the_count_alone(void **state) {
     assert_int_equal(cop_ctx_create(&options, &other), COP_OK);
     cop_data *a = open_with(ctx, 0.2, 0);
     poke_file(in(dir, "train-images-idx3-ubyte"), 100, 1);
-    test_ok(other, cop_data_open(other, dir, &(cop_data_options){.validation = 0.2}, &b));
+    test_ok(other,
+            cop_data_open(other, dir, &(cop_data_options){.size = sizeof(cop_data_options), .validation = 0.2}, &b));
     assert_memory_equal(a->index[COP_SPLIT_VALIDATION], b->index[COP_SPLIT_VALIDATION], 10 * sizeof(int64_t));
     assert_string_not_equal(a->info.digest, b->info.digest);
     cop_data_destroy(a);
@@ -143,23 +144,29 @@ static void bad_options(void **state) {
     cop_ctx *ctx = test_ctx();
     cop_data *data;
     for (size_t i = 0; i < COPI_COUNT(shares); i++) {
-        open_fails(ctx, dir, &(cop_data_options){.validation = shares[i]}, COP_E_RANGE,
-                   "expected a number in");
+        open_fails(ctx, dir, &(cop_data_options){.size = sizeof(cop_data_options), .validation = shares[i]},
+                   COP_E_RANGE, "expected a number in");
     }
-    open_fails(ctx, dir, &(cop_data_options){.limit = -1}, COP_E_RANGE, "limit is -1; expected an integer in [0,1e12]");
-    open_fails(ctx, dir, &(cop_data_options){.height = -1}, COP_E_RANGE, "height is -1; expected an integer in [0,16384]");
-    open_fails(ctx, dir, &(cop_data_options){.width = 20000}, COP_E_RANGE, "width is 20000; expected");
-    open_fails(ctx, dir, &(cop_data_options){.width = 5}, COP_E_UNSUPPORTED,
+    open_fails(ctx, dir, &(cop_data_options){.size = sizeof(cop_data_options), .limit = -1}, COP_E_RANGE,
+               "limit is -1; expected an integer in [0,1e12]");
+    open_fails(ctx, dir, &(cop_data_options){.size = sizeof(cop_data_options), .height = -1}, COP_E_RANGE,
+               "height is -1; expected an integer in [0,16384]");
+    open_fails(ctx, dir, &(cop_data_options){.size = sizeof(cop_data_options), .width = 20000}, COP_E_RANGE,
+               "width is 20000; expected");
+    open_fails(ctx, dir, &(cop_data_options){.size = sizeof(cop_data_options), .width = 5}, COP_E_UNSUPPORTED,
                "idx images are 3x4 and are not resized");
-    open_fails(ctx, dir, &(cop_data_options){.format = "ciphar10"}, COP_E_NOT_FOUND, "did you mean 'cifar10'?");
-    open_fails(ctx, dir, &(cop_data_options){.format = "tfrecord"}, COP_E_NOT_FOUND,
+    open_fails(ctx, dir, &(cop_data_options){.size = sizeof(cop_data_options), .format = "ciphar10"}, COP_E_NOT_FOUND,
+               "did you mean 'cifar10'?");
+    open_fails(ctx, dir, &(cop_data_options){.size = sizeof(cop_data_options), .format = "tfrecord"}, COP_E_NOT_FOUND,
                "there are idx, cifar10, cifar100, npz, folder");
-    open_fails(ctx, dir, &(cop_data_options){.format = "cifar10"}, COP_E_NOT_FOUND, "data_batch_1.bin: No such file");
-    open_fails(ctx, dir, &(cop_data_options){.format = "cifar100"}, COP_E_NOT_FOUND, "train.bin: No such file");
+    open_fails(ctx, dir, &(cop_data_options){.size = sizeof(cop_data_options), .format = "cifar10"}, COP_E_NOT_FOUND,
+               "data_batch_1.bin: No such file");
+    open_fails(ctx, dir, &(cop_data_options){.size = sizeof(cop_data_options), .format = "cifar100"}, COP_E_NOT_FOUND,
+               "train.bin: No such file");
     open_fails(ctx, in(dir, "no-such-place"), NULL, COP_E_NOT_FOUND, "no-such-place: no such file or directory");
     open_fails(ctx, in(dir, "t10k-labels-idx1-ubyte"), NULL, COP_E_NOT_FOUND,
                "no data set was recognized; looked for idx: a directory with train-images-idx3-ubyte(.gz)");
-    open_fails(ctx, NULL, NULL, COP_E_ARG, "no path");
+    open_fails(ctx, NULL, NULL, COP_E_ARG, "path is NULL");
     open_fails(ctx, "", NULL, COP_E_ARG, "no path");
     assert_int_equal(cop_data_open(NULL, dir, NULL, &data), COP_E_ARG);
     assert_null(cop_data_get_info(NULL));

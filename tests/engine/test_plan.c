@@ -265,7 +265,7 @@ static void part_batches(void **state) {
     test_ok(ctx, cop_predict(net, x, 150, y));
     for (int i = 0; i < 150 * 4; i++) test_near(y[i], whole[i % 40], 1e-5, 1e-7);
     test_ok(ctx, cop_predict(net, x, 0, y));
-    test_fails(ctx, cop_predict(net, x, -1, y), COP_E_ARG, "-1");
+    test_fails(ctx, cop_predict(net, x, -1, y), COP_E_RANGE, "-1");
     free(x);
     free(y);
     copi_plan_destroy(plan);
@@ -324,7 +324,7 @@ static void errors(void **state) {
     float y[64];
     double loss;
     int64_t correct;
-    test_fails(ctx, copi_plan_create(ctx, net, &o, &plan), COP_E_ARG, "batch is 0");
+    test_fails(ctx, copi_plan_create(ctx, net, &o, &plan), COP_E_RANGE, "batch is 0");
     assert_null(plan);
     test_fails(ctx, copi_plan_forward(train, s.x, 1, y, NULL), COP_E_ARG, "training");
     test_fails(ctx, copi_plan_forward(infer, s.x, 5, y, NULL), COP_E_ARG, "5 images");

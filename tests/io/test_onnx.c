@@ -488,7 +488,12 @@ static cop_net *odd_names(cop_ctx *ctx) {
     cop_graph *g;
     cop_net *net;
     for (int i = 0; i < COPI_MAX_NAME; i++) longest[i] = (char)('a' + i % 26);
-    const cop_conv_params conv = {.filters = 4, .kernel = {3, 3}, .stride = {1, 1}, .dilation = {1, 1}, .groups = 1};
+    const cop_conv_params conv = {.size = sizeof(cop_conv_params),
+                                  .filters = 4,
+                                  .kernel = {3, 3},
+                                  .stride = {1, 1},
+                                  .dilation = {1, 1},
+                                  .groups = 1};
     cop_conv_params depthwise = conv;
     depthwise.groups = 4;
     test_ok(ctx, cop_graph_create(ctx, &g));

@@ -162,9 +162,15 @@ static void test_flags_of_any_number(void **state) {
     cop_ctx *ctx = test_ctx();
     cop_graph *g;
     cop_net *net, *back;
-    const cop_conv_params conv = {
-        .filters = 2, .kernel = {3, 3}, .stride = {1, 1}, .dilation = {1, 1}, .groups = 1, .bias = -1};
-    const cop_pool_params pool = {.kernel = {3, 3}, .stride = {1, 1}, .pad = {1, 1, 1, 1}, .count_pad = 7};
+    const cop_conv_params conv = {.size = sizeof(cop_conv_params),
+                                  .filters = 2,
+                                  .kernel = {3, 3},
+                                  .stride = {1, 1},
+                                  .dilation = {1, 1},
+                                  .groups = 1,
+                                  .bias = -1};
+    const cop_pool_params pool = {
+        .size = sizeof(cop_pool_params), .kernel = {3, 3}, .stride = {1, 1}, .pad = {1, 1, 1, 1}, .count_pad = 7};
     test_ok(ctx, cop_graph_create(ctx, &g));
     int at = cop_graph_conv(g, "c", cop_graph_input(g, "in", 1, 6, 6), &conv);
     at = cop_graph_avg_pool(g, "p", at, &pool);

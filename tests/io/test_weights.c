@@ -358,7 +358,8 @@ static void test_other_files_are_refused(void **state) {
     test_ok(ctx, cop_net_save(net, in_dir("net.safetensors")));
     test_ok(ctx, cop_model_get_kind(ctx, in_dir("net.safetensors"), &kind));
     assert_int_equal(kind, COP_MODEL_NET);
-    cop_save_options sparse = {.sparse = 1}, like = {.like = FIXTURES "keras/tf2/mlp-weights.h5"};
+    cop_save_options sparse = {.size = sizeof(cop_save_options), .sparse = 1},
+                     like = {.size = sizeof(cop_save_options), .like = FIXTURES "keras/tf2/mlp-weights.h5"};
     test_fails(ctx, cop_net_save_as(net, in_dir("a.h5"), &sparse), COP_E_ARG, "only .onnx files hold sparse weights");
     test_fails(ctx, cop_net_save_as(net, in_dir("a.onnx"), &like), COP_E_ARG, "only .h5 files are written like");
     test_fails(ctx, cop_net_save_as(net, in_dir("a.h5"), &like), COP_E_FORMAT, "layer 's1.conv2' needs");
@@ -385,7 +386,7 @@ static void test_an_architecture_takes_weights(void **state) {
     test_ok(ctx, cop_net_load_weights(net, FIXTURES "keras/tf2/residual-weights.h5", NULL));
     assert_memory_equal(net->block, whole->block, net->block_count * sizeof *net->block);
     /* a scale that the file has no place for */
-    cop_save_options like = {.like = FIXTURES "keras/tf2/residual-weights.h5"};
+    cop_save_options like = {.size = sizeof(cop_save_options), .like = FIXTURES "keras/tf2/residual-weights.h5"};
     test_ok(ctx, cop_net_save_as(net, in_dir("back.h5"), &like));
     for (int i = 0; i < net->params; i++) {
         if (net->param[i].kind == COPI_PARAM_SCALE) net->param[i].data[0] = 3;

@@ -360,7 +360,7 @@ static void preprocessing_becomes_normalization(void **state) {
     p.std[2] = 0;
     test_fails(*state, cop_net_set_preprocessing(net, &p), COP_E_RANGE, "channel 2");
     p.range = (cop_pixel_range)7;
-    test_fails(*state, cop_net_set_preprocessing(net, &p), COP_E_ARG, "range 7");
+    test_fails(*state, cop_net_set_preprocessing(net, &p), COP_E_RANGE, "range 7");
     cop_net_destroy(copy);
     cop_net_destroy(net);
     net = small(*state);

@@ -321,9 +321,13 @@ static void backward_is_the_slope(void **state) {
 /* A softmax that is not last passes its gradient on too; the loss above jumps over the last one. */
 static void softmax_backward(void **state) {
     cop_graph *g = start(*state, 4, 1, 1);
-    cop_graph_conv(
-        g, "c", 0,
-        &(cop_conv_params){.filters = 3, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .groups = 1});
+    cop_graph_conv(g, "c", 0,
+                   &(cop_conv_params){.size = sizeof(cop_conv_params),
+                                      .filters = 3,
+                                      .kernel = {1, 1},
+                                      .stride = {1, 1},
+                                      .dilation = {1, 1},
+                                      .groups = 1});
     cop_graph_softmax(g, "s", 1);
     cop_graph_flatten(g, "f", 2);
     cop_graph_dense(g, "d", 3, 2, 1);

@@ -375,7 +375,7 @@ static void test_recipes(void **state) {
     assert_true(q.tune.epochs == 5 && q.tune.rate == p.tune.rate && q.pace == COP_PACE_GRADUAL);
     copi_spec_clear(&s);
     test_fails(ctx, cop_method_recipe_apply(ctx, "fst", &by_name), COP_E_NOT_FOUND, "did you mean 'fast'?");
-    test_fails(ctx, cop_method_recipe_apply(ctx, NULL, &by_name), COP_E_ARG, "none is named");
+    test_fails(ctx, cop_method_recipe_apply(ctx, NULL, &by_name), COP_E_ARG, "name is NULL");
     test_ctx_destroy(ctx);
     refuse(HEAD "trials: [{method: lamp, sparsity: .9, rounds: 1, revive: .1}]\n",
            ":4:58: revive has no effect at pace one-shot; add `pace: gradual`");

@@ -144,7 +144,7 @@ static void refusals(void **state) {
     test_fails(ctx, cop_evaluate(more, data, COP_SPLIT_TEST, NULL, &e), COP_E_SHAPE, "7 classes");
     cop_eval_options o = cop_eval_options_default();
     o.batch = 0;
-    test_fails(ctx, cop_evaluate(net, data, COP_SPLIT_TEST, &o, &e), COP_E_ARG, "batch is 0");
+    test_fails(ctx, cop_evaluate(net, data, COP_SPLIT_TEST, &o, &e), COP_E_RANGE, "batch is 0");
     o.batch = 10;
     hooks.cancel_at = hooks.polls + 2;
     test_fails(ctx, cop_evaluate(net, data, COP_SPLIT_TEST, &o, &e), COP_E_CANCELLED, "20 of 100");

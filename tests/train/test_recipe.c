@@ -95,7 +95,7 @@ static void names_of_choices(void **state) {
     assert_string_equal(cop_optimizer_name(COP_OPTIMIZER_ADAMW), "adamw");
     assert_string_equal(cop_schedule_name(COP_SCHEDULE_ONE_CYCLE), "one-cycle");
     assert_string_equal(cop_precision_name(COP_PRECISION_BF16), "bf16");
-    assert_string_equal(cop_optimizer_name((cop_optimizer)99), "unknown");
+    assert_null(cop_optimizer_name(99));
 }
 
 static void impossible_values_are_named(void **state) {

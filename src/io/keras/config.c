@@ -393,7 +393,10 @@ static cop_status read_global(builder *b, copi_op op, value *out) {
     copi_node proto = {.op = op};
     cop_status status = want_image(b, false);
     if (status) return status;
-    if (op == COPI_OP_MAX_POOL) proto.u.pool = (cop_pool_params){{out->shape[1], out->shape[2]}, {1, 1}, {0}, 0};
+    if (op == COPI_OP_MAX_POOL) {
+        proto.u.pool = cop_pool_params_default(1);
+        memcpy(proto.u.pool.kernel, &out->shape[1], sizeof proto.u.pool.kernel);
+    }
     status = then(b, "", &proto, out);
     if (status) return status;
     take_shape(b, out);

@@ -27,17 +27,7 @@ void copi_onnx_op_list(char *text, size_t size) {
     }
 }
 
-int cop_onnx_op_count(void) {
-    return (int)COPI_COUNT(ops);
-}
-
-const char *cop_onnx_op_name(int op) {
-    return op >= 0 && op < cop_onnx_op_count() ? ops[op].name : NULL;
-}
-
-const char *cop_onnx_op_help(int op) {
-    return op >= 0 && op < cop_onnx_op_count() ? ops[op].help : NULL;
-}
+COPI_LIST(onnx_op, ops)
 
 /* -- windows: what Conv and the pools share -- */
 
@@ -157,7 +147,9 @@ cop_status copi_onnx_conv(copi_onnx_node *n) {
     }
     copi_node proto = {.op = COPI_OP_CONV};
     cop_conv_params *c = &proto.u.conv;
-    *c = (cop_conv_params){.filters = w.dims[0], .groups = copi_onnx_int(n, "group", 1)};
+    *c = cop_conv_params_default(w.dims[0], 1);
+    c->groups = copi_onnx_int(n, "group", 1);
+    c->bias = 0;
     memcpy(c->kernel, win.kernel, sizeof c->kernel);
     memcpy(c->stride, win.stride, sizeof c->stride);
     memcpy(c->dilation, win.dilation, sizeof c->dilation);
@@ -237,7 +229,10 @@ static cop_status global(copi_onnx_node *n, copi_op op, bool keep) {
     if (x->kind != COPI_ONNX_IMAGE)
         return copi_onnx_fail(n, COP_E_UNSUPPORTED, "its input has two dimensions; four are read");
     copi_node proto = {.op = op};
-    if (op == COPI_OP_MAX_POOL) proto.u.pool = (cop_pool_params){{x->shape[1], x->shape[2]}, {1, 1}, {0}, 0};
+    if (op == COPI_OP_MAX_POOL) {
+        proto.u.pool = cop_pool_params_default(1);
+        memcpy(proto.u.pool.kernel, &x->shape[1], sizeof proto.u.pool.kernel);
+    }
     copi_onnx_value out = *x;
     out.shape[1] = out.shape[2] = 1;
     if (!keep) out.kind = COPI_ONNX_VECTOR;
