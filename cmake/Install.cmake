@@ -1,14 +1,15 @@
-# cmake --install: library, header, program, pkg-config file, CMake package, manual page, shell completion.
+# cmake --install: shared and static library, header, program, pkg-config file, CMake package, manual page, shell completion.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-install(TARGETS coppice EXPORT coppice-targets
+install(TARGETS coppice coppice_static EXPORT coppice-targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/coppice DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 # relative to the .pc file, so that `cmake --install --prefix` and moved trees work
 file(RELATIVE_PATH prefix_from_pc /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
+list(JOIN static_libs " " libs_private)
 configure_file(packaging/coppice.pc.in coppice.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/coppice.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

@@ -27,10 +27,12 @@ if(COPPICE_DNNL_ROOT)
   find_library(DNNL_LIBRARY NAMES dnnl PATHS ${COPPICE_DNNL_ROOT}/lib NO_DEFAULT_PATH REQUIRED)
   coppice_dep(dnnl ${DNNL_LIBRARY})
   target_include_directories(dep_dnnl INTERFACE ${DNNL_INCLUDE})
+  set(dnnl_link ${DNNL_LIBRARY})
 else()
   find_library(DNNL_LIBRARY dnnl REQUIRED)
   find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.h REQUIRED)
   coppice_dep(dnnl ${DNNL_LIBRARY})
+  set(dnnl_link -ldnnl)
 endif()
 
 # ONNX: the reader and writer that protobuf-c makes of Debian's onnx.proto.
@@ -52,3 +54,13 @@ coppice_dep(onnx onnx_proto)
 # Keras: .h5, and .keras, which is a ZIP with one inside.
 pkg_search_module(hdf5 REQUIRED IMPORTED_TARGET hdf5-serial hdf5)
 coppice_dep(hdf5 PkgConfig::hdf5)
+
+# What a program that uses the static library links besides, for pkg-config's Libs.private and the CMake package.
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  set(openmp_link -lgomp)
+else()
+  set(openmp_link ${OpenMP_omp_LIBRARY})  # in a directory that no linker looks in by itself
+endif()
+set(static_libs ${zip_LDFLAGS} ${turbojpeg_LDFLAGS} ${spng_LDFLAGS} ${jansson_LDFLAGS} ${yaml_LDFLAGS}
+                ${sqlite_LDFLAGS} ${protobuf_c_LDFLAGS} ${hdf5_LDFLAGS} -lz ${dnnl_link} ${openmp_link} -lm -pthread)
+list(REMOVE_DUPLICATES static_libs)
