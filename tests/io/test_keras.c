@@ -1,5 +1,6 @@
 /* Keras in: what Keras 2 and Keras 3 save (fixtures/make/keras_*.py) gives Keras's own outputs. */
 #include "folder.h"
+#include "bad.h"
 #include "expect.h"
 #include "nets.h"
 
@@ -358,11 +359,7 @@ static void test_a_file_to_be_like_that_does_not_fit(void **state) {
     test_ctx_destroy(ctx);
 }
 
-static const struct {
-    const char *name;
-    cop_status status;
-    const char *part;
-} bad[] = {
+static const bad_file bad[] = {
     {"activation-unknown.h5", COP_E_UNSUPPORTED, "Dense 'dense_4': activation 'swish'; read are linear, relu"},
     {"bomb.keras", COP_E_FORMAT, "'config.json' unpacks to 83886080 bytes; at most"},
     {"chunks-absurd.h5", COP_E_FORMAT, "is [1073741824,1073741824]; layer 'dense_4' needs [36,12]"},
@@ -393,16 +390,7 @@ static const struct {
 
 static void test_bad_files_fail_by_name(void **state) {
     (void)state;
-    for (size_t i = 0; i < COPI_COUNT(bad); i++) {
-        cop_ctx *ctx = test_ctx();
-        char path[256];
-        snprintf(path, sizeof path, FIXTURES "bad/%s", bad[i].name);
-        cop_net *net = (cop_net *)&net;
-        test_fails(ctx, cop_net_load(ctx, path, &net), bad[i].status, bad[i].part);
-        assert_null(net);
-        assert_non_null(strstr(cop_error(ctx), path));
-        test_ctx_destroy(ctx);
-    }
+    bad_files_fail(FIXTURES "bad", "", bad, COPI_COUNT(bad), cop_net_load);
 }
 
 /* A Functional model's JSON from its layers; the last gives the output. */

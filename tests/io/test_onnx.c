@@ -1,6 +1,7 @@
 /* ONNX in and out: what PyTorch's two exporters and tf2onnx wrote (fixtures/make/onnx_*.py) gives the frameworks' own
  * outputs; what is written comes back as the same function; bad files fail with their status and words. */
 #include "folder.h"
+#include "bad.h"
 #include "expect.h"
 #include "nets.h"
 
@@ -71,15 +72,6 @@ static void test_what_frameworks_export_is_computed_alike(void **state) {
     assert_in_range(fixtures, 24, 100);
 }
 
-static size_t count_files(const char *folder) {
-    DIR *d = opendir(folder);
-    assert_non_null(d);
-    size_t files = 0;
-    for (const struct dirent *entry; (entry = readdir(d));) files += copi_ends_with(entry->d_name, ".onnx");
-    closedir(d);
-    return files;
-}
-
 /* Each against onnxruntime (fixtures/make/onnx_bad.py). */
 static void test_odd_files_are_computed_alike(void **state) {
     (void)state;
@@ -91,14 +83,10 @@ static void test_odd_files_are_computed_alike(void **state) {
         snprintf(name, sizeof name, "good/%s", names[i]);
         check_fixture(name, 1, false);
     }
-    assert_int_equal(count_files(FIXTURES "good"), COPI_COUNT(names));
+    assert_int_equal(count_files(FIXTURES "good", ".onnx"), COPI_COUNT(names));
 }
 
-static const struct {
-    const char *name;
-    cop_status status;
-    const char *part;
-} bad[] = {
+static const bad_file bad[] = {
     {"add-shapes", COP_E_UNSUPPORTED, "Add 'a': 'x' and 'c' are not laid out alike"},
     {"clip-of-one", COP_E_UNSUPPORTED, "Clip 'c': to [0,1]; read are [0,6] and [0,infinity)"},
     {"concat-rows", COP_E_UNSUPPORTED, "Concat 'c': 'x': only along channels"},
@@ -151,17 +139,7 @@ static const struct {
 
 static void test_bad_files_fail_by_name(void **state) {
     (void)state;
-    for (size_t i = 0; i < COPI_COUNT(bad); i++) {
-        cop_ctx *ctx = test_ctx();
-        char path[256];
-        snprintf(path, sizeof path, FIXTURES "bad/%s.onnx", bad[i].name);
-        cop_net *net = (cop_net *)&net;
-        test_fails(ctx, cop_net_load(ctx, path, &net), bad[i].status, bad[i].part);
-        assert_null(net);
-        assert_non_null(strstr(cop_error(ctx), path));
-        test_ctx_destroy(ctx);
-    }
-    assert_int_equal(count_files(FIXTURES "bad"), COPI_COUNT(bad));
+    bad_files_fail(FIXTURES "bad", ".onnx", bad, COPI_COUNT(bad), cop_net_load);
 }
 
 /* The ONNX project's own tests of single ops (fixtures/make/onnx_node.py): computed alike, or refused for one of

@@ -1,6 +1,7 @@
 /* The native container: what goes out comes back bit for bit; golden files made by another hand
  * (fixtures/make/safetensors.py) are read and written alike; bad ones fail with their status and words. */
 #include "folder.h"
+#include "bad.h"
 #include "nets.h"
 
 #include "io/io.h"
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 #define GOOD "io/fixtures/safetensors/good/"
-#define BAD "io/fixtures/safetensors/bad/"
+#define BAD "io/fixtures/safetensors/bad"
 
 static void bytes_of(cop_ctx *ctx, const char *path, uint8_t **bytes, size_t *n) {
     test_ok(ctx, copi_read_file(ctx, path, 0, bytes, n));
@@ -279,11 +280,7 @@ static void test_golden_values_land_in_their_places(void **state) {
     test_ctx_destroy(ctx);
 }
 
-static const struct {
-    const char *name;
-    cop_status status;
-    const char *part;
-} bad[] = {
+static const bad_file bad[] = {
     {"checkpoint-rank", COP_E_FORMAT,
      "tensor 'checkpoint/x' is F32 of 5 dimensions; a checkpoint has F32 of at most 4"},
     {"checkpoint-u8", COP_E_FORMAT, "tensor 'checkpoint/x' is U8 of 1 dimensions"},
@@ -375,29 +372,18 @@ static const struct {
     {"weight-shape", COP_E_FORMAT, "tensor 'out.weight' is [8,2], but the graph says [2,8]"},
 };
 
+static cop_status load_with_extras(cop_ctx *ctx, const char *path, cop_net **net) {
+    copi_extras extras;
+    copi_extras_init(&extras, ctx);
+    cop_status status = copi_safetensors_load(ctx, path, net, &extras);
+    assert_int_equal(extras.tensors + extras.pairs, 0);
+    return status;
+}
+
 static void test_golden_bad_files_fail_by_name(void **state) {
     (void)state;
-    for (size_t i = 0; i < COPI_COUNT(bad); i++) {
-        cop_ctx *ctx = test_ctx();
-        char path[256];
-        snprintf(path, sizeof path, BAD "%s.safetensors", bad[i].name);
-        cop_net *net = (cop_net *)&net;
-        copi_extras extras;
-        copi_extras_init(&extras, ctx);
-        test_fails(ctx, copi_safetensors_load(ctx, path, &net, &extras), bad[i].status, bad[i].part);
-        assert_null(net);
-        assert_int_equal(extras.tensors + extras.pairs, 0);
-        assert_non_null(strstr(cop_error(ctx), path));
-        test_fails(ctx, cop_net_load(ctx, path, &net), bad[i].status, bad[i].part);
-        test_ctx_destroy(ctx); /* which finds any block left behind */
-    }
-    /* none of the files is forgotten here */
-    DIR *d = opendir(BAD);
-    assert_non_null(d);
-    size_t files = 0;
-    for (const struct dirent *e; (e = readdir(d));) files += copi_ends_with(e->d_name, ".safetensors");
-    closedir(d);
-    assert_int_equal(files, COPI_COUNT(bad));
+    bad_files_fail(BAD, ".safetensors", bad, COPI_COUNT(bad), load_with_extras);
+    bad_files_fail(BAD, ".safetensors", bad, COPI_COUNT(bad), cop_net_load);
 }
 
 /* Every prefix of a good file, and every file with one byte changed, either fails with a line or is read; never more.
