@@ -15,7 +15,7 @@
 
 /* -- errors: the function returns what it is given, so `return copi_fail(ctx, COP_E_SHAPE, "...")` reads well -- */
 cop_status copi_fail(cop_ctx *ctx, cop_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/** Put `prefix: ` before the text of the error in force, e.g. the file's name, unless it begins with it; returns status
+/** Put a prefix, such as the file's name, before the text of the last error, unless it begins with it. Returns status
  *  unchanged. */
 cop_status copi_fail_in(cop_ctx *ctx, cop_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -43,12 +43,12 @@ double copi_now(void); /* seconds, monotonic */
     const char *function(int i) {                                                                                    \
         return i >= 0 && (size_t)i < COPI_COUNT(list) ? (list)[i] field : NULL;                                      \
     }
-/** Both, of a list whose items have a .name and a .help. */
+/** Both functions, and a help text, for a list whose items have a .name and a .help. */
 #define COPI_LIST(noun, list)                                                                                        \
     COPI_LIST_COUNT(cop_##noun##_count, list)                                                                        \
     COPI_LIST_TEXT(cop_##noun##_name, list, .name)                                                                   \
     COPI_LIST_TEXT(cop_##noun##_help, list, .help)
-/** Those of an enum, from its COP_X_LIST. */
+/** Both functions for an enum, from its COP_X_LIST. */
 #define COPI_ENUM(noun, LIST)                                                                                        \
     static const char *const noun##_names[] = {LIST(COPI_ENUM_TEXT)};                                                \
     COPI_LIST_COUNT(cop_##noun##_count, noun##_names)                                                                \
@@ -56,7 +56,7 @@ double copi_now(void); /* seconds, monotonic */
 #define COPI_ENUM_TEXT(name, text) text,
 
 /* -- options: structs that begin with their size and end with a reserve of zeros, by which they grow -- */
-/** The body of cop_X_init: copy the defaults. Of another size nothing is set but the size, which COPI_CHECK refuses. */
+/** The body of cop_X_init: copy the defaults. For another size only the size is set, which COPI_CHECK then refuses. */
 void copi_struct_init(void *options, size_t size, const void *usual, size_t usual_size);
 /** Refuse options that are NULL, not initialised, or of another version's size or fields. Errors: ARG. */
 #define COPI_CHECK(ctx, type, options) copi_struct_check(ctx, #type, options, sizeof(type), offsetof(type, reserved))
@@ -65,8 +65,8 @@ cop_status copi_struct_check(cop_ctx *ctx, const char *type, const void *options
 /* -- memory: zeroed, aligned, counted in checked products; NULL with COP_E_NOMEM recorded -- */
 void *copi_alloc(cop_ctx *ctx, size_t count, size_t size);
 void copi_free(cop_ctx *ctx, void *block); /* accepts NULL */
-/** Large pages, where the system has them, for a block that will be filled: a hint, which spares most of the time that
- *  touching fresh memory takes. */
+/** A hint that a block will be filled, so that the system uses large pages for it: touching fresh memory then takes
+ *  much less time. */
 void copi_use_large_pages(void *block, size_t bytes);
 /** Grow a block made by copi_alloc: a new zero-extended block, the old one freed; NULL leaves the old one alone. */
 void *copi_grow(cop_ctx *ctx, void *block, size_t old_count, size_t new_count, size_t size);
@@ -117,10 +117,10 @@ uint64_t copi_hash(uint64_t seed, const void *bytes, size_t n); /* 64-bit, for d
 
 /* -- files -- */
 /** Read a whole file (at most max bytes; 0: 16 GiB). *bytes is the caller's to copi_free, NUL-terminated past *n.
- *  Errors: IO (path and the system's words), FORMAT (a directory, too large), NOMEM. */
+ *  Errors: IO (path and the system's message), FORMAT (a directory, too large), NOMEM. */
 cop_status copi_read_file(cop_ctx *ctx, const char *path, size_t max, uint8_t **bytes, size_t *n);
-/** A file that is read as it is needed, so that what goes elsewhere anyway (weights into a net) is read once, into its place.
- *  bytes is room for all of it, of which only what was asked for has been read; untouched pages take no memory. */
+/** A file that is read on demand, so that weights are read once, straight into the net. bytes has room for the whole file,
+ *  but holds only what was asked for; untouched pages take no memory. */
 typedef struct copi_file {
     cop_ctx *ctx;
     const char *path; /* borrowed */
@@ -129,23 +129,24 @@ typedef struct copi_file {
     size_t size;
     uint8_t *have; /* a byte per block: is it there? */
 } copi_file;
-/** Errors: as copi_read_file. What is no regular file is read at once. On failure nothing is open. */
+/** Errors: as copi_read_file. What is not a regular file is read whole at once. On failure nothing is open. */
 cop_status copi_file_open(cop_ctx *ctx, const char *path, copi_file *file);
 void copi_file_close(copi_file *file);
 /** Bytes in memory as a file; they are borrowed. It need not be closed. */
 copi_file copi_file_of(cop_ctx *ctx, const uint8_t *bytes, size_t n);
-/** Is at a place in the file's bytes? */
+/** Does `at` point into the file's bytes? */
 bool copi_file_holds(const copi_file *file, const void *at);
-/** See to it that the n bytes at `at`, a place in file->bytes, are there. Errors: IO (also a file cut short meanwhile). */
+/** Make sure that the n bytes at `at`, a place in file->bytes, have been read.
+ *  Errors: IO (also a file cut short meanwhile). */
 cop_status copi_file_need(copi_file *file, const void *at, size_t n);
-/** The same n bytes, into memory of the caller's. */
+/** Copy the same n bytes into the caller's memory. */
 cop_status copi_file_read(copi_file *file, const void *at, size_t n, void *to);
-/** Does a path beside a model's file lead, by links, to a file outside the model's folder (as given, or where the
- *  model's own link leads to)? false too where one of them is not there. */
+/** Does a path beside a model's file lead, through links, to a file outside the model's folder? Both the folder as given
+ *  and the one that the model's own link leads to count as inside. False also where a file is missing. */
 bool copi_file_leads_away(const char *path, const char *model);
 
 /** A file that appears whole or not at all: open a temporary beside path, write, then commit (sync, rename) or abort
- *  (remove). Write errors (a full disk) are kept and returned by commit with the path and the system's words. */
+ *  (remove). Write errors (a full disk) are kept and returned by commit with the path and the system's message. */
 typedef struct copi_atomic {
     cop_ctx *ctx;
     FILE *file;
@@ -188,13 +189,13 @@ typedef struct copi_words {
     char text[64];
 } copi_words;
 copi_words copi_grouped(int64_t n);
-/** x without exponent, with at most so many decimals, trailing zeros left out; "" for NaN. */
+/** x without exponent, with at most this many decimals, trailing zeros left out; "" for NaN. */
 typedef struct copi_plain {
     char text[344];
 } copi_plain;
 copi_plain copi_plain_number(double x, int decimals);
 
-/** Put more text behind what a buffer of so many bytes holds; what does not fit is cut off. */
+/** Append to the text in a buffer of size bytes; what does not fit is cut off. */
 void copi_append(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* -- names -- */

@@ -1,4 +1,4 @@
-/* The context's inside, for the base room alone. */
+/* The inside of a context, for the base room alone. */
 #ifndef COPPICE_BASE_CONTEXT_H
 #define COPPICE_BASE_CONTEXT_H
 
@@ -11,8 +11,8 @@ struct cop_ctx {
     char error[COPI_TEXT_MAX];
     char label[COPI_LABEL_MAX];
     int trial, trials;
-    double progress_at; /* copi_now() of the last report */
-    bool progress_any;  /* there was one */
+    double progress_at; /* copi_now() at the last report */
+    bool progress_any;  /* there was a report */
 };
 
 /** Format into text [size]: one line (control characters become spaces), cut with "..." at the end of a UTF-8

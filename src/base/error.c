@@ -20,7 +20,7 @@ int cop_version_number(void) {
 }
 
 const char *cop_error(const cop_ctx *ctx) {
-    if (!ctx) return "no context: there is none, or no memory to make it";
+    if (!ctx) return "there is no context, or no memory to make one";
     return ctx->error[0] ? ctx->error : "no error";
 }
 
@@ -37,7 +37,7 @@ void copi_line(char *text, size_t size, const char *format, va_list args) {
 
 cop_status copi_fail(cop_ctx *ctx, cop_status status, const char *format, ...) {
     if (!ctx) return status;
-    char text[COPI_TEXT_MAX]; /* the arguments may point into the error in force */
+    char text[COPI_TEXT_MAX]; /* the arguments may point into the last error's text */
     va_list args;
     va_start(args, format);
     copi_line(text, sizeof text, format, args);

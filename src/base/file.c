@@ -84,7 +84,7 @@ static cop_status read_all(cop_ctx *ctx, const char *path, int fd, size_t max, u
         copi_free(ctx, data);
         return copi_fail(ctx, COP_E_FORMAT, "%s: more than the %zu bytes accepted", path, max);
     }
-    data[have] = 0; /* have < cap here: the last read found the end with room left */
+    data[have] = 0; /* have < cap here: the last read reached the end of the file before the end of the block */
     *bytes = data;
     *n = have;
     return COP_OK;
@@ -271,7 +271,7 @@ static int sync_directory(char *path) {
 }
 
 cop_status copi_atomic_commit(copi_atomic *a) {
-    if (!a->file) return copi_fail(a->ctx, COP_E_INTERNAL, "a file is committed that is not open");
+    if (!a->file) return copi_fail(a->ctx, COP_E_INTERNAL, "commit of a file that is not open");
     if (fflush(a->file) && !a->error) a->error = errno;
     if (a->temporary && !a->error && fsync(fileno(a->file))) a->error = errno;
     if (fclose(a->file) && !a->error) a->error = errno;

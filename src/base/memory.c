@@ -114,7 +114,7 @@ char *copi_format(cop_ctx *ctx, const char *format, ...) {
 
 void copi_buffer_init(copi_buffer *b, cop_ctx *ctx) {
     *b = (copi_buffer){.ctx = ctx};
-    copi_buffer_add(b, "", 0); /* so that data is a text at once */
+    copi_buffer_add(b, "", 0); /* so that data is a valid text from the start */
 }
 
 void copi_buffer_clear(copi_buffer *b) {

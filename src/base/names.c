@@ -6,7 +6,7 @@ static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-enum { WORD_MAX = 64 }; /* longer words are no typing errors of ours */
+enum { WORD_MAX = 64 }; /* longer words are not misspelled names */
 
 /* How many letters are changed, left out, put in or exchanged with their neighbour, ASCII case ignored: Levenshtein's
  * distance with transpositions, by the last three rows of its table. */
@@ -32,7 +32,7 @@ static size_t edit_distance(const char *a, size_t na, const char *b, size_t nb) 
 const char *copi_nearest(const char *word, int n, const char *(*name)(int i, const void *user), const void *user) {
     size_t length = strlen(word);
     if (length > WORD_MAX) return NULL;
-    int nearest = -1; /* a name may be valid until the next one is asked for only */
+    int nearest = -1; /* a name may be valid only until the next one is asked for */
     size_t least = (length < 6 ? 1 : length / 3) + 1;
     for (int i = 0; i < n; i++) {
         const char *candidate = name(i, user);

@@ -38,7 +38,7 @@ static uint64_t next_u64(copi_rng *rng) {
 }
 
 uint64_t copi_rng_below(copi_rng *rng, uint64_t n) {
-    uint64_t surplus = (0 - n) % n; /* 2^64 mod n: so many of the lowest draws would favour some results */
+    uint64_t surplus = (0 - n) % n; /* 2^64 mod n: this many of the lowest draws would favour some results */
     uint64_t draw;
     do draw = next_u64(rng);
     while (draw < surplus);

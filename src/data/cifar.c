@@ -1,5 +1,5 @@
 /* CIFAR-10 and CIFAR-100 in their binary form: records of one label byte (CIFAR-100: coarse, fine) and 3,072 bytes,
- * the planes R, G, B of 32x32. Two formats in one file, for they differ in a few numbers only. */
+ * the planes R, G, B of 32x32. Both formats are in one file because they differ only in a few numbers. */
 #include "data/formats.h"
 
 #include <string.h>
@@ -54,7 +54,7 @@ static cop_status open_records(copi_source *s, cop_ctx *ctx, const char *path, i
     if (!s->exact) {
         status = copi_fail(ctx, COP_E_UNSUPPORTED, "%s: is packed by gzip; unpack it first", path);
     } else if (s->bound == 0 || s->bound % record) {
-        status = copi_fail(ctx, COP_E_FORMAT, "%s: has %llu bytes, which is no whole number of records of %llu", path,
+        status = copi_fail(ctx, COP_E_FORMAT, "%s: has %llu bytes, not a multiple of the record size, %llu", path,
                            (unsigned long long)s->bound, (unsigned long long)record);
     } else {
         *count = (int64_t)(s->bound / record);

@@ -186,7 +186,7 @@ cop_status copi_images_alloc(cop_data *data, cop_split split, const char *name, 
 /* One block: the pointers, then the texts they point to. */
 cop_status copi_data_classes(cop_data *data, int classes, const char *const *names) {
     if (classes < 1 || classes > COPI_CLASSES_MAX) {
-        return copi_fail(data->ctx, COP_E_RANGE, "there are %d classes, must be from 1 to %d", classes,
+        return copi_fail(data->ctx, COP_E_RANGE, "there are %d classes; there must be 1 to %d", classes,
                          COPI_CLASSES_MAX);
     }
     size_t count = (size_t)classes, bytes = count * sizeof(char *);

@@ -4,7 +4,7 @@
 
 #include "base/base.h"
 
-/* Images and labels of one split as the reader delivered them. */
+/* Images and labels of one split, as read. */
 typedef struct copi_images {
     int64_t count;
     uint8_t *pixels; /* [count,C,H,W] u8, or NULL when real is used; owned by cop_data */
@@ -15,16 +15,16 @@ typedef struct copi_images {
 struct cop_data {
     cop_ctx *ctx;
     cop_data_info info;
-    copi_images images[COP_SPLITS]; /* as read; VALIDATION empty when the data brings none */
+    copi_images images[COP_SPLITS]; /* as read; VALIDATION is empty when the data has no such split */
     int from[COP_SPLITS];           /* which images[] a split draws from (validation may draw from train) */
     int64_t *index[COP_SPLITS];     /* [info.images[split]] rows of images[from[split]]; owned */
 };
 
-/** X(NAME, "name", "help"): the formats, from formats.def; each reader is one file. A reader fills path-dependent
+/** X(NAME, "name", "help"): the formats, from formats.def; each reader is one file. A reader fills the path-dependent
  *  fields: images[], info.channels/height/width/classes/class_name. copi_data_finish does the rest. */
 typedef struct copi_data_format {
     const char *name, *help;
-    bool (*probe)(const char *path); /* does this look like mine? cheap */
+    bool (*probe)(const char *path); /* does the path look like this format? Must be cheap */
     cop_status (*read)(cop_data *data, const char *path, const cop_data_options *options);
 } copi_data_format;
 
@@ -37,10 +37,10 @@ typedef struct copi_loader_options {
     int flip, shift, erase; /* augmentation, as cop_recipe; shifted-in and erased pixels are 0 after normalization */
     uint64_t seed;
     int64_t first_step;       /* start in the middle of the run: step = epoch * steps_per_epoch + k (resume) */
-    int64_t steps;            /* the run's length in batches, over as many epochs as it takes: those given out are
-                                 first_step .. steps-1; 0: one epoch */
-    const double *mean, *std; /* [C] normalization of what is given out, NULL: the data's own (and order RGB) */
-    cop_channel_order order;  /* BGR: channel c given out is the data's C-1-c */
+    int64_t steps;            /* the run's length in batches, over as many epochs as that takes: batches first_step
+                                 .. steps-1 are given out; 0: one epoch */
+    const double *mean, *std; /* [C] normalization of the batches; NULL: the data's own (and order RGB) */
+    cop_channel_order order;  /* BGR: channel c of a batch is the data's channel C-1-c */
 } copi_loader_options;
 /** Start a thread that keeps a few batches ready. What batch k holds depends on (data, options, k) only, not on
  *  timing. Errors: NOT_FOUND (empty split), ARG, NOMEM. */

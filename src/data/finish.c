@@ -1,11 +1,11 @@
-/* What follows reading, the same for every format: labels, splits, counts, statistics, digest. */
+/* What is done after reading, for every format: labels, splits, counts, statistics, digest. */
 #include "data/formats.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Labels index arrays from here on, so none may lie outside. Where the format names no classes they are counted from
- * the training labels. */
+/* Labels index arrays from here on, so each must be in range. Where the format names no classes, they are counted
+ * from the training labels. */
 static cop_status check_labels(cop_data *data) {
     cop_ctx *ctx = data->ctx;
     const copi_images *train = &data->images[COP_SPLIT_TRAIN];
@@ -25,7 +25,7 @@ static cop_status check_labels(cop_data *data) {
                 distinct++;
             }
             copi_free(ctx, seen);
-            /* a stray byte among the labels would otherwise quietly make a net of 200 outputs for 10 classes */
+            /* otherwise one wrong label byte would silently make a net of 200 outputs for 10 classes */
             if (highest >= 2 * distinct + 16) {
                 return copi_fail(
                     ctx, COP_E_RANGE,
@@ -149,7 +149,7 @@ static void statistics(cop_data *data) {
     }
 }
 
-/* Over contents, not names of files: the same pictures in the same splits give the same digest. */
+/* Of contents, not file names: the same images in the same splits give the same digest. */
 static cop_status digest(cop_data *data) {
     cop_data_info *info = &data->info;
     const int64_t shape[] = {info->channels,  info->height,    info->width,    info->classes,

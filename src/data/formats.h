@@ -15,14 +15,14 @@
 #include "data/formats.def"
 #undef X
 
-/* -- data.c: what is common to all formats -- */
+/* -- data.c: what all formats share -- */
 cop_status copi_data_options_check(cop_ctx *ctx, const cop_data_options *options);
 /** An empty data set for a reader to fill. path (copied) names it in messages. NULL: no memory. */
 cop_data *copi_data_begin(cop_ctx *ctx, const char *path, const char *format);
 /** Finish what a reader filled with this status: *result is the data set, or it is destroyed. */
 cop_status copi_data_end(cop_data *data, cop_status status, const cop_data_options *options, cop_data **result);
 /** Make room for one split's images [count,C,H,W] (shape from data->info) and labels; real: f32 instead of bytes.
- *  name says whose shape it is. Errors: FORMAT (no images), RANGE (a shape or size beyond all sense), NOMEM. */
+ *  name appears in errors. Errors: FORMAT (no images), RANGE (an absurd shape or size), NOMEM. */
 cop_status copi_images_alloc(cop_data *data, cop_split split, const char *name, uint64_t count, bool real);
 /** Check the shape that a file declares before anything is computed from it, and set it in data->info; a second split
  *  must have the shape of the first. Errors: RANGE, SHAPE. */
@@ -62,7 +62,7 @@ struct copi_source {
 cop_status copi_source_open(cop_ctx *ctx, const char *path, copi_source *s);
 /** The same over bytes in memory, which are the caller's. Errors: NOMEM. */
 cop_status copi_source_memory(cop_ctx *ctx, const char *name, const uint8_t *bytes, size_t n, copi_source *s);
-/** Refuse before allocating when the stream can't hold (or, if exact, doesn't hold) total bytes in all. */
+/** Check, before allocating, that the stream can hold total bytes (if exact, that it holds just that many). */
 cop_status copi_source_expect(copi_source *s, uint64_t total);
 /** Exactly n bytes. Errors: FORMAT (ends early, damaged), IO. */
 cop_status copi_source_read(copi_source *s, void *dst, size_t n);
@@ -70,7 +70,7 @@ cop_status copi_source_read(copi_source *s, void *dst, size_t n);
 cop_status copi_source_end(copi_source *s);
 void copi_source_close(copi_source *s); /* also of a zeroed one, or twice */
 
-/* -- readers on streams and bytes, apart from where they come from: what the fuzzers call -- */
+/* -- readers of streams and bytes, wherever they come from: what the fuzzers call -- */
 /** One split from IDX streams, after checking both headers. */
 cop_status copi_idx_split(cop_data *data, cop_split split, copi_source *images, copi_source *labels);
 /** Records of CIFAR: the label bytes (the last counts), then 3 planes of 32x32; files follow each other in one

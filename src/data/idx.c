@@ -38,7 +38,7 @@ static cop_status read_header(copi_source *s, int dimensions, uint64_t *size) {
     cop_status status = copi_source_read(s, header, 4);
     if (status) return status;
     if (big_endian(header) != 0x800u + (uint32_t)dimensions) {
-        return copi_fail(s->ctx, COP_E_FORMAT, "%s: begins with 0x%08x, which is not that of IDX %s", s->name,
+        return copi_fail(s->ctx, COP_E_FORMAT, "%s: begins with 0x%08x; expected IDX %s", s->name,
                          (unsigned)big_endian(header), want[dimensions]);
     }
     status = copi_source_read(s, header, 4 * (size_t)dimensions);

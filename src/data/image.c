@@ -22,8 +22,8 @@ void copi_image_clear(copi_image *image) {
 
 static cop_status set_size(copi_image *image, const char *name, int64_t width, int64_t height) {
     if (width < 1 || height < 1 || width > COPI_SIDE_MAX || height > COPI_SIDE_MAX || width * height > PIXELS_MAX) {
-        return copi_fail(image->ctx, COP_E_RANGE, "%s: is %lldx%lld pixels; at most %d a side and %lld in all", name,
-                         (long long)width, (long long)height, COPI_SIDE_MAX, (long long)PIXELS_MAX);
+        return copi_fail(image->ctx, COP_E_RANGE, "%s: is %lldx%lld pixels; at most %d per side and %lld in total",
+                         name, (long long)width, (long long)height, COPI_SIDE_MAX, (long long)PIXELS_MAX);
     }
     size_t need = (size_t)(width * height) * 3;
     if (need > image->rgb_cap) {
@@ -43,7 +43,8 @@ static cop_status decode_jpeg(copi_image *image, const char *name, const uint8_t
     if (!image->jpeg) image->jpeg = tjInitDecompress();
     if (!image->jpeg) return copi_fail(image->ctx, COP_E_NOMEM, "%s: out of memory for the JPEG decoder", name);
     if (tjDecompressHeader3(image->jpeg, bytes, n, &width, &height, &subsampling, &colours)) {
-        return copi_fail(image->ctx, COP_E_FORMAT, "%s: is no readable JPEG: %s", name, tjGetErrorStr2(image->jpeg));
+        return copi_fail(image->ctx, COP_E_FORMAT, "%s: is not a readable JPEG: %s", name,
+                         tjGetErrorStr2(image->jpeg));
     }
     if (width < 1 || height < 1) return copi_fail(image->ctx, COP_E_FORMAT, "%s: is a JPEG without a picture", name);
     if (colours == TJCS_CMYK || colours == TJCS_YCCK) {
@@ -55,7 +56,7 @@ static cop_status decode_jpeg(copi_image *image, const char *name, const uint8_t
     /* a warning stops too: a file cut short only warns, and its lower part would be gray */
     if (tjDecompress2(image->jpeg, bytes, n, image->rgb, width, 0, height, TJPF_RGB,
                       TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS)) {
-        return copi_fail(image->ctx, COP_E_FORMAT, "%s: does not decode: %s; mend or remove it", name,
+        return copi_fail(image->ctx, COP_E_FORMAT, "%s: does not decode: %s; fix or remove it", name,
                          tjGetErrorStr2(image->jpeg));
     }
     return COP_OK;
@@ -84,7 +85,7 @@ static cop_status decode_png(copi_image *image, const char *name, const uint8_t 
     }
     if (error) {
         status = copi_fail(image->ctx, error == SPNG_EMEM ? COP_E_NOMEM : COP_E_FORMAT,
-                           "%s: does not decode as PNG: %s; mend or remove it", name, spng_strerror(error));
+                           "%s: does not decode as PNG: %s; fix or remove it", name, spng_strerror(error));
     }
     spng_ctx_free(png);
     return status;

@@ -161,17 +161,17 @@ static void *work(void *user) {
 }
 
 static cop_status check(cop_ctx *ctx, const cop_data *data, const copi_loader_options *o) {
-    if ((unsigned)o->split >= COP_SPLITS) return copi_fail(ctx, COP_E_RANGE, "split %d is none", (int)o->split);
+    if ((unsigned)o->split >= COP_SPLITS) return copi_fail(ctx, COP_E_RANGE, "there is no split %d", (int)o->split);
     const char *name = cop_split_name(o->split);
     int64_t count = data->info.images[o->split];
     if (!count) return copi_fail(ctx, COP_E_NOT_FOUND, "%s: has no %s images", data->info.path, name);
-    if (o->batch < 1) return copi_fail(ctx, COP_E_RANGE, "batch is %lld, must be at least 1", (long long)o->batch);
+    if (o->batch < 1) return copi_fail(ctx, COP_E_RANGE, "batch is %lld; it must be at least 1", (long long)o->batch);
     if (o->drop_last && o->batch > count) {
         return copi_fail(ctx, COP_E_ARG, "batch is %lld, the %s split has only %lld images: choose a smaller batch",
                          (long long)o->batch, name, (long long)count);
     }
-    if (o->shift < 0) return copi_fail(ctx, COP_E_RANGE, "shift is %d, must be a number of pixels", o->shift);
-    if (o->erase < 0) return copi_fail(ctx, COP_E_RANGE, "erase is %d, must be a number of pixels", o->erase);
+    if (o->shift < 0) return copi_fail(ctx, COP_E_RANGE, "shift is %d; it must be 0 or more pixels", o->shift);
+    if (o->erase < 0) return copi_fail(ctx, COP_E_RANGE, "erase is %d; it must be 0 or more pixels", o->erase);
     if (o->first_step < 0 || o->steps < 0) {
         return copi_fail(ctx, COP_E_ARG, "step %lld of %lld can't be loaded", (long long)o->first_step,
                          (long long)o->steps);
@@ -188,7 +188,7 @@ static void set_normalization(copi_loader *l, const cop_data_info *info) {
         l->factor[c] = (float)(1 / divisor);
         for (int v = 0; v < 256; v++) l->table[c][v] = (float)((v / 255.0 - mean[c]) / divisor);
     }
-    l->options.mean = l->options.std = NULL; /* the caller's arrays are not needed any more */
+    l->options.mean = l->options.std = NULL; /* the caller's arrays are no longer needed */
 }
 
 static cop_status take_memory(copi_loader *l) {
@@ -242,7 +242,7 @@ cop_status copi_loader_create(cop_ctx *ctx, const cop_data *data, const copi_loa
     l->end = options->steps ? options->steps : l->per_epoch;
     l->order_epoch = -1;
     int64_t side = l->height > l->width ? l->height : l->width;
-    if (l->options.shift > side) l->options.shift = (int)side; /* further out there is nothing to see either */
+    if (l->options.shift > side) l->options.shift = (int)side; /* any larger shift also leaves nothing visible */
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->filled, NULL);
     pthread_cond_init(&l->freed, NULL);

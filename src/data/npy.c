@@ -87,7 +87,7 @@ static cop_status set_type(copi_source *s, copi_npy *npy, const char *descr) {
                  ((kind == 'u' || kind == 'i') ? strchr("1248", size) != NULL : kind == 'f' && strchr("48", size));
     if (!known || !size || descr[3]) {
         return copi_fail(s->ctx, COP_E_UNSUPPORTED,
-                         "%s: its items are '%s'; integers (u1..u8, i1..i8) and floats (f4, f8) are read", s->name,
+                         "%s: its items are '%s'; supported: integers (u1..u8, i1..i8) and floats (f4, f8)", s->name,
                          descr);
     }
     npy->kind = kind;
@@ -148,14 +148,16 @@ cop_status copi_npy_open(copi_source *s, copi_npy *npy) {
     cop_status status = copi_source_read(s, head, 10);
     if (status) return status;
     if (memcmp(head, "\x93NUMPY", 6) != 0) {
-        return copi_fail(s->ctx, COP_E_FORMAT, "%s: is no .npy array (it does not begin with \\x93NUMPY)", s->name);
+        return copi_fail(s->ctx, COP_E_FORMAT, "%s: is not a .npy array (it does not begin with \\x93NUMPY)",
+                         s->name);
     }
     size_t length = (size_t)head[8] | (size_t)head[9] << 8;
     if (head[6] == 2 || head[6] == 3) {
         if ((status = copi_source_read(s, head + 10, 2))) return status;
         length |= (size_t)head[10] << 16 | (size_t)head[11] << 24;
     } else if (head[6] != 1) {
-        return copi_fail(s->ctx, COP_E_VERSION, "%s: is .npy version %d; versions 1 to 3 are read", s->name, head[6]);
+        return copi_fail(s->ctx, COP_E_VERSION, "%s: is .npy version %d; versions 1 to 3 are supported", s->name,
+                         head[6]);
     }
     if (length > HEADER_MAX) {
         return copi_fail(s->ctx, COP_E_FORMAT, "%s: declares a header of %zu bytes, more than %d", s->name, length,
@@ -170,7 +172,7 @@ cop_status copi_npy_open(copi_source *s, copi_npy *npy) {
     size_t total = npy->size;
     for (int i = 0; i < npy->rank; i++) {
         if (npy->shape[i] > SIZE_MAX || !copi_mul(total, (size_t)npy->shape[i], &total)) {
-            return copi_fail(s->ctx, COP_E_RANGE, "%s: declares an absurd shape %s", s->name, npy->text);
+            return copi_fail(s->ctx, COP_E_RANGE, "%s: declares an impossible shape %s", s->name, npy->text);
         }
     }
     if (!copi_add(total, (size_t)s->at, &total)) total = SIZE_MAX;
@@ -227,7 +229,7 @@ cop_status copi_npy_images(cop_data *data, cop_split split, copi_source *s) {
         return copi_fail(s->ctx, COP_E_SHAPE, "%s: is %s; images must be [N,H,W,C] or [N,H,W]", s->name, npy.text);
     }
     if (!real && (npy.kind != 'u' || npy.size != 1)) {
-        return copi_fail(s->ctx, COP_E_UNSUPPORTED, "%s: pixels are %c%zu; u1 (0 to 255), f4 and f8 are read",
+        return copi_fail(s->ctx, COP_E_UNSUPPORTED, "%s: pixels are %c%zu; supported: u1 (0 to 255), f4 and f8",
                          s->name, npy.kind, npy.size);
     }
     const copi_images *train = &data->images[COP_SPLIT_TRAIN];

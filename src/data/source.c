@@ -97,7 +97,7 @@ static void zlib_free(voidpf ctx, voidpf block) {
     copi_free(ctx, block);
 }
 
-/* Look at the first two bytes and decide whether zlib stands between. */
+/* Set the stream up, with zlib in between if it is packed. */
 static cop_status begin(copi_source *s, uint64_t size, bool gzip) {
     packed *p = s->from;
     s->bound = size;

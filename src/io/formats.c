@@ -156,16 +156,16 @@ static const struct {
      looks_like_safetensors, copi_safetensors_kind, read_safetensors, copi_safetensors_weights, fill_by_name,
      write_safetensors, false, false},
     {".onnx",
-     "opset 7 and later in, 13 out; what else the net knows travels in the file's metadata (coppice help onnx)",
+     "reads opset 7 and later, writes opset 13; the rest of what the net knows goes into the metadata (coppice help "
+     "onnx)",
      looks_like_onnx, kind_of_net, copi_onnx_read, NULL, NULL, write_onnx, true, false},
     {".h5",
-     "Keras 2 and 3: a whole model in and out, or weights alone (save_weights) into a net of the same layers and "
-     "back "
-     "into a file of the same names",
+     "Keras 2 and 3: reads and writes whole models, and weights alone (save_weights): into a net of the same layers, "
+     "and back into a copy of such a file",
      looks_like_h5, kind_of_h5, read_h5, list_h5, fill_from_h5, write_h5, false, true},
-    {".keras", "Keras 3: a whole model in and out", looks_like_zip, kind_of_net, read_keras, NULL, NULL, write_keras,
-     false, false},
-    {".json", "in only: a Keras architecture (model.to_json()), whose weights are drawn or come from another file",
+    {".keras", "Keras 3: reads and writes whole models", looks_like_zip, kind_of_net, read_keras, NULL, NULL,
+     write_keras, false, false},
+    {".json", "reads a Keras architecture (model.to_json()), whose weights are drawn or come from another file",
      looks_like_json, kind_of_json, read_json, NULL, NULL, NULL, false, false},
 };
 enum { FORMATS = (int)COPI_COUNT(formats) };
@@ -250,7 +250,7 @@ cop_status cop_model_get_kind(cop_ctx *ctx, const char *path, cop_model_kind *ki
 }
 
 static cop_status no_weights(cop_ctx *ctx, int format) {
-    return copi_fail(ctx, COP_E_UNSUPPORTED, "a %s file is no file of weights alone", formats[format].ending);
+    return copi_fail(ctx, COP_E_UNSUPPORTED, "a %s file does not hold weights alone", formats[format].ending);
 }
 
 cop_status cop_net_load_weights(cop_net *net, const char *path, const char *map) {

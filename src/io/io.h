@@ -30,7 +30,7 @@ const char *copi_extras_get(const copi_extras *x, const char *key);             
 /** extras may be NULL. Layout and checks: docs/safetensors.md. */
 cop_status copi_safetensors_save(const cop_net *net, const copi_extras *extras, const char *path);
 cop_status copi_safetensors_load(cop_ctx *ctx, const char *path, cop_net **net, copi_extras *extras);
-/** Has the file this program's graph, or tensors alone? */
+/** Does the file hold this program's graph, or tensors alone? */
 cop_status copi_safetensors_kind(copi_file *file, cop_model_kind *kind);
 cop_status copi_safetensors_read(copi_file *file, cop_net **net, copi_extras *extras);
 /** The same from bytes in memory; what the fuzzer drives. */

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Not one NaN or infinity among so many: looked at as bits, which runs at memory's speed. */
+/* Are all finite? Looked at as bits, which runs at the speed of memory. */
 static bool all_finite(const float *x, int64_t n) {
     uint32_t bad = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -209,7 +209,7 @@ static cop_status read_channels(cop_net *net, const json_t *strings) {
     if (!text || strcmp(text, cop_channel_order_name(COP_CHANNEL_ORDER_RGB)) == 0) return COP_OK;
     if (strcmp(text, cop_channel_order_name(COP_CHANNEL_ORDER_BGR)) != 0 || net->node[0].shape[0] != 3) {
         return copi_fail(net->ctx, COP_E_FORMAT,
-                         "coppice.channels: '%.20s' of %" PRId64 " channels; read are rgb and bgr", text,
+                         "coppice.channels: '%.20s' of %" PRId64 " channels; supported: rgb and bgr", text,
                          net->node[0].shape[0]);
     }
     net->channel_order = COP_CHANNEL_ORDER_BGR;
@@ -234,7 +234,7 @@ static cop_status read_foreign(cop_net *net, const json_t *strings) {
     bool texts = json_is_object(foreign);
     json_object_foreach(foreign, key, value) texts &= json_is_string(value);
     status = texts ? copi_metadata_set_foreign(net, foreign)
-                   : copi_fail(net->ctx, COP_E_FORMAT, COPI_METADATA_FOREIGN " is no object of texts");
+                   : copi_fail(net->ctx, COP_E_FORMAT, COPI_METADATA_FOREIGN " is not an object of strings");
     json_decref(foreign);
     return status;
 }
@@ -267,16 +267,16 @@ static bool get_count(const json_t *value, int64_t *count) {
     return json_is_integer(value) && *count >= 0;
 }
 
-/* left: what the metadata name and the net has not. */
+/* left: what the metadata name and the net does not have. */
 static void warn_of_left(const cop_net *net, const char *key, json_t *left) {
     size_t n = json_object_size(left);
     if (!n) return;
     const char *first = json_object_iter_key(json_object_iter(left));
     if (n == 1) {
-        copi_log(net->ctx, COP_LOG_WARNING, "%s: the net has no '%.200s', which is left out", key, first);
+        copi_log(net->ctx, COP_LOG_WARNING, "%s: the net has no '%.200s'; it is left out", key, first);
     } else {
-        copi_log(net->ctx, COP_LOG_WARNING, "%s: the net has no '%.200s' and %zu more, which are left out", key,
-                 first, n - 1);
+        copi_log(net->ctx, COP_LOG_WARNING, "%s: the net has no '%.200s' and %zu more; they are left out", key, first,
+                 n - 1);
     }
 }
 

@@ -13,7 +13,7 @@ cop_status copi_metadata_set_json(cop_ctx *ctx, json_t *strings, const char *key
 cop_status copi_metadata_get_json(cop_ctx *ctx, const json_t *strings, const char *key, json_t **json);
 
 #define COPI_METADATA_FOREIGN "coppice.metadata"
-/** Keep what another program had written, an object of texts, as net->metadata. Errors: NOMEM. */
+/** Keep what another program had written, an object of strings, as net->metadata. Errors: NOMEM. */
 cop_status copi_metadata_set_foreign(cop_net *net, const json_t *foreign);
 
 /** coppice.provenance, .classes, .normalization, .channels and .metadata (net->metadata), to and from strings; keys that are absent leave the net alone. */
@@ -22,7 +22,7 @@ cop_status copi_metadata_read(cop_net *net, const json_t *strings);
 
 /** For containers whose graph is not our own: coppice.dense (the totals of the original dense net and each layer's part,
  *  by name) and coppice.masks (the parameters whose zeros are masked). names [nodes]: what the file calls the layers, NULL:
- *  as the net does. Reading leaves out names that the net has not, and warns of them. */
+ *  as the net does. Reading leaves out names that the net does not have, and warns of them. */
 cop_status copi_metadata_write_marks(const cop_net *net, const char *const *names, json_t *strings);
 cop_status copi_metadata_read_marks(cop_net *net, const json_t *strings);
 

@@ -1,4 +1,4 @@
-/* From names to small numbers, in constant time: what readers of foreign graphs look up all day. */
+/* From names to small numbers in constant time, for the readers of other programs' graphs. */
 #ifndef COPPICE_IO_NAME_MAP_H
 #define COPPICE_IO_NAME_MAP_H
 

@@ -1,4 +1,4 @@
-/* Weights by name into a net. A map is a list of rules, a line each; the first that fits a name translates it:
+/* Weights by name into a net. A map is a list of rules, one per line; the first that fits a name translates it:
  *
  *     PATTERN -> NAME        drop PATTERN        # remark
  *
@@ -212,7 +212,7 @@ static void list_name(copi_buffer *list, int number, const char *name) {
     if (number == NAMED) copi_buffer_text(list, ", ...");
 }
 
-/* A convolution's bias that the net has not, since a batch-norm alone follows: bn(x + b) has the mean less b. */
+/* A convolution's bias that the net does not have, since a batch-norm alone follows: bn(x + b) has the mean less b. */
 static bool fold_bias(cop_net *net, int node, const copi_array *a) {
     int reader[2];
     if (net->node[node].op != COPI_OP_CONV || a->rank != 1 || a->count != net->node[node].shape[0] ||
@@ -289,7 +289,7 @@ static cop_status report(filling *f) {
         char tensors[800] = "", parameters[800] = "";
         if (f->lefts)
             snprintf(tensors, sizeof tensors, "%d tensors have no place in the net: %s", f->lefts, f->left.data);
-        if (empties) snprintf(parameters, sizeof parameters, "%d parameters get nothing: %s", empties, empty.data);
+        if (empties) snprintf(parameters, sizeof parameters, "%d parameters stay empty: %s", empties, empty.data);
         status = copi_fail(f->net->ctx, COP_E_FORMAT, "%s%s%s; a map of names would help (coppice help maps)",
                            tensors, f->lefts && empties ? "; " : "", parameters);
     }

@@ -1,4 +1,4 @@
-/* Arrays by name: the container, what it says of itself, and safetensors files that hold no more. */
+/* Arrays by name: the container, what is known of it, and safetensors files that hold tensors alone. */
 #include "io/weights.h"
 
 #include "io/half.h"
@@ -51,7 +51,7 @@ void copi_weights_clear(cop_weights *w) {
 
 /* -- order -- */
 
-/* As people count: "conv2" before "conv10". */
+/* Numbers in names count as numbers: "conv2" before "conv10". */
 static int compare_texts(const char *a, size_t an, const char *b, size_t bn) {
     size_t i = 0, j = 0;
     while (i < an && j < bn) {

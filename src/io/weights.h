@@ -1,5 +1,5 @@
 /* Weights without a graph, as arrays by name: what PyTorch's state_dict becomes in a safetensors file, or what Keras's
- * save_weights writes. To be looked at (cop_weights), and to be put into a net (weight_map.c, keras_read.c). */
+ * save_weights writes. To be looked at (cop_weights), and to be put into a net (weight_map.c, keras/read.c). */
 #ifndef COPPICE_IO_WEIGHTS_H
 #define COPPICE_IO_WEIGHTS_H
 
@@ -9,7 +9,7 @@ enum { COPI_ARRAY_RANK = 8 };
 
 typedef struct copi_array {
     char *name;     /* owned */
-    size_t layer;   /* so many bytes of the name are the layer's; 0: it has none */
+    size_t layer;   /* this many bytes of the name are the layer's; 0: it has none */
     bool statistic; /* running means and the like, which do not count as parameters */
     int rank;
     int64_t shape[COPI_ARRAY_RANK], count;

@@ -136,7 +136,7 @@ static cop_status measure(copi_meter *m, copi_loader *loader, int64_t images, co
 cop_status copi_meter_run(copi_meter *m, const cop_net *net, cop_split split, cop_eval *eval) {
     *eval = (cop_eval){0};
     if ((unsigned)split >= COP_SPLITS)
-        return copi_fail(m->ctx, COP_E_RANGE, "evaluate: split %d is none", (int)split);
+        return copi_fail(m->ctx, COP_E_RANGE, "evaluate: there is no split %d", (int)split);
     int64_t images = m->data->info.images[split];
     if (!images)
         return copi_fail(m->ctx, COP_E_NOT_FOUND, "%s has no images in its %s split", m->data->info.path,

@@ -96,7 +96,7 @@ static void bad_files(void **state) {
     const char *batch = in(dir, "data_batch_3.bin");
     cut_file(batch, -1);
     open_fails(ctx, dir, NULL, COP_E_FORMAT,
-               "data_batch_3.bin: has 9218 bytes, which is no whole number of records of 3073");
+               "data_batch_3.bin: has 9218 bytes, not a multiple of the record size, 3073");
     append_file(batch, "xx", 2);
     open_fails(ctx, dir, NULL, COP_E_FORMAT, "has 9220 bytes");
     cut_file(batch, 0);

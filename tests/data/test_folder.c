@@ -155,7 +155,7 @@ static void resizing_is_what_it_says(void **state) {
             for (int y = 0; y < oh; y++) {
                 for (int x = 0; x < ow; x++) {
                     double want = reference(colour, H, W, oh, ow, c, y, x);
-                    /* rounded to a whole number; sums of up to 8 + 8 floats under 256 add 16 * 256 * 2^-24 */
+                    /* rounded to a integer; sums of up to 8 + 8 floats under 256 add 16 * 256 * 2^-24 */
                     assert_true(fabs(out[(c * oh + y) * ow + x] - want) <= 0.5 + 2.5e-4);
                 }
             }

@@ -107,7 +107,7 @@ static void bad_headers_and_sizes(void **state) {
     idx_images(&scratch, TRAIN, H, W);
     make_file(file, scratch.bytes, scratch.n);
     poke_file(file, 2, 0x0d);
-    open_fails(ctx, dir, NULL, COP_E_FORMAT, "begins with 0x00000d03, which is not that of IDX images");
+    open_fails(ctx, dir, NULL, COP_E_FORMAT, "begins with 0x00000d03; expected IDX images");
     make_file(file, scratch.bytes, scratch.n);
     poke_file(file, 7, TRAIN + 1);
     open_fails(ctx, dir, NULL, COP_E_FORMAT, "has 21 images, ");

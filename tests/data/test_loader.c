@@ -382,10 +382,10 @@ static void bad_options(void **state) {
         cop_status status;
         const char *text;
     } bad[] = {
-        {{.batch = 0}, COP_E_RANGE, "batch is 0, must be at least 1"},
+        {{.batch = 0}, COP_E_RANGE, "batch is 0; it must be at least 1"},
         {{.batch = 1, .split = COP_SPLIT_VALIDATION}, COP_E_NOT_FOUND, "made here: has no validation images"},
         {{.batch = 1, .split = COP_SPLIT_TEST}, COP_E_NOT_FOUND, "has no test images"},
-        {{.batch = 1, .split = (cop_split)7}, COP_E_RANGE, "split 7 is none"},
+        {{.batch = 1, .split = (cop_split)7}, COP_E_RANGE, "there is no split 7"},
         {{.batch = 104, .drop_last = true}, COP_E_ARG, "batch is 104, the train split has only 103 images"},
         {{.batch = 1, .shift = -1}, COP_E_RANGE, "shift is -1"},
         {{.batch = 1, .erase = -1}, COP_E_RANGE, "erase is -1"},

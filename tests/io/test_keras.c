@@ -119,7 +119,7 @@ static uint8_t *dense_weights(cop_ctx *ctx, bool newer, const char *larger, size
         test_ok(ctx, copi_h5_put_floats(&h5, "layers/dense/vars/0", 2, kernel, numbers));
         test_ok(ctx, copi_h5_put_floats(&h5, "layers/dense/vars/1", 1, square, numbers));
         test_ok(ctx, copi_h5_make_group(&h5, "layers/flatten/vars"));
-        test_ok(ctx, copi_h5_make_group(&h5, "layers/dropout/seed_generator/vars")); /* two whole numbers in it */
+        test_ok(ctx, copi_h5_make_group(&h5, "layers/dropout/seed_generator/vars")); /* two integers in it */
         hsize_t two = 2;
         hid_t space = H5Screate_simple(1, &two, NULL);
         hid_t seeds = H5Dcreate2(h5.file, "layers/dropout/seed_generator/vars/0", H5T_STD_I64LE, space, H5P_DEFAULT,
@@ -360,11 +360,11 @@ static void test_a_file_to_be_like_that_does_not_fit(void **state) {
 }
 
 static const bad_file bad[] = {
-    {"activation-unknown.h5", COP_E_UNSUPPORTED, "Dense 'dense_4': activation 'swish'; read are linear, relu"},
+    {"activation-unknown.h5", COP_E_UNSUPPORTED, "Dense 'dense_4': activation 'swish'; supported: linear, relu"},
     {"bomb.keras", COP_E_FORMAT, "'config.json' unpacks to 83886080 bytes; at most"},
     {"chunks-absurd.h5", COP_E_FORMAT, "is [1073741824,1073741824]; layer 'dense_4' needs [36,12]"},
     {"class-unknown.h5", COP_E_UNSUPPORTED,
-     "LSTM 'dense_4': this class is not read; those that are: InputLayer, Activation"},
+     "LSTM 'dense_4': this class is not supported; supported: InputLayer, Activation"},
     {"config-not-json.h5", COP_E_FORMAT, "model_config: not JSON at byte"},
     {"count-of-arrays.h5", COP_E_FORMAT, "layer 'dense_4' needs 1 arrays; the file has 0 for it"},
     {"damaged.keras", COP_E_FORMAT, "'model.weights.h5' can't be unpacked: damaged?"},
@@ -416,8 +416,8 @@ static void model_json(const json_layer *layer, size_t layers, char *text, size_
     assert_true(at < size);
 }
 
-/* The numbers of [2,2,2] and of [2,1,4] laid flat meet in one order in Keras and in another here. */
-static void test_sums_of_images_laid_flat(void **state) {
+/* The numbers of [2,2,2] and of [2,1,4] flattened meet in one order in Keras and in another here. */
+static void test_sums_of_images_flattened(void **state) {
     (void)state;
     static const char *const second[2] = {"\"filters\":4,\"kernel_size\":[3,4]",
                                           "\"filters\":2,\"kernel_size\":[3,3]"};
@@ -440,7 +440,7 @@ static void test_sums_of_images_laid_flat(void **state) {
             test_ok(ctx, status);
         } else {
             test_fails(ctx, status, COP_E_UNSUPPORTED,
-                       "Add 's': of images [2,2,2] and [2,1,4] laid flat; read are those of one shape");
+                       "Add 's': of images [2,2,2] and [2,1,4]; flattened images must have one shape");
         }
         cop_net_destroy(net);
     }
@@ -652,7 +652,7 @@ int main(void) {
         cmocka_unit_test(test_weights_alone_go_out),
         cmocka_unit_test(test_a_file_to_be_like_that_does_not_fit),
         cmocka_unit_test(test_bad_files_fail_by_name),
-        cmocka_unit_test(test_sums_of_images_laid_flat),
+        cmocka_unit_test(test_sums_of_images_flattened),
         cmocka_unit_test(test_a_mean_alone_is_of_bytes),
         cmocka_unit_test(test_random_nets_come_back),
         cmocka_unit_test(test_same_net_gives_the_same_bytes),

@@ -88,12 +88,12 @@ static void test_odd_files_are_computed_alike(void **state) {
 
 static const bad_file bad[] = {
     {"add-shapes", COP_E_UNSUPPORTED, "Add 'a': 'x' and 'c' are not laid out alike"},
-    {"clip-of-one", COP_E_UNSUPPORTED, "Clip 'c': to [0,1]; read are [0,6] and [0,infinity)"},
+    {"clip-of-one", COP_E_UNSUPPORTED, "Clip 'c': to [0,1]; supported: [0,6] and [0,infinity)"},
     {"concat-rows", COP_E_UNSUPPORTED, "Concat 'c': 'x': only along channels"},
     {"conv-groups", COP_E_FORMAT, "Conv 'c': weights for 2 channels in 3 groups, an input of 2"},
     {"conv-kernel-lies", COP_E_FORMAT, "Conv 'c': kernel_shape is not its weights' 1x1"},
     {"conv-window", COP_E_UNSUPPORTED, "Conv 'c': its window does not fit the image"},
-    {"cycle", COP_E_FORMAT, "Add 'one': it reads 'b', which no node before it gives"},
+    {"cycle", COP_E_FORMAT, "Add 'one': it reads 'b', which no earlier node produces"},
     {"deep", COP_E_FORMAT, "messages nest more than 64 deep at byte 197"},
     {"empty", COP_E_FORMAT, "an empty file"},
     {"external-absolute", COP_E_FORMAT, "its data would lie in '/etc/passwd', outside the model's folder"},
@@ -101,11 +101,11 @@ static const bad_file bad[] = {
     {"external-missing", COP_E_IO, "none.bin: cannot open"},
     {"external-parent", COP_E_FORMAT, "its data would lie in '../secret.bin', outside the model's folder"},
     {"external-twice", COP_E_FORMAT, "tensor 'v': 'weights.bin' is given out more than once"},
-    {"missing-input", COP_E_FORMAT, "Gemm 'fc' reads 'none', which nothing gives"},
-    {"mul-of-images", COP_E_UNSUPPORTED, "Mul 'm': of two computed values only the sum is read"},
+    {"missing-input", COP_E_FORMAT, "Gemm 'fc' reads 'none', which nothing produces"},
+    {"mul-of-images", COP_E_UNSUPPORTED, "Mul 'm': of two computed values only the sum is supported"},
     {"name-twice", COP_E_FORMAT, "two values are named 'f'"},
     {"no-graph", COP_E_UNSUPPORTED, "the graph has 0 outputs; nets have one"},
-    {"no-such-output", COP_E_FORMAT, "nothing gives the output 'z'"},
+    {"no-such-output", COP_E_FORMAT, "nothing produces the output 'z'"},
     {"old-opset", COP_E_VERSION, "ONNX opset 6; coppice " COP_VERSION " reads opset 7 and later"},
     {"open-image-size", COP_E_UNSUPPORTED, "dimension 2 of the input 'x' is not fixed"},
     {"output-of-constants", COP_E_UNSUPPORTED, "the output 'y' does not depend on the images"},
@@ -123,18 +123,18 @@ static const bad_file bad[] = {
     {"truncated", COP_E_FORMAT, "malformed ModelProto at byte"},
     {"two-inputs", COP_E_UNSUPPORTED, "the graph has two inputs, 'x' and 'x2'; nets have one"},
     {"two-outputs", COP_E_UNSUPPORTED, "the graph has 2 outputs; nets have one"},
-    {"unknown-attribute", COP_E_UNSUPPORTED, "Relu 's': its attribute 'slope' is not read"},
+    {"unknown-attribute", COP_E_UNSUPPORTED, "Relu 's': its attribute 'slope' is not supported"},
     {"unknown-domain", COP_E_UNSUPPORTED,
-     "Relu 's': this op of domain com.mine is not read; those that are: Add, Ave"},
-    {"unknown-op", COP_E_UNSUPPORTED, "Swish 's': this op is not read; those that are: Add, Ave"},
-    {"weight-computed", COP_E_UNSUPPORTED, "MatMul 'm': input 'f' is computed; only a constant is read there"},
+     "Relu 's': this op of domain com.mine is not supported; supported: Add, Ave"},
+    {"unknown-op", COP_E_UNSUPPORTED, "Swish 's': this op is not supported; supported: Add, Ave"},
+    {"weight-computed", COP_E_UNSUPPORTED, "MatMul 'm': input 'f' is computed; it must be a constant"},
     {"weight-huge-dims", COP_E_FORMAT, "tensor 'w': dimension 0 is 1099511627776, which makes no size"},
-    {"weight-int", COP_E_UNSUPPORTED, "Gemm 'fc': weights of 2 dimensions for 8 inputs; read is a vector"},
+    {"weight-int", COP_E_UNSUPPORTED, "Gemm 'fc': weights of 2 dimensions for 8 inputs; expected a vector"},
     {"weight-nan", COP_E_FORMAT, "fc.weight[10] is nan; weights must be finite"},
     {"weight-negative-dims", COP_E_FORMAT, "tensor 'w': dimension 0 is -3, which makes no size"},
-    {"weight-shape", COP_E_UNSUPPORTED, "weights of 2 dimensions for 7 inputs; read is a vector (here of 8)"},
+    {"weight-shape", COP_E_UNSUPPORTED, "weights of 2 dimensions for 7 inputs; expected a vector (here of 8)"},
     {"weight-short", COP_E_FORMAT, "tensor 'w' takes 96 bytes but has 92"},
-    {"weight-string", COP_E_UNSUPPORTED, "tensor 'w' is of data type 8; read are float,"},
+    {"weight-string", COP_E_UNSUPPORTED, "tensor 'w' is of data type 8; supported: float,"},
 };
 
 static void test_bad_files_fail_by_name(void **state) {
@@ -311,7 +311,7 @@ static void test_initializers_that_nothing_reads(void **state) {
         }
         cop_status status = read_again(ctx, model, &net);
         if (needed) {
-            test_fails(ctx, status, COP_E_UNSUPPORTED, "tensor 'coppice.0' is of data type 8; read are float,");
+            test_fails(ctx, status, COP_E_UNSUPPORTED, "tensor 'coppice.0' is of data type 8; supported: float,");
         } else {
             test_ok(ctx, status);
         }
@@ -558,8 +558,8 @@ static void test_metadata_of_no_layer_are_warned_of(void **state) {
         if (!memcmp(bytes + i, "\"sep\"", 5)) bytes[i + 3] = 't';
     }
     test_ok(ctx, copi_onnx_parse(ctx, bytes, n, &net));
-    assert_string_equal(warnings, "coppice.dense: the net has no 'node_b' and 1 more, which are left out\n"
-                                  "coppice.masks: the net has no 'node_b.weight', which is left out\n");
+    assert_string_equal(warnings, "coppice.dense: the net has no 'node_b' and 1 more; they are left out\n"
+                                  "coppice.masks: the net has no 'node_b.weight'; it is left out\n");
     copi_free(ctx, bytes);
     cop_net_destroy(net);
     cop_ctx_destroy(ctx);

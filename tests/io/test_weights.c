@@ -227,8 +227,8 @@ static void test_what_is_left_over_is_named(void **state) {
         const char *part;
     } cases[] = {
         {NULL, -1, -1, NULL, COP_E_FORMAT, "9 tensors have no place in the net: 'aux.fc.weight', 'fc.bias'"},
-        {NULL, -1, -1, NULL, COP_E_FORMAT, "7 parameters get nothing: 's1.conv2.weight', 's1.bn2.scale'"},
-        {good_map, 7, -1, NULL, COP_E_FORMAT, "1 parameters get nothing: 'out.bias'; a map of names would help"},
+        {NULL, -1, -1, NULL, COP_E_FORMAT, "7 parameters stay empty: 's1.conv2.weight', 's1.bn2.scale'"},
+        {good_map, 7, -1, NULL, COP_E_FORMAT, "1 parameters stay empty: 'out.bias'; a map of names would help"},
         {"layer*.1 -> s$1+1.conv2\nlayer*.* -> s$1+1.bn$2\nfc -> out", -1, -1, NULL, COP_E_FORMAT,
          "1 tensors have no place in the net: 'aux.fc.weight'"},
         {good_map, -1, 6, &wrong, COP_E_FORMAT, "tensor 'fc.weight' is [8,2]; the net's 'out.weight' is [2,8]"},
@@ -345,9 +345,10 @@ static void test_other_files_are_refused(void **state) {
     cop_weights *w;
     cop_model_kind kind;
     test_fails(ctx, cop_weights_open(ctx, FIXTURES "onnx/torch1/lenet.onnx", &w), COP_E_UNSUPPORTED,
-               "lenet.onnx: a .onnx file is no file of weights alone");
+               "lenet.onnx: a .onnx file does not hold weights alone");
     assert_null(w);
-    test_fails(ctx, cop_net_load_weights(net, FIXTURES "keras/k3/mlp.keras", NULL), COP_E_UNSUPPORTED, "no file of");
+    test_fails(ctx, cop_net_load_weights(net, FIXTURES "keras/k3/mlp.keras", NULL), COP_E_UNSUPPORTED,
+               "does not hold");
     test_fails(ctx, cop_net_load_weights(net, FIXTURES "keras/tf2/mlp-weights.h5", "vgg"), COP_E_ARG,
                "maps of names");
     test_fails(ctx, cop_net_load(ctx, FIXTURES "state/lenet.safetensors", &none), COP_E_UNSUPPORTED,

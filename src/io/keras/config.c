@@ -12,8 +12,8 @@
 typedef struct value {
     int node;         /* of the net; -1: not there yet */
     bool vector;      /* [N,F] */
-    bool laid_flat;   /* an image [H,W,C] laid flat, whose C, H, W are shape */
-    int64_t shape[3]; /* C, H, W; a vector's F, 1, 1 unless laid flat */
+    bool flattened;   /* a flattened image [H,W,C], whose C, H, W are shape */
+    int64_t shape[3]; /* C, H, W; a vector's F, 1, 1 unless flattened */
     int64_t pad[4];   /* zeros that its reader must put around it: top, left, bottom, right */
     bool raw;         /* the images as they are given */
 } value;
@@ -25,7 +25,7 @@ typedef struct builder {
     value *out;           /* [layers] */
     bool raw_read;        /* a layer that does not rescale reads the images as they are given */
     copi_name_map names;  /* of layers */
-    /* the layer at hand */
+    /* the current layer */
     const json_t *config;
     copi_keras_layer *layer;
     value in[2];     /* the first two inputs */
@@ -81,7 +81,7 @@ static bool get_count(const json_t *config, const char *key, int64_t *count) {
 static cop_status want_channels_last(const builder *b) {
     const char *format = get_text(b->config, "data_format");
     if (!format || strcmp(format, "channels_last") == 0) return COP_OK;
-    return fail(b, COP_E_UNSUPPORTED, "data_format '%s'; channels_last is read", format);
+    return fail(b, COP_E_UNSUPPORTED, "data_format '%s'; supported: channels_last", format);
 }
 
 static cop_status want_image(const builder *b, bool padding_too) {
@@ -113,7 +113,7 @@ static void take_shape(const builder *b, value *out) {
     memcpy(out->shape, node->shape, sizeof out->shape);
     memset(out->pad, 0, sizeof out->pad);
     out->vector = node->rank == 1;
-    out->laid_flat = false;
+    out->flattened = false;
 }
 
 static void want_weight(builder *b, const copi_keras_weight *weight) {
@@ -142,7 +142,8 @@ static cop_status activate_by_name(builder *b, const char *name, const char *suf
     for (size_t i = 0; i < COPI_COUNT(known); i++) {
         if (strcmp(known[i].name, name) == 0) return then(b, suffix, &known[i].proto, out);
     }
-    return fail(b, COP_E_UNSUPPORTED, "activation '%.80s'; read are linear, relu, relu6, leaky_relu, softmax", name);
+    return fail(b, COP_E_UNSUPPORTED, "activation '%.80s'; supported: linear, relu, relu6, leaky_relu, softmax",
+                name);
 }
 
 static cop_status activate(builder *b, const char *suffix, value *out) {
@@ -177,7 +178,7 @@ static cop_status read_window(const builder *b, const char *kernel_key, int64_t 
     }
     bool same = padding && strcmp(padding, "same") == 0;
     if (!same && padding && strcmp(padding, "valid") != 0) {
-        return fail(b, COP_E_UNSUPPORTED, "padding '%.40s'; read are valid and same", padding);
+        return fail(b, COP_E_UNSUPPORTED, "padding '%.40s'; supported: valid and same", padding);
     }
     memcpy(pad, b->in[0].pad, 4 * sizeof *pad);
     for (int d = 0; same && d < 2; d++) {
@@ -259,7 +260,7 @@ static cop_status read_separable(builder *b, value *out) {
 
 /* How a weight sees a vector that was an image. */
 static void lay_flat(const value *in, copi_keras_weight *weight) {
-    weight->laid_flat = in->laid_flat;
+    weight->flattened = in->flattened;
     memcpy(weight->image, in->shape, sizeof weight->image);
 }
 
@@ -312,7 +313,7 @@ static cop_status read_relu(builder *b, value *out) {
            limit = json_is_number(most) ? json_number_value(most) : INFINITY;
     if (get_real(b->config, "threshold", 0) != 0 || (isfinite(limit) && (limit != 6 || slope != 0))) {
         return fail(b, COP_E_UNSUPPORTED,
-                    "max_value %g, negative_slope %g, or a threshold; read are ReLU, ReLU of 6, leaky ReLU", limit,
+                    "max_value %g, negative_slope %g, or a threshold; supported: ReLU, ReLU of 6, leaky ReLU", limit,
                     slope);
     }
     cop_status status = b->in[0].vector ? COP_OK : want_image(b, false);
@@ -384,7 +385,7 @@ static cop_status add_flatten(builder *b, const char *suffix, value *out) {
     cop_status status = then(b, suffix, &(copi_node){.op = COPI_OP_FLATTEN}, out);
     if (status) return status;
     out->vector = true;
-    out->laid_flat = shape[0] > 1 && shape[1] * shape[2] > 1;
+    out->flattened = shape[0] > 1 && shape[1] * shape[2] > 1;
     memcpy(out->shape, shape, sizeof shape);
     return COP_OK;
 }
@@ -451,14 +452,14 @@ static cop_status read_add(builder *b, value *out) {
     cop_status status = COP_OK;
     for (int i = 1; !status && i < b->inputs; i++) {
         const value *other = &b->out[b->from[i]];
-        if (other->laid_flat != b->in[0].laid_flat || memcmp(other->pad, b->in[0].pad, sizeof other->pad) != 0) {
+        if (other->flattened != b->in[0].flattened || memcmp(other->pad, b->in[0].pad, sizeof other->pad) != 0) {
             return fail(b, COP_E_UNSUPPORTED, "its inputs are not laid out alike");
         }
         const int64_t *x = b->in[0].shape, *y = other->shape; /* C, H, W */
-        if (other->laid_flat && memcmp(x, y, sizeof other->shape) != 0) {
+        if (other->flattened && memcmp(x, y, sizeof other->shape) != 0) {
             return fail(b, COP_E_UNSUPPORTED,
                         "of images [%" PRId64 ",%" PRId64 ",%" PRId64 "] and [%" PRId64 ",%" PRId64 ",%" PRId64
-                        "] laid flat; read are those of one shape",
+                        "]; flattened images must have one shape",
                         x[1], x[2], x[0], y[1], y[2], y[0]);
         }
         int src[2] = {out->node, b->src[i]};
@@ -477,7 +478,7 @@ static cop_status read_concat(builder *b, value *out) {
     for (int i = 0; i < b->inputs; i++) {
         const value *other = &b->out[b->from[i]];
         const int64_t *p = other->pad;
-        if (other->laid_flat || other->vector != out->vector || p[0] || p[1] || p[2] || p[3]) {
+        if (other->flattened || other->vector != out->vector || p[0] || p[1] || p[2] || p[3]) {
             return fail(b, COP_E_UNSUPPORTED, "its inputs are not laid out alike");
         }
     }
@@ -543,7 +544,7 @@ static cop_status refuse_class(const builder *b) {
     for (size_t i = 0; i < COPI_COUNT(classes) && at < sizeof list; i++) {
         at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", classes[i].class_name);
     }
-    return fail(b, COP_E_UNSUPPORTED, "this class is not read; those that are: InputLayer, %s", list);
+    return fail(b, COP_E_UNSUPPORTED, "this class is not supported; supported: InputLayer, %s", list);
 }
 
 /* [null,H,W,C], [null,H,W] or [null,F]. */
@@ -576,7 +577,7 @@ static const json_t *input_shape(const json_t *config) {
     return shape ? shape : json_object_get(config, "batch_input_shape");
 }
 
-/* The layer at hand; its inputs are in b->from. */
+/* The current layer; its inputs are in b->from. */
 static cop_status read_layer(builder *b) {
     size_t i = 0;
     while (i < COPI_COUNT(classes) && strcmp(classes[i].class_name, b->layer->class_name) != 0) i++;
@@ -606,7 +607,7 @@ static cop_status list_layers(builder *b) {
     copi_keras_model *m = b->model;
     size_t count = json_array_size(b->layers);
     if (!count || count > COPI_KERAS_LAYERS_MAX) {
-        return copi_fail(b->ctx, COP_E_FORMAT, "the model has %zu layers; 1 to %d are read", count,
+        return copi_fail(b->ctx, COP_E_FORMAT, "the model has %zu layers; 1 to %d are supported", count,
                          COPI_KERAS_LAYERS_MAX);
     }
     m->layers = (int)count;
@@ -702,7 +703,7 @@ static cop_status try_layer(builder *b, int number, int *from, bool *done) {
         return add_input(b, input_shape(b->config), &b->out[number]);
     }
     if (json_array_size(inbound) != 1) {
-        return fail(b, COP_E_UNSUPPORTED, "it is used %zu times; once is read", json_array_size(inbound));
+        return fail(b, COP_E_UNSUPPORTED, "it is used %zu times; supported: once", json_array_size(inbound));
     }
     cop_status status = find_inputs(b, json_array_get(inbound, 0), from, &count, 0);
     for (int i = 0; !status && i < count; i++) {
@@ -751,8 +752,8 @@ static cop_status check_result(builder *b, int number) {
     const value *last = &b->out[number];
     set_layer(b, number);
     const int64_t *p = last->pad;
-    if (!last->laid_flat && !p[0] && !p[1] && !p[2] && !p[3]) return COP_OK;
-    return fail(b, COP_E_UNSUPPORTED, "the model gives an image laid flat, or a padded one");
+    if (!last->flattened && !p[0] && !p[1] && !p[2] && !p[3]) return COP_OK;
+    return fail(b, COP_E_UNSUPPORTED, "the model gives a flattened image, or a padded one");
 }
 
 static cop_status read_model(builder *b) {
@@ -762,7 +763,7 @@ static cop_status read_model(builder *b) {
     b->model->functional = class_name && (strcmp(class_name, "Functional") == 0 || strcmp(class_name, "Model") == 0);
     if (!sequential && !b->model->functional) {
         return copi_fail(b->ctx, COP_E_UNSUPPORTED,
-                         "a Keras model of class '%.80s'; read are Sequential and Functional",
+                         "a Keras model of class '%.80s'; supported: Sequential and Functional",
                          class_name ? class_name : "");
     }
     b->layers =

@@ -7,7 +7,7 @@
 #include <zlib.h>
 
 enum {
-    MEMORY_BASE = 256 << 20, /* what a file may make the reader hold, besides so many bytes for each of its own */
+    MEMORY_BASE = 256 << 20, /* what a file may make the reader hold, besides this many bytes for each of its own */
     MEMORY_PER_BYTE = 64,
     TEXT_MAX = 64 << 20 /* bytes of one attribute */
 };
@@ -45,7 +45,7 @@ static void open_in_memory(copi_h5 *h5) {
     pthread_once(&lock_made, make_lock);
     pthread_mutex_lock(&lock);
     snprintf(name, sizeof name, "coppice-memory-%" PRIu64 ".h5", ++opened);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* a library prints nothing */
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* the library must not print */
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     /* in memory: changes never reach a file */
     bool good = access >= 0 && H5Pset_fapl_core(access, (size_t)1 << 20, 0) >= 0;

@@ -1,4 +1,4 @@
-/* libhdf5 1.10 believes many lengths and counts of a file: it takes the memory that a damaged one asks for, or reads
+/* libhdf5 1.10 trusts many lengths and counts of a file: it takes the memory that a damaged one asks for, or reads
  * that far. So these are followed here first, through all that Keras' files are made of: the superblock, object
  * headers of version 1, their messages, symbol tables, B-trees, local heaps. Newer object headers ("OHDR"), which
  * carry checksums, are left to libhdf5. Names are those of the HDF5 File Format Specification. */
@@ -31,8 +31,7 @@ enum {
 typedef struct walk {
     const uint8_t *bytes;
     size_t n;
-    size_t
-        steps; /* left of messages and entries, of which a file has fewer than bytes: so a walk ends, circle or not */
+    size_t steps; /* messages and entries left to visit; fewer than the file has bytes, so a walk in a circle ends */
     int depth;
 } walk;
 
@@ -211,7 +210,7 @@ static bool symbols_are_sound(walk *w, uint64_t address, part heap) {
     return true;
 }
 
-/* A B-tree: of a group (rank 0), or of chunks of so many dimensions, whose keys tell their stored size. */
+/* A B-tree: of a group (rank 0), or of chunks of this many dimensions, whose keys tell their stored size. */
 static bool tree_is_sound(walk *w, uint64_t address, int above, unsigned rank, part heap) {
     part p = from(w, address);
     if (!begins(&p, "TREE") || take(&p, 1) != (rank > 0)) return false;
@@ -283,7 +282,7 @@ static bool message_is_sound(walk *w, unsigned type, part p) {
         return !cut(&p, 16).bad;
     case MESSAGE_TIME:
         return !cut(&p, 8).bad;
-    /* of the next, libhdf5 believes no length; what is linked or lies in other files is refused by name when asked
+    /* libhdf5 trusts no length of the next; what is linked or lies in other files is refused by name when asked
      * for */
     case MESSAGE_NONE:
     case MESSAGE_LINK_INFO:

@@ -1,6 +1,6 @@
 /* Keras models, inside. A model is read in two steps: its JSON becomes a graph and a list of the numbers that each layer
- * wants, in Keras's order (keras_config.c); then the numbers are found in the HDF5 file, whose layouts differ, and put
- * in their places (keras_read.c). Images are [N,H,W,C] in Keras and [N,C,H,W] here; kernels HWIO there and OIHW here;
+ * wants, in Keras's order (config.c); then the numbers are found in the HDF5 file, whose layouts differ, and put
+ * in their places (read.c). Images are [N,H,W,C] in Keras and [N,C,H,W] here; kernels HWIO there and OIHW here;
  * a vector that was an image remembers that, so the next dense layer's rows are put right. */
 #ifndef COPPICE_IO_KERAS_H
 #define COPPICE_IO_KERAS_H
@@ -24,7 +24,7 @@ typedef struct copi_keras_weight {
     int node, slot; /* of the net */
     copi_keras_kind kind;
     bool absent;      /* a scale or shift that the layer is without: ones or zeros, as the net has them */
-    bool laid_flat;   /* its inputs (dense) or units (vector) are an image [H,W,C] laid flat */
+    bool flattened;   /* its inputs (dense) or units (vector) are a flattened image [H,W,C] */
     int64_t image[3]; /* C, H, W of that image */
 } copi_keras_weight;
 
@@ -50,10 +50,10 @@ typedef struct copi_keras_model {
 cop_status copi_keras_model_read(cop_ctx *ctx, json_t *json, copi_keras_model *model);
 void copi_keras_model_clear(copi_keras_model *model);
 
-/** For each node: is what it gives an image laid flat (which Keras does in another order), and which? flat [nodes].
+/** For each node: is what it gives a flattened image (which Keras does in another order), and which? flat [nodes].
  *  Errors: UNSUPPORTED (a concat or sum of vectors laid out unlike). */
 typedef struct copi_flat_image {
-    bool laid_flat;
+    bool flattened;
     int64_t image[3]; /* C, H, W */
 } copi_flat_image;
 cop_status copi_keras_flat_images(const cop_net *net, copi_flat_image *flat);

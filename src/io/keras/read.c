@@ -134,7 +134,7 @@ static cop_status weight_path(const source *s, int number, char *path, size_t si
     return COP_OK;
 }
 
-/* -- what no layer of the net took: the file is of a larger net. Whole numbers are no weights but the states of
+/* -- what no layer of the net took: the file is of a larger net. Integers are no weights but the states of
  * random generators and counters -- */
 
 static cop_status take(source *s) {
@@ -273,7 +273,7 @@ static cop_status move_array(const cop_net *net, const copi_keras_weight *w, flo
     static const int hwc[3] = {1, 2, 0};
     const copi_param *p = copi_node_slot(net, &net->node[w->node], w->slot);
     int64_t *place = NULL;
-    if (w->laid_flat) {
+    if (w->flattened) {
         place = copi_alloc(net->ctx, (size_t)(w->image[0] * w->image[1] * w->image[2]), sizeof *place);
         if (!place) return COP_E_NOMEM;
         copi_flat_places(w->image, hwc, place);
@@ -543,18 +543,18 @@ cop_status copi_keras_flat_images(const cop_net *net, copi_flat_image *flat) {
         const copi_flat_image *first = &flat[node->src[0]];
         if (node->op == COPI_OP_FLATTEN) {
             const int64_t *image = net->node[node->src[0]].shape;
-            flat[i].laid_flat = image[0] > 1 && image[1] * image[2] > 1;
+            flat[i].flattened = image[0] > 1 && image[1] * image[2] > 1;
             memcpy(flat[i].image, image, sizeof flat[i].image);
             continue;
         }
         for (int s = 0; s < node->nsrc; s++) {
             const copi_flat_image *other = &flat[node->src[s]];
             bool alike =
-                other->laid_flat == first->laid_flat && memcmp(other->image, first->image, sizeof first->image) == 0;
-            if ((node->op == COPI_OP_ADD && first->laid_flat + other->laid_flat && !alike) ||
-                (node->op == COPI_OP_CONCAT && other->laid_flat)) {
+                other->flattened == first->flattened && memcmp(other->image, first->image, sizeof first->image) == 0;
+            if ((node->op == COPI_OP_ADD && first->flattened + other->flattened && !alike) ||
+                (node->op == COPI_OP_CONCAT && other->flattened)) {
                 return copi_fail(net->ctx, COP_E_UNSUPPORTED,
-                                 "%s '%s': of images laid flat, which Keras lays out otherwise",
+                                 "%s '%s': of flattened images, which Keras lays out in another order",
                                  copi_op_text(node->op), node->name);
             }
         }
@@ -586,7 +586,7 @@ static void describe(const cop_net *net, const copi_flat_image *flat, int number
         if (!copi_node_slot(net, node, s)) continue;
         copi_keras_weight w = {.node = number, .slot = s, .kind = s ? COPI_KERAS_VECTOR : kernel};
         if (node->op == COPI_OP_BATCHNORM || (node->op == COPI_OP_DENSE && s == COPI_WEIGHT)) {
-            w.laid_flat = flat[node->src[0]].laid_flat;
+            w.flattened = flat[node->src[0]].flattened;
             memcpy(w.image, flat[node->src[0]].image, sizeof w.image);
         }
         layer->weight[layer->weights++] = w;

@@ -322,8 +322,8 @@ static cop_status describe(writer *w) {
     w->text = copi_alloc(w->ctx, 2 * nodes, sizeof *w->text);
     if (!w->layer || !w->of_node || !w->flat || !w->name || !w->text) return COP_E_NOMEM;
     cop_status status = copi_keras_flat_images(net, w->flat);
-    if (!status && w->flat[net->nodes - 1].laid_flat) {
-        status = fail(w, net->nodes - 1, "the net gives an image laid flat, which Keras lays out otherwise");
+    if (!status && w->flat[net->nodes - 1].flattened) {
+        status = fail(w, net->nodes - 1, "the net gives a flattened image, which Keras lays out in another order");
     }
     for (int i = 0; !status && i < net->params; i++) status = copi_param_check(w->ctx, &net->param[i], COP_E_RANGE);
     for (int i = 0; !status && i < net->nodes; i++) status = make_name(w, net->node[i].name, "", &w->name[i]);
@@ -409,7 +409,7 @@ static void get_kernel(const copi_param *p, const copi_flat_image *flat, const i
     }
     int64_t inputs = p->rank == 2 ? p->shape[1] : p->count, units = p->count / inputs;
     for (int64_t i = 0; i < inputs; i++) {
-        int64_t at = flat->laid_flat && place ? place[i] : i;
+        int64_t at = flat->flattened && place ? place[i] : i;
         for (int64_t u = 0; u < units; u++) *to++ = p->data[u * inputs + at];
     }
 }
@@ -418,14 +418,14 @@ static cop_status write_weight(const writer *w, copi_h5 *h5, const out_layer *l,
     static const int hwc[3] = {1, 2, 0};
     const copi_node *node = &w->net->node[l->node];
     const copi_param *p = copi_node_slot(w->net, node, slot);
-    /* a kernel's inputs, or a batch-norm's units, may be an image laid flat; a bias's units never are */
+    /* a kernel's inputs, or a batch-norm's units, may be a flattened image; a bias's units never are */
     bool mixed = node->op == COPI_OP_BATCHNORM || (node->op == COPI_OP_DENSE && slot == COPI_WEIGHT);
     copi_flat_image flat = mixed ? w->flat[node->src[0]] : (copi_flat_image){0};
     float *data = copi_alloc(w->ctx, (size_t)p->count, sizeof *data);
-    int64_t *place = flat.laid_flat
+    int64_t *place = flat.flattened
                          ? copi_alloc(w->ctx, (size_t)(flat.image[0] * flat.image[1] * flat.image[2]), sizeof *place)
                          : NULL;
-    cop_status status = data && (place || !flat.laid_flat) ? COP_OK : COP_E_NOMEM;
+    cop_status status = data && (place || !flat.flattened) ? COP_OK : COP_E_NOMEM;
     if (place) copi_flat_places(flat.image, hwc, place);
     if (!status) {
         int64_t shape[4] = {p->shape[0]}, rank = p->rank;

@@ -55,8 +55,8 @@ cop_status copi_onnx_ints(const copi_onnx_node *n, const char *name, int count, 
     for (int i = 0; i < count; i++) list[i] = otherwise;
     if (!a) return COP_OK;
     if (a->n_ints != (size_t)count) {
-        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "%s has %zu numbers; %d are read (two spatial dimensions)", name,
-                              a->n_ints, count);
+        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "%s has %zu numbers; %d are supported (two spatial dimensions)",
+                              name, a->n_ints, count);
     }
     memcpy(list, a->ints, (size_t)count * sizeof *list);
     return COP_OK;
@@ -71,7 +71,7 @@ cop_status copi_onnx_weights(const copi_onnx_node *n, int i, copi_onnx_tensor *t
     const copi_onnx_value *v = copi_onnx_input(n, i);
     if (!v) return copi_onnx_fail(n, COP_E_FORMAT, "input %d is missing", i);
     if (v->kind != COPI_ONNX_CONSTANT) {
-        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "input '%s' is computed; only a constant is read there", v->name);
+        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "input '%s' is computed; it must be a constant", v->name);
     }
     *t = v->tensor;
     return COP_OK;
@@ -94,7 +94,7 @@ cop_status copi_onnx_list(const copi_onnx_node *n, const char *name, int input, 
         copi_onnx_tensor t;
         cop_status status = copi_onnx_constant(n, input, &t);
         if (status) return status;
-        if (t.real || t.rank > 1) return copi_onnx_fail(n, COP_E_FORMAT, "%s is not a list of whole numbers", name);
+        if (t.real || t.rank > 1) return copi_onnx_fail(n, COP_E_FORMAT, "%s is not a list of integers", name);
         *list = t.whole;
         *count = t.count;
     }
@@ -110,15 +110,16 @@ static cop_status present(const copi_onnx_node *n, int i, copi_onnx_value **valu
     if (!*value) return copi_onnx_fail(n, COP_E_FORMAT, "input %d is missing", i);
     if ((*value)->kind == COPI_ONNX_IMAGE || (*value)->kind == COPI_ONNX_VECTOR)
         return copi_onnx_settle(n->r, *value);
-    return copi_onnx_fail(n, COP_E_UNSUPPORTED,
-                          "input '%s' is a constant; what is computed from images is read there", (*value)->name);
+    return copi_onnx_fail(n, COP_E_UNSUPPORTED, "input '%s' is a constant; it must be computed from the images",
+                          (*value)->name);
 }
 
 cop_status copi_onnx_image(const copi_onnx_node *n, int i, copi_onnx_value **value) {
     cop_status status = present(n, i, value);
     if (status) return status;
     if ((*value)->kind != COPI_ONNX_IMAGE) {
-        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "input '%s' has two dimensions; four are read", (*value)->name);
+        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "input '%s' has two dimensions; it must have four",
+                              (*value)->name);
     }
     for (int d = 0; d < 3; d++) {
         if ((*value)->axis[d] == d) continue;

@@ -1,14 +1,14 @@
 /* Reading ONNX, inside: values, tensors and the ops' handlers. The tour:
- *   onnx_wire.c    bytes -> protobuf-c's structs, checked
- *   onnx_tensor.c  initializers and constants -> tensors of float or whole numbers
- *   onnx_read.c    the graph, node by node; what is put into the net once it is built
- *   onnx_node.c    what handlers of ops use: attributes, inputs, outputs, names
- *   onnx_ops.def   every op that is read, with what is read of it; onnx_ops.c and onnx_shape.c do it
- *   onnx_write.c   the other way
+ *   wire.c    bytes -> protobuf-c's structs, checked
+ *   tensor.c  initializers and constants -> tensors of float or integers
+ *   read.c    the graph, node by node; what is put into the net once it is built
+ *   node.c    what handlers of ops use: attributes, inputs, outputs, names
+ *   ops.def   every op that is read, with what is read of it; ops.c and shape.c do it
+ *   write.c   the other way
  *
  * Each ONNX value becomes a constant, an image or a vector. Images in ONNX may stand in any order of dimensions (exports
  * from Keras transpose back and forth): a value remembers which of C, H, W each dimension is, so a Transpose costs
- * nothing, and a vector remembers the order in which an image was laid flat, so that the next dense layer can have its
+ * nothing, and a vector remembers the order in which an image was flattened, so that the next dense layer can have its
  * columns permuted. */
 #ifndef COPPICE_IO_ONNX_H
 #define COPPICE_IO_ONNX_H
@@ -21,13 +21,13 @@
 
 enum {
     COPI_ONNX_RANK = 8,
-    COPI_ONNX_NUMBERS = 4096, /* whole numbers in a constant that is computed with */
+    COPI_ONNX_NUMBERS = 4096, /* integers in a constant that is computed with */
     COPI_ONNX_EXTERNALS = 64
 };
-#define COPI_ONNX_BATCH INT64_MIN /* among the whole numbers of a shape: the number of images, whatever it is */
+#define COPI_ONNX_BATCH INT64_MIN /* among the integers of a shape: the number of images, whatever it is */
 
 typedef struct copi_onnx_tensor {
-    bool real;   /* floats, else whole numbers */
+    bool real;   /* floats, else integers */
     bool sparse; /* what the file did not store are pruned zeros */
     int rank;
     int64_t dims[COPI_ONNX_RANK], count;
@@ -50,7 +50,7 @@ typedef struct copi_onnx_value {
     int node;                /* of the net; an IMAGE's or a VECTOR's */
     bool flat;        /* VECTOR: node already gives [F]; else it gives the image that is still to be flattened */
     int axis[3];      /* which of C, H, W (0, 1, 2) stands where, outermost first */
-    int64_t shape[3]; /* C, H, W of the image, or of what was laid flat; a dense layer's: F, 1, 1 */
+    int64_t shape[3]; /* C, H, W of the image, or of what was flattened; a dense layer's: F, 1, 1 */
     int64_t pad[4];   /* IMAGE: zeros that its reader must put around it: top, left, bottom, right */
     int producer;     /* the ONNX node that gives it; -1: none */
     int consumers;    /* how many inputs of needed nodes read it */
@@ -136,10 +136,10 @@ typedef struct copi_onnx_op {
 const copi_onnx_op *copi_onnx_op_find(const char *name);
 void copi_onnx_op_list(char *text, size_t size); /* "Add, AveragePool, ..." */
 
-/* -- onnx_tensor.c -- */
+/* -- tensor.c -- */
 /** Memory that lives as long as the reader. NULL: none, or more than the file warrants (both recorded). */
 void *copi_onnx_arena(copi_onnx_reader *r, size_t count, size_t size);
-/** May so many bytes be asked for besides? Errors: FORMAT. */
+/** May this many more bytes be asked for? Errors: FORMAT. */
 cop_status copi_onnx_warranted(copi_onnx_reader *r, size_t bytes);
 cop_status copi_onnx_tensor_read(copi_onnx_reader *r, const Onnx__TensorProto *proto, copi_onnx_tensor *t);
 cop_status copi_onnx_sparse_read(copi_onnx_reader *r, const Onnx__SparseTensorProto *proto, copi_onnx_tensor *t);
@@ -156,7 +156,7 @@ static inline float copi_onnx_float(const copi_onnx_tensor *t, int64_t i) {
 cop_status copi_onnx_floats(copi_onnx_reader *r, int64_t count, float **data, copi_onnx_tensor *t);
 cop_status copi_onnx_wholes(copi_onnx_reader *r, int64_t count, int64_t **data, copi_onnx_tensor *t);
 
-/* -- onnx_node.c -- */
+/* -- node.c -- */
 const char *copi_onnx_text_or(const char *text, const char *otherwise); /* text, unless it is NULL or empty */
 /** "Conv 'conv1': ..." */
 cop_status copi_onnx_fail(const copi_onnx_node *n, cop_status status, const char *format, ...)
@@ -165,7 +165,7 @@ const Onnx__AttributeProto *copi_onnx_attribute(const copi_onnx_node *n, const c
 int64_t copi_onnx_int(const copi_onnx_node *n, const char *name, int64_t otherwise);
 double copi_onnx_real(const copi_onnx_node *n, const char *name, double otherwise);
 bool copi_onnx_text_is(const copi_onnx_node *n, const char *name, const char *text, bool otherwise);
-/** A list of count whole numbers; absent: otherwise, count times. Errors: FORMAT (another count). */
+/** A list of count integers; absent: otherwise, count times. Errors: FORMAT (another count). */
 cop_status copi_onnx_ints(const copi_onnx_node *n, const char *name, int count, int64_t *list, int64_t otherwise);
 /** Input i, or NULL where it is left out. */
 copi_onnx_value *copi_onnx_input(const copi_onnx_node *n, int i);
@@ -179,7 +179,7 @@ cop_status copi_onnx_activation(const copi_onnx_node *n, int i, copi_onnx_value 
  *  UNSUPPORTED, FORMAT (absent), IO. */
 cop_status copi_onnx_constant(const copi_onnx_node *n, int i, copi_onnx_tensor *t);
 cop_status copi_onnx_weights(const copi_onnx_node *n, int i, copi_onnx_tensor *t);
-/** A list of whole numbers, from an attribute (older opsets) or a constant input (newer). *list is NULL and *count -1
+/** A list of integers, from an attribute (older opsets) or a constant input (newer). *list is NULL and *count -1
  *  where there is neither. */
 cop_status copi_onnx_list(const copi_onnx_node *n, const char *name, int input, const int64_t **list, int64_t *count);
 /** The node's (first) output is this. */
@@ -211,7 +211,7 @@ cop_status copi_onnx_per_channel(copi_onnx_reader *r, const copi_onnx_value *val
                                  copi_onnx_tensor *channels, bool *fits);
 /** Where ONNX's dimension d (negative: from the end) of an image or vector of that rank lies. Errors: FORMAT. */
 cop_status copi_onnx_axis(const copi_onnx_node *n, int64_t axis, int rank, int *at);
-/** The file's index of what stands at each place of the net's order: for a vector laid flat in another order.
+/** The file's index of what stands at each place of the net's order: for a vector flattened in another order.
  *  NULL with COP_OK: they agree. */
 cop_status copi_onnx_order(copi_onnx_reader *r, const copi_onnx_value *value, const int64_t **order);
 int64_t copi_onnx_extent(const copi_onnx_value *value, int dim); /* of an image's dimension 1, 2 or 3 */

@@ -135,7 +135,7 @@ cop_status copi_onnx_conv(copi_onnx_node *n) {
     if (!status) status = copi_onnx_weights(n, 1, &w);
     if (status) return status;
     if (!w.real || w.rank != 4)
-        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "weights of %d dimensions; 4 are read", w.rank);
+        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "weights of %d dimensions; it must have 4", w.rank);
     memcpy(win.kernel, w.dims + 2, sizeof win.kernel);
     int64_t said[2];
     status = copi_onnx_ints(n, "kernel_shape", 2, said, 0);
@@ -154,7 +154,7 @@ cop_status copi_onnx_conv(copi_onnx_node *n) {
     memcpy(c->stride, win.stride, sizeof c->stride);
     memcpy(c->dilation, win.dilation, sizeof c->dilation);
     for (int i = 0; i < 4; i++) c->pad[i] = win.pad[i] + x->pad[i];
-    if (x->edge) return copi_onnx_fail(n, COP_E_UNSUPPORTED, "a Pad that repeats the edge; zeros are read");
+    if (x->edge) return copi_onnx_fail(n, COP_E_UNSUPPORTED, "a Pad that repeats the edge; supported: zeros");
     if (c->groups < 1 || x->shape[0] % c->groups || x->shape[0] / c->groups != w.dims[1]) {
         return copi_onnx_fail(n, COP_E_FORMAT,
                               "weights for %" PRId64 " channels in %" PRId64 " groups, an input of %" PRId64,
@@ -227,7 +227,7 @@ static cop_status global(copi_onnx_node *n, copi_op op, bool keep) {
     cop_status status = copi_onnx_activation(n, 0, &x);
     if (status) return status;
     if (x->kind != COPI_ONNX_IMAGE)
-        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "its input has two dimensions; four are read");
+        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "its input has two dimensions; it must have four");
     copi_node proto = {.op = op};
     if (op == COPI_OP_MAX_POOL) {
         proto.u.pool = cop_pool_params_default(1);
@@ -294,7 +294,7 @@ static cop_status read_dense(copi_onnx_node *n, const dense *d) {
     if (x->kind != COPI_ONNX_VECTOR || !w->real || w->rank != 2 ||
         x->shape[0] * x->shape[1] * x->shape[2] != inputs) {
         return copi_onnx_fail(n, COP_E_UNSUPPORTED,
-                              "weights of %d dimensions for %" PRId64 " inputs; read is a vector (here of %" PRId64
+                              "weights of %d dimensions for %" PRId64 " inputs; expected a vector (here of %" PRId64
                               ") times a matrix of floats",
                               w->rank, inputs, x->shape[0] * x->shape[1] * x->shape[2]);
     }
@@ -320,7 +320,7 @@ cop_status copi_onnx_gemm(copi_onnx_node *n) {
     dense d = {.transposed = !copi_onnx_int(n, "transB", 0), .bias = 2};
     d.alpha = copi_onnx_real(n, "alpha", 1);
     d.beta = copi_onnx_real(n, "beta", 1);
-    if (copi_onnx_int(n, "transA", 0)) return copi_onnx_fail(n, COP_E_UNSUPPORTED, "transA turns the images");
+    if (copi_onnx_int(n, "transA", 0)) return copi_onnx_fail(n, COP_E_UNSUPPORTED, "transA transposes the images");
     cop_status status = copi_onnx_weights(n, 1, &d.weight);
     return status ? status : read_dense(n, &d);
 }
@@ -469,7 +469,7 @@ static cop_status binary(copi_onnx_node *n, arithmetic op) {
     bool constant[2] = {in[0]->kind == COPI_ONNX_CONSTANT, in[1]->kind == COPI_ONNX_CONSTANT};
     if (constant[0] && constant[1]) return copi_onnx_fold_binary(n, "+-*/"[op]);
     if (constant[0] || constant[1]) return with_constant(n, op, constant[0], &in[constant[1]]->tensor, constant[0]);
-    if (op != ADD) return copi_onnx_fail(n, COP_E_UNSUPPORTED, "of two computed values only the sum is read");
+    if (op != ADD) return copi_onnx_fail(n, COP_E_UNSUPPORTED, "of two computed values only the sum is supported");
     copi_onnx_value *a, *b;
     cop_status status = copi_onnx_activation(n, 0, &a);
     if (!status) status = copi_onnx_activation(n, 1, &b);
@@ -548,7 +548,7 @@ cop_status copi_onnx_clip(copi_onnx_node *n) {
     if (status) return status;
     if (low == 0 && high == 6) return copi_onnx_elementwise(n, &(copi_node){.op = COPI_OP_RELU6});
     if (low == 0 && high > 3e38) return copi_onnx_elementwise(n, &(copi_node){.op = COPI_OP_RELU});
-    return copi_onnx_fail(n, COP_E_UNSUPPORTED, "to [%g,%g]; read are [0,6] and [0,infinity)", low, high);
+    return copi_onnx_fail(n, COP_E_UNSUPPORTED, "to [%g,%g]; supported: [0,6] and [0,infinity)", low, high);
 }
 
 cop_status copi_onnx_dropout(copi_onnx_node *n) {

@@ -105,7 +105,7 @@ static cop_status find_needed(copi_onnx_reader *r) {
             if (!*node->input[i]) continue;
             int v = copi_name_map_get(&r->names, node->input[i]);
             if (v < 0) {
-                return copi_fail(r->ctx, COP_E_FORMAT, "%s '%s' reads '%s', which nothing gives",
+                return copi_fail(r->ctx, COP_E_FORMAT, "%s '%s' reads '%s', which nothing produces",
                                  copi_onnx_text_or(node->op_type, "node"), copi_onnx_text_or(node->name, ""),
                                  node->input[i]);
             }
@@ -159,7 +159,7 @@ static cop_status find_layout(copi_onnx_reader *r, const int64_t dims[3], layout
     return COP_OK;
 }
 
-/* [N,F]: read as the image it must have been laid flat from. */
+/* [N,F]: read as the image it must have been flattened from. */
 static void guess_image(int64_t count, int64_t image[3]) {
     static const int64_t channels[] = {1, 3};
     image[0] = image[1] = 1;
@@ -248,19 +248,20 @@ static cop_status check_node(const copi_onnx_node *n, const copi_onnx_op *op) {
     if (!op || (*domain && strcmp(domain, "ai.onnx") != 0)) {
         char list[768];
         copi_onnx_op_list(list, sizeof list);
-        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "this op%s%s is not read; those that are: %s",
+        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "this op%s%s is not supported; supported: %s",
                               *domain ? " of domain " : "", domain, list);
     }
     for (size_t i = 0; i < n->proto->n_attribute; i++) {
         const Onnx__AttributeProto *a = n->proto->attribute[i];
         if (a->name && *a->name && !a->ref_attr_name && knows_attribute(op, a->name)) continue;
-        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "its attribute '%s' is not read", copi_onnx_text_or(a->name, ""));
+        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "its attribute '%s' is not supported",
+                              copi_onnx_text_or(a->name, ""));
     }
-    if (!n->proto->n_output || !*n->proto->output[0]) return copi_onnx_fail(n, COP_E_FORMAT, "it gives nothing");
+    if (!n->proto->n_output || !*n->proto->output[0]) return copi_onnx_fail(n, COP_E_FORMAT, "it has no output");
     for (size_t i = 0; i < n->proto->n_input; i++) {
         const copi_onnx_value *v = copi_onnx_input(n, (int)i);
         if (v && v->kind == COPI_ONNX_ABSENT) {
-            return copi_onnx_fail(n, COP_E_FORMAT, "it reads '%s', which no node before it gives", v->name);
+            return copi_onnx_fail(n, COP_E_FORMAT, "it reads '%s', which no earlier node produces", v->name);
         }
     }
     return COP_OK;
@@ -368,7 +369,7 @@ static cop_status check_fills(copi_onnx_reader *r) {
         const copi_param *p = copi_node_slot(net, &net->node[f->node], f->slot);
         if (!f->tensor.real || p->count != f->tensor.count) {
             return copi_fail(r->ctx, COP_E_FORMAT, "%s takes %" PRId64 " floats; the file gives %" PRId64 " %s",
-                             p->name, p->count, f->tensor.count, f->tensor.real ? "" : "whole numbers");
+                             p->name, p->count, f->tensor.count, f->tensor.real ? "" : "integers");
         }
         asked += (size_t)p->count * sizeof(float);
     }
@@ -470,7 +471,7 @@ static cop_status read_model(copi_onnx_reader *r, cop_net **net) {
     if (status) return status;
     r->output = copi_name_map_get(&r->names, r->proto->output[0]->name);
     if (r->output < 0) {
-        return copi_fail(r->ctx, COP_E_FORMAT, "nothing gives the output '%s'", r->proto->output[0]->name);
+        return copi_fail(r->ctx, COP_E_FORMAT, "nothing produces the output '%s'", r->proto->output[0]->name);
     }
     status = find_needed(r);
     if (!status) status = read_initializers(r);

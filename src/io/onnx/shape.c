@@ -34,12 +34,12 @@ cop_status copi_onnx_constant_op(copi_onnx_node *n) {
     return status ? status : copi_onnx_give_tensor(n, &t);
 }
 
-/* Whole numbers that shapes are made of: few. */
+/* Integers that shapes are made of: few. */
 static cop_status read_wholes(const copi_onnx_node *n, int input, copi_onnx_tensor *t) {
     cop_status status = copi_onnx_constant(n, input, t);
     if (status) return status;
     if (!t->real && t->count <= COPI_ONNX_NUMBERS) return COP_OK;
-    return copi_onnx_fail(n, COP_E_UNSUPPORTED, "only of the whole numbers that shapes are made of");
+    return copi_onnx_fail(n, COP_E_UNSUPPORTED, "only of the integers that shapes are made of");
 }
 
 /* out[i] = in[start + sum_d i_d stride_d]: transposes, slices, broadcasts. out's shape is set. */
@@ -104,7 +104,7 @@ cop_status copi_onnx_cast(copi_onnx_node *n) {
         status = copi_onnx_wholes(n->r, in.count, &data, &out);
         for (int64_t i = 0; !status && i < in.count; i++) {
             float f = copi_onnx_float(&in, i);
-            if (!(fabsf(f) < 1e9f)) return copi_onnx_fail(n, COP_E_UNSUPPORTED, "%g is no whole number", (double)f);
+            if (!(fabsf(f) < 1e9f)) return copi_onnx_fail(n, COP_E_UNSUPPORTED, "%g is no integer", (double)f);
             data[i] = (int64_t)f;
         }
     }
@@ -317,7 +317,7 @@ static cop_status transpose_constant(copi_onnx_node *n, const copi_onnx_tensor *
         return copi_onnx_fail(n, COP_E_FORMAT, "perm is not of its %d dimensions", in->rank);
     for (int d = 0; d < in->rank; d++) {
         int64_t p = perm ? perm[d] : in->rank - 1 - d;
-        if (p < 0 || p >= in->rank || used[p]) return copi_onnx_fail(n, COP_E_FORMAT, "perm is no permutation");
+        if (p < 0 || p >= in->rank || used[p]) return copi_onnx_fail(n, COP_E_FORMAT, "perm is not a permutation");
         used[p] = true;
         out.dims[d] = in->dims[p];
         stride[d] = own[p];
@@ -338,17 +338,17 @@ cop_status copi_onnx_transpose(copi_onnx_node *n) {
     if (count != rank || perm[0] != 0) return copi_onnx_fail(n, COP_E_UNSUPPORTED, "the images do not stay first");
     copi_onnx_value out = *x;
     if (rank == 2)
-        return perm[1] == 1 ? copi_onnx_pass(n, x) : copi_onnx_fail(n, COP_E_FORMAT, "perm is no permutation");
+        return perm[1] == 1 ? copi_onnx_pass(n, x) : copi_onnx_fail(n, COP_E_FORMAT, "perm is not a permutation");
     int seen = 0;
     for (int d = 1; d < 4; d++) {
-        if (perm[d] < 1 || perm[d] > 3) return copi_onnx_fail(n, COP_E_FORMAT, "perm is no permutation");
+        if (perm[d] < 1 || perm[d] > 3) return copi_onnx_fail(n, COP_E_FORMAT, "perm is not a permutation");
         out.axis[d - 1] = x->axis[perm[d] - 1];
         seen |= 1 << out.axis[d - 1];
     }
-    return seen == 7 ? copi_onnx_pass(n, &out) : copi_onnx_fail(n, COP_E_FORMAT, "perm is no permutation");
+    return seen == 7 ? copi_onnx_pass(n, &out) : copi_onnx_fail(n, COP_E_FORMAT, "perm is not a permutation");
 }
 
-/* Image to vector; it is laid flat when somebody needs it so. */
+/* Image to vector; it is flattened when somebody needs it so. */
 static cop_status give_vector(copi_onnx_node *n, const copi_onnx_value *x) {
     copi_onnx_value out = *x;
     out.kind = COPI_ONNX_VECTOR;
@@ -362,7 +362,7 @@ cop_status copi_onnx_flatten(copi_onnx_node *n) {
     cop_status status = copi_onnx_unpadded(n, 0, &x);
     if (!status) status = copi_onnx_axis(n, copi_onnx_int(n, "axis", 1), x->kind == COPI_ONNX_IMAGE ? 4 : 2, &at);
     if (status) return status;
-    return at == 1 ? give_vector(n, x) : copi_onnx_fail(n, COP_E_UNSUPPORTED, "at axis %d; 1 is read", at);
+    return at == 1 ? give_vector(n, x) : copi_onnx_fail(n, COP_E_UNSUPPORTED, "at axis %d; it must be 1", at);
 }
 
 /* Fills in what a target shape leaves open: 0 copies, -1 takes the rest. total: the product of all but the images.
@@ -423,13 +423,14 @@ static cop_status reshape_constant(copi_onnx_node *n, const copi_onnx_tensor *in
     return copi_onnx_give_tensor(n, &out);
 }
 
-/* As an image again: only if that is how it was laid flat. */
+/* As an image again: only if that is how it was flattened. */
 static cop_status give_image_again(copi_onnx_node *n, const copi_onnx_value *x, const int64_t *dims) {
     copi_onnx_value out = *x;
     out.kind = COPI_ONNX_IMAGE;
     bool same = x->kind == COPI_ONNX_IMAGE || !x->flat;
     for (int d = 1; d < 4; d++) same &= copi_onnx_extent(&out, d) == dims[d];
-    if (!same) return copi_onnx_fail(n, COP_E_UNSUPPORTED, "into another image; read is what flattens, or undoes it");
+    if (!same)
+        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "into another image; supported: to flatten, or to undo that");
     return copi_onnx_pass(n, &out);
 }
 
@@ -450,7 +451,8 @@ cop_status copi_onnx_reshape(copi_onnx_node *n) {
     bool good = count == 2 || count == 4;
     good = good && resolve(n->r, &target, dims, rank, !copi_onnx_int(n, "allowzero", 0), total, to);
     if (!good)
-        return copi_onnx_fail(n, COP_E_UNSUPPORTED, "to this shape; read is what flattens each image, or undoes it");
+        return copi_onnx_fail(n, COP_E_UNSUPPORTED,
+                              "to this shape; supported: to flatten each image, or to undo that");
     return count == 2 ? give_vector(n, x) : give_image_again(n, x, to);
 }
 

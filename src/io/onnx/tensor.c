@@ -1,4 +1,4 @@
-/* Initializers and constants, in whatever way they are stored, as floats or whole numbers. */
+/* Initializers and constants, in whatever way they are stored, as floats or integers. */
 #include "io/onnx/onnx.h"
 
 #include "io/half.h"
@@ -64,8 +64,8 @@ static const char *name_of(const Onnx__TensorProto *p) {
 static cop_status set_shape(copi_onnx_reader *r, const char *name, size_t rank, const int64_t *dims,
                             copi_onnx_tensor *t) {
     if (rank > COPI_ONNX_RANK) {
-        return copi_fail(r->ctx, COP_E_UNSUPPORTED, "tensor '%s' has %zu dimensions; at most %d are read", name, rank,
-                         COPI_ONNX_RANK);
+        return copi_fail(r->ctx, COP_E_UNSUPPORTED, "tensor '%s' has %zu dimensions; at most %d are supported", name,
+                         rank, COPI_ONNX_RANK);
     }
     t->rank = (int)rank;
     t->count = 1;
@@ -159,7 +159,7 @@ static cop_status find_external(copi_onnx_reader *r, const Onnx__TensorProto *p,
                          location ? location : "");
     }
     if (!parse_size(external(p, "offset"), &offset) || !parse_size(external(p, "length"), &length)) {
-        return copi_fail(r->ctx, COP_E_FORMAT, "tensor '%s': offset or length of its external data is no number",
+        return copi_fail(r->ctx, COP_E_FORMAT, "tensor '%s': offset or length of its external data is not a number",
                          name);
     }
     if (!r->path)
@@ -294,7 +294,7 @@ cop_status copi_onnx_tensor_read(copi_onnx_reader *r, const Onnx__TensorProto *p
     if (!element_size(type, &size, &t->real)) {
         return copi_fail(
             r->ctx, COP_E_UNSUPPORTED,
-            "tensor '%s' is of data type %d; read are float, double, float16, bfloat16, int64, int32, int8, "
+            "tensor '%s' is of data type %d; supported: float, double, float16, bfloat16, int64, int32, int8, "
             "uint8 and bool",
             name_of(p), type);
     }

@@ -55,7 +55,7 @@ static bool next_field(copi_file *file, copi_reader *r, field *f, cop_status *st
         if (!read_varint(r, &value)) return false;
         break;
     default:
-        return false; /* groups died before ONNX was born */
+        return false; /* groups were deprecated before ONNX began */
     }
     if (value > r->size - r->at) return false;
     f->length = (size_t)value;

@@ -1,4 +1,4 @@
-/* An ONNX file's bytes become protobuf-c's structs, and nothing worse. */
+/* From an ONNX file's bytes to protobuf-c's structs, checked first. */
 #ifndef COPPICE_IO_ONNX_WIRE_H
 #define COPPICE_IO_ONNX_WIRE_H
 

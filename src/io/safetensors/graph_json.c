@@ -150,7 +150,7 @@ static cop_status read_inputs(cop_ctx *ctx, const json_t *object, const char *na
         const json_t *number = input ? json_object_get(numbers, input) : NULL;
         if (!number) {
             copi_free(ctx, list);
-            return copi_fail(ctx, COP_E_FORMAT, "layer '%s' reads '%s', which is no layer before it", name,
+            return copi_fail(ctx, COP_E_FORMAT, "layer '%s' reads '%s', which is not an earlier layer", name,
                              input ? input : "(not a name)");
         }
         list[i] = (int)json_integer_value(number);
@@ -221,7 +221,8 @@ cop_status copi_graph_from_json(cop_ctx *ctx, const json_t *json, cop_graph *gra
     size_t count = json_array_size(nodes);
     if (!count) return copi_fail(ctx, COP_E_FORMAT, "graph has no 'nodes'");
     if (count > COPI_MAX_NODES) {
-        return copi_fail(ctx, COP_E_UNSUPPORTED, "graph has %zu layers; at most %d are read", count, COPI_MAX_NODES);
+        return copi_fail(ctx, COP_E_UNSUPPORTED, "graph has %zu layers; at most %d are supported", count,
+                         COPI_MAX_NODES);
     }
     json_t *numbers = json_object();
     cop_status status = numbers ? COP_OK : copi_json_no_memory(ctx);

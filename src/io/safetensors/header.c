@@ -45,7 +45,7 @@ static int by_place(const void *a, const void *b) {
     return x->end < y->end ? -1 : x->end > y->end;
 }
 
-/* A size in the file: a whole number >= 0 that memory could hold. */
+/* A size in the file: a integer >= 0 that memory could hold. */
 static bool get_size(const json_t *value, int64_t *size) {
     if (!json_is_integer(value)) return false;
     *size = json_integer_value(value);
@@ -56,8 +56,8 @@ static cop_status parse_shape(cop_ctx *ctx, const json_t *shape, copi_st_entry *
     if (!json_is_array(shape)) return copi_fail(ctx, COP_E_FORMAT, "tensor '%s' has no list 'shape'", e->name);
     size_t rank = json_array_size(shape);
     if (rank > COPI_ST_RANK) {
-        return copi_fail(ctx, COP_E_UNSUPPORTED, "tensor '%s' has %zu dimensions; at most %d are read", e->name, rank,
-                         COPI_ST_RANK);
+        return copi_fail(ctx, COP_E_UNSUPPORTED, "tensor '%s' has %zu dimensions; at most %d are supported", e->name,
+                         rank, COPI_ST_RANK);
     }
     *bytes = copi_st_dtype_size(e->dtype);
     e->rank = (int)rank;

@@ -37,7 +37,7 @@ typedef struct copi_st_entry {
     int rank;
     int64_t shape[COPI_ST_RANK];
     size_t begin, end; /* in data */
-    bool used;         /* for whoever must notice what nobody asked for; starts false */
+    bool used;         /* for readers that must notice tensors that nobody asked for; starts false */
 } copi_st_entry;
 
 typedef struct copi_st_header {
