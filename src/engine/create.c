@@ -67,7 +67,8 @@ static cop_status create(cop_ctx *ctx, const cop_net *net, const copi_plan_optio
  * slower), that is f32. */
 cop_status copi_plan_create(cop_ctx *ctx, const cop_net *net, const copi_plan_options *options, copi_plan **plan) {
     *plan = NULL;
-    if (options->batch < 1) return copi_fail(ctx, COP_E_RANGE, "batch is %lld; at least 1", (long long)options->batch);
+    if (options->batch < 1)
+        return copi_fail(ctx, COP_E_RANGE, "batch is %lld; at least 1", (long long)options->batch);
     cop_status s = create(ctx, net, options, plan);
     if (s || options->precision != COP_PRECISION_AUTO || !(*plan)->bf16 || !(*plan)->reference) return s;
     copi_plan_destroy(*plan);
