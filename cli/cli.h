@@ -1,4 +1,4 @@
-/* The program's insides: settings, options, commands, terminal, tables. It knows the library by coppice.h alone. */
+/* The program's internals: settings, options, commands, terminal, tables. The library is seen through coppice.h alone. */
 #ifndef COPPICE_CLI_H
 #define COPPICE_CLI_H
 
@@ -12,27 +12,25 @@
 
 #define COUNT_OF(array) ((int)(sizeof(array) / sizeof *(array)))
 
-/** X(NAME, code, meaning): what the program exits with; `coppice help exit-codes` prints the list. */
+/** X(NAME, code, meaning): the program's exit codes; `coppice help exit-codes` prints the list. */
 #define EXIT_CODE_LIST(X)                                                                                            \
     X(DONE, 0, "done")                                                                                               \
-    X(FAILED, 1,                                                                                                     \
-      "the run failed: out of memory, a training that diverged, an internal error; or a bound asked for is not met") \
-    X(USAGE, 2, "the command line is wrong: unknown command or option, a value out of its range")                    \
-    X(INPUT, 3,                                                                                                      \
-      "bad input: a file that is missing, malformed, of another version or not writable; a refused request")         \
-    X(INTERRUPTED, 130, "interrupted by Ctrl-C or SIGTERM; the state reached was saved")
+    X(FAILED, 1, "the run failed (out of memory, training diverged, internal error), or no net meets the bounds")    \
+    X(USAGE, 2, "wrong command line: unknown command or option, value out of range")                                 \
+    X(INPUT, 3, "bad input: a file is missing, malformed, of another version or not writable; or a refused request") \
+    X(INTERRUPTED, 130, "interrupted by Ctrl-C or SIGTERM; the state was saved")
 #define X(name, code, meaning) EXIT_##name = code,
 enum { EXIT_CODE_LIST(X) };
 #undef X
 
-/* What the command line says. One struct for all commands: each command's option table names the fields it uses.
- * Texts are borrowed from argv. */
 /* Numbers written A,B,... */
 typedef struct number_list {
     double x[COP_MAX_CHANNELS];
     int n; /* 0: not given */
 } number_list;
 
+/* The values of the command line. One struct for all commands: each command's option table names the fields it uses.
+ * Texts are borrowed from argv. */
 typedef struct settings {
     const struct command *command;
     const char *model, *teacher; /* a preset's name or a file */
@@ -52,9 +50,9 @@ typedef struct settings {
     int groups;                /* inspect: list coupling groups */
     double floor, lose;        /* sensitivity; floor 0: not given */
     int levels;
-    const char *criterion; /* NULL: the usual one of each group */
+    const char *criterion; /* NULL: the default one of each group */
     cop_method_params sss;
-    cop_auto_params automatic;         /* but for what other fields hold */
+    cop_auto_params automatic;         /* except what other fields hold */
     double lose_points;                /* NaN: not given */
     unsigned augment;                  /* AUGMENT_* */
     double sparsity, macs, parameters; /* what sss searches gamma for; 0: not given */
@@ -62,7 +60,7 @@ typedef struct settings {
     cop_bench_params bench;
     const char *map; /* of weights' names */
     cop_save_options save;
-    number_list mean, std;          /* what the model does to its images, where the command line says so */
+    number_list mean, std;          /* preprocessing given on the command line */
     int pixel_range, channel_order; /* cop_pixel_range, cop_channel_order; -1: not given */
     int split;                      /* cop_split */
     cop_precision precision;        /* of eval and bench, whose default is not the recipe's */
@@ -82,17 +80,17 @@ typedef enum option_kind {
     OPTION_TIME,    /* double: seconds, written 90s, 30m, 1.5h */
     OPTION_SHAPE,   /* int64_t[3], written CxHxW */
     OPTION_LIST,    /* number_list */
-    OPTION_KEEP,    /* LAYER=N, again for each layer: a cop_layer_limit more */
-    OPTION_MOST,    /* LAYER=SHARE, likewise */
-    OPTION_TABLE,   /* stands for all options of a table of the library, which lie behind each other at `at` */
-    OPTION_ROW      /* one of them, by its name in the library, under a name of its own or another place */
+    OPTION_KEEP,    /* LAYER=N, repeatable: adds a cop_layer_limit */
+    OPTION_MOST,    /* LAYER=SHARE, repeatable: adds a cop_layer_limit */
+    OPTION_TABLE,   /* stands for all options of a library table, whose struct is at `at` */
+    OPTION_ROW      /* one option of such a table, found by its library name, with another name or place */
 } option_kind;
 
 typedef struct option {
     const char *name;
     char letter; /* 0: none */
     option_kind kind;
-    const char *value; /* how --help calls the value; NULL: takes none */
+    const char *value; /* placeholder of the value in --help; NULL: takes none */
     size_t at;         /* offset in settings */
     cop_option row;    /* VALUE: type, range, choices */
     const cop_option *(*table)(int i);
@@ -141,7 +139,7 @@ typedef struct option {
 #define LAYER(long_name, option_kind, placeholder, text)                                                             \
     { .name = long_name, .kind = option_kind, .value = placeholder, .help = text }
 
-/* What several commands share. */
+/* Shared by several commands. */
 #define OPTIONS_DATA                                                                                                 \
     HEADING("Data"),                                                                                                 \
         REQUIRED_TEXT("data", 'd', "PATH", data, "the data set: a directory or file (coppice help formats)"),        \
@@ -152,52 +150,52 @@ typedef struct option {
      .kind = OPTION_SHAPE,                                                                                           \
      .value = "CxHxW",                                                                                               \
      .at = offsetof(settings, shape),                                                                                \
-     .help = "shape of a preset's images, where there is no data set"},                                              \
-        COUNT("classes", classes, 1, 1000000, "number of a preset's classes, where there is no data set")
+     .help = "image shape for a preset, when there is no data set"},                                                 \
+        COUNT("classes", classes, 1, 1000000, "number of classes for a preset, when there is no data set")
 #define OPTIONS_RECIPE                                                                                               \
     HEADING("Recipe"),                                                                                               \
         TABLE_WITHOUT(cop_recipe_option, recipe, ",distil_share,distil_temperature,checkpoint,resume,max_seconds,")
 #define OPTIONS_LEARNING                                                                                             \
     OPTIONS_RECIPE, HEADING("Distillation"),                                                                         \
-        TEXT("teacher", 0, "FILE", teacher, "learn from the outputs of this model too"),                             \
+        TEXT("teacher", 0, "FILE", teacher, "also learn from the outputs of this model"),                            \
         ROW("distil-share", cop_recipe_option, "distil_share", recipe.distil_share),                                 \
         ROW("distil-temperature", cop_recipe_option, "distil_temperature", recipe.distil_temperature),               \
         HEADING("Interruption"), ROW("checkpoint", cop_recipe_option, "checkpoint", recipe.checkpoint),              \
         ROW("resume", cop_recipe_option, "resume", recipe.resume),                                                   \
         ROW("max-seconds", cop_recipe_option, "max_seconds", recipe.max_seconds)
 #define OPTIONS_PREPROCESSING                                                                                        \
-    HEADING("Images as the model wants them, where its file doesn't say it or is wrong"),                            \
-        CHOICE("scale", pixel_range, cop_pixel_range_name, "the range it takes pixels in"),                          \
+    HEADING("Image preprocessing (overrides what the model file says)"),                                             \
+        CHOICE("scale", pixel_range, cop_pixel_range_name, "pixel range that the model expects"),                    \
         {.name = "mean",                                                                                             \
          .kind = OPTION_LIST,                                                                                        \
          .value = "X,..",                                                                                            \
          .at = offsetof(settings, mean),                                                                             \
-         .help = "is subtracted in that range: a number for each of the model's channels, or one for all"},          \
+         .help = "mean to subtract, in that range: one number, or one per channel"},                                 \
         {.name = "std",                                                                                              \
          .kind = OPTION_LIST,                                                                                        \
          .value = "X,..",                                                                                            \
          .at = offsetof(settings, std),                                                                              \
-         .help = "then divides, likewise"},                                                                          \
-        CHOICE("channels", channel_order, cop_channel_order_name, "the order it takes channels in")
+         .help = "standard deviation to divide by: one number, or one per channel"},                                 \
+        CHOICE("channels", channel_order, cop_channel_order_name, "channel order that the model expects")
 #define OPTION_JSON FLAG("json", 0, json, "print one JSON object instead of tables")
 #define OPTION_OUTPUT(text) REQUIRED_TEXT("output", 'o', "FILE", output, text)
 #define OPTIONS_COMMON                                                                                               \
-    HEADING("General"), COUNT("seed", seed, 0, 1e18, "seed of every random choice"), OPTION_THREADS, OPTIONS_TALK
-#define OPTION_THREADS INTEGER("threads", threads, 0, 4096, "processors to use; 0: all that the process may use")
+    HEADING("General"), COUNT("seed", seed, 0, 1e18, "seed of the random numbers"), OPTION_THREADS, OPTIONS_TALK
+#define OPTION_THREADS INTEGER("threads", threads, 0, 4096, "number of threads; 0: one per available processor")
 #define OPTIONS_TALK                                                                                                 \
-    FLAG("quiet", 'q', quiet, "no progress and no notes"), FLAG("verbose", 'v', verbose, "say more"), {              \
+    FLAG("quiet", 'q', quiet, "print no progress and no notes"), FLAG("verbose", 'v', verbose, "print more"), {      \
         .kind = OPTION_END                                                                                           \
     }
 
 const char *choice_augment(int i);
 enum { AUGMENT_NONE = 1, AUGMENT_FLIP = 2, AUGMENT_SHIFT = 4, AUGMENT_ERASE = 8 }; /* its bits */
-const char *choice_ending(int i); /* of model files that can be written */
+const char *choice_ending(int i); /* endings of model files that can be written */
 
 /* --------------------------------------------------------------------------------------------- commands -- */
 
 typedef struct operand {
     const char *name;
-    size_t at; /* a const char * in settings; an option may fill it as well */
+    size_t at; /* a const char * in settings; an option may also set it */
     bool required;
     const char *help;
 } operand;
@@ -227,17 +225,17 @@ bool command_is_of(const command *c, const char *family);
 
 /* options.c */
 settings settings_default(void);
-/** Fill s from the words after the command's name. -1: go on; else the exit code (after an error, or --help). */
+/** Fill s from the words after the command's name. -1: continue; else the exit code (after an error, or --help). */
 int options_parse(settings *s, int words, char **word);
 bool is_name(const char *word, const char *(*name)(int i));
 
-/** "at least 1", "in [0,1)": the range as words, "" when it says nothing. */
+/** The range as words: "at least 1", "in [0,1)"; "" if there is nothing to say. */
 const char *option_range(char text[64], const option *o);
-/** The value of one of the library's options, as study files have it. */
+/** The value of a library option, as written in study files. */
 const char *row_value(char text[64], const cop_option *row, const void *field);
-/** A command's options, those of the library's tables laid out; ends with OPTION_END. Owned by the program. */
+/** A command's options, with library tables expanded; ends with OPTION_END. Owned by the program. */
 const option *options_of(const command *c);
-/** The value an option has when it is not given, "" when that is nothing to speak of. */
+/** An option's default; "" if there is nothing to say. */
 const char *option_default(char text[64], const option *o);
 
 /* help.c, topics.c, manual.c: everything is generated from the tables above and the library's lists */
@@ -259,11 +257,11 @@ void help_print_completion(FILE *out);
 
 /* ----------------------------------------------------------------------------------------------- errors -- */
 
-/** One line on standard error, `coppice: ...`; control characters become '?'. */
+/** Print one line on standard error, `coppice: ...`; control characters become '?'. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/** The same for a mistake on the command line, with the command's name; gives EXIT_USAGE. */
+/** The same for a wrong command line, with the command's name; returns EXIT_USAGE. */
 int usage_error(const settings *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/** Report the library's error; gives the exit code that stands for the status. */
+/** Report the library's error; returns the exit code of the status. */
 int library_error(const cop_ctx *ctx, cop_status status);
 _Noreturn void die_no_memory(void);
 
@@ -275,44 +273,45 @@ int terminal_width(FILE *stream); /* columns; 80 when unknown, INT_MAX for pipes
 typedef enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_DIM, STYLE_ACCENT } style;
 const char *terminal_style(FILE *stream, style which); /* "" where colour is unwanted */
 int text_columns(const char *utf8);
-/** Where the text ends that fills at most so many columns. */
+/** Length in bytes of the part of the text that fits in this many columns. */
 size_t text_cut(const char *utf8, int columns);
-/** What would command a terminal, control characters of ASCII and those of UTF-8's second row, becomes '?'. */
+/** Replace control characters (ASCII and C1 in UTF-8) by '?'. */
 void text_make_printable(char *text);
-void text_print(const char *text); /* to standard output, likewise, but for '\n' */
+void text_print(const char *text); /* to standard output, with control characters replaced except '\n' */
 /** The context's callbacks; user is unused. */
 void terminal_progress(void *user, const cop_progress *p);
 void terminal_log(void *user, cop_log_level level, const char *text);
 void terminal_clear(void); /* wipe the progress bar */
-/** A remark on standard error, unless --quiet. */
+/** Print a line on standard error, unless --quiet. */
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ----------------------------------------------------------------------------------------------- tables -- */
 
 typedef struct table table;
-/** spec: "<layer|>2params|>macs": a column each, '<' left or '>' right aligned, a digit after it says how early it is
- *  left out on a narrow terminal (1 first; none: never). No heads at all: no head line. */
+/** spec: "<layer|>2params|>macs": one part per column, '<' left or '>' right aligned. A digit after it says how early
+ *  the column is dropped on a narrow terminal (1 first; none: never). Without any heads there is no head line. */
 table *table_create(const char *spec);
 void table_cell(table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void table_rule(table *t);             /* a line under the row before */
+void table_rule(table *t);             /* a line under the last row */
 void table_print(table *t, FILE *out); /* and frees it */
 void table_free(table *t);             /* accepts NULL */
 
-/* Numbers as people read them; each fills and gives its buffer. NaN is "-". */
+/* Numbers for people; each fills and returns its buffer. NaN is "-". */
 typedef struct spoken {
     char text[64];
 } spoken;
-const char *say_count(spoken *w, int64_t n);                      /* 592,933 */
-const char *say_share(spoken *w, double share);                   /* 98.5 % */
-const char *say_macs(spoken *w, int64_t n);                       /* 11.16 M */
-const char *say_bytes(spoken *w, int64_t n);                      /* 2.26 MiB */
+const char *say_count(spoken *w, int64_t n);      /* 592,933 */
+const char *say_share(spoken *w, double share);   /* 98.5 %: sparsities of layers and nets */
+const char *say_percent(spoken *w, double share); /* 86.80 %: accuracies, and what stands beside them */
+const char *say_macs(spoken *w, int64_t n);       /* 11.16 M */
+const char *say_bytes(spoken *w, int64_t n);      /* 2.26 MiB */
 const char *say_shape(spoken *w, int rank, const int64_t *shape); /* 32x25x25 */
 const char *say_seconds(spoken *w, double seconds);               /* 4.2 s, 1:05, 2:00:41 */
 const char *say_ratio(spoken *w, double before, double after);    /* 3.4x less, the same, 1.2x more */
 const char *say_number(spoken *w, double x, int digits);
 #define SAY(what, ...) say_##what(&(spoken){{0}}, __VA_ARGS__)
 
-/* JSON: NaN and infinities become null, bytes that are no UTF-8 become '?'. Memory running out ends the program. */
+/* JSON: NaN and infinities become null, bytes that are not UTF-8 become '?'. The program exits if memory runs out. */
 void json_put(json_t *object, const char *key, json_t *value); /* takes value */
 void json_add(json_t *array, json_t *value);                   /* takes value */
 json_t *json_object_new(void);
@@ -322,38 +321,37 @@ json_t *json_text(const char *text); /* NULL: null */
 json_t *json_count(int64_t n);
 json_t *json_counts(const int64_t *x, int n);
 json_t *json_numbers(const double *x, int n);
-int json_print(json_t *root); /* to standard output; frees root; gives EXIT_DONE */
+int json_print(json_t *root); /* to standard output; frees root; returns EXIT_DONE */
 
-/* ------------------------------------------------------------------------------------ what commands share -- */
+/* ----------------------------------------------------------------------------------- shared by commands -- */
 
-/* open.c. Each gives EXIT_DONE, or the exit code after an error. */
+/* open.c. Each returns EXIT_DONE, or the exit code after an error. */
 /** Open s->data (which an option or operand gave). */
 int open_data(const settings *s, cop_ctx *ctx, cop_data **data);
-/** A model file, or a preset shaped by the data (may be NULL) or by --shape and --classes; its images are treated as
- *  --scale, --mean, --std and --channels say, where they are given. */
+/** Open a model file, or a preset shaped by the data (may be NULL) or by --shape and --classes. --scale, --mean, --std
+ *  and --channels override its preprocessing. */
 int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **net);
-/** Open both; images of a folder are scaled to what a model file takes, unless --height or --width is given. */
+/** Open both; images of a folder are scaled to a model file's input size, unless --height or --width is given. */
 int open_both(const settings *s, cop_ctx *ctx, cop_data **data, cop_net **net);
-/** The same size, put into s->data_options, for what opens them itself. */
+/** Put the same size into s->data_options, for commands that let the library open the data. */
 int scale_to_model(settings *s, cop_ctx *ctx);
-/** Open both, do the work with them, close them; gives what the work gives. */
+/** Open both, do the work with them, close them; returns the work's exit code. */
 int with_model_and_data(const settings *s, cop_ctx *ctx,
                         int (*work)(const settings *s, cop_ctx *ctx, const cop_net *net, const cop_data *data));
-/** Say now what would go wrong when the work is done: a missing or unwritable directory, something that is no file.
- */
+/** Refuse early, before the work, an output path that cannot be written. */
 int check_place(const char *path);
-/** The same for a model; its name must also have an ending that can be written. */
+/** The same for a model; its ending must also be a format that can be written. */
 int check_output(const settings *s, const char *path);
 int save_model(cop_ctx *ctx, const cop_net *net, const char *path);
 int64_t file_size(const char *path); /* -1: none */
-/** Accuracy on a split; *accuracy is NaN when the data has no such split. */
+/** Accuracy on a split; *accuracy is NaN if the split is empty. */
 int measure(cop_ctx *ctx, const cop_net *net, const cop_data *data, cop_split split, double *accuracy);
 
 /* learn.c: train and tune. */
 typedef enum learn_start { LEARN_FRESH, LEARN_ON } learn_start;
 int learn(const settings *s, cop_ctx *ctx, learn_start start);
 
-/* What the three study commands print. */
+/* Printed by study run and study report. */
 void print_summary(const cop_study_summary *summary, const char *dir);
 
 #endif

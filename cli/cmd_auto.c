@@ -1,4 +1,4 @@
-/* coppice auto: the best frontier within a time. */
+/* coppice auto: search for the best nets within a time budget. */
 #include "cli.h"
 
 #include <math.h>
@@ -11,21 +11,22 @@ static const option options[] = {
      .value = "TIME",
      .at = offsetof(settings, automatic.budget),
      .required = true,
-     .help = "how long it may take, all in all: 90s, 30m, 1.5h; the dense net of a preset is trained within it"},
-    REQUIRED_TEXT("output", 'o', "DIR", dir, "directory of the results; made if it is not there"),
+     .help = "total time, like 90s, 30m or 1.5h; includes training the dense net of a preset"},
+    REQUIRED_TEXT("output", 'o', "DIR", dir, "directory for the results, created if missing"),
     NUMBER("floor", "A", automatic.floor, 0, 1, COP_OPTION_ABOVE,
-           "the validation accuracy that must hold: the sparsest such net"),
+           "find the sparsest net with at least this validation accuracy"),
     NUMBER("lose", "POINTS", lose_points, 0, 100, 0,
-           "or: the points of the dense net's accuracy that may be lost, in %"),
-    NUMBER("sparsity", "S", automatic.sparsity, 0, 0.9995, 0, "at least this sparsity; bounds may be combined"),
-    COUNT("parameters", automatic.parameters, 0, 1e18, "at most so many nonzero parameters"),
-    COUNT("macs", automatic.macs, 0, 1e18, "at most so many effective MACs an image"),
-    COUNT("bytes", automatic.bytes, 0, 1e18, "at most so many bytes as a sparse ONNX file"),
+           "find the sparsest net that loses at most this many percentage points of the dense net's accuracy"),
+    NUMBER("sparsity", "S", automatic.sparsity, 0, 0.9995, 0,
+           "require at least this sparsity; bounds may be combined"),
+    COUNT("parameters", automatic.parameters, 0, 1e18, "require at most this many nonzero parameters"),
+    COUNT("macs", automatic.macs, 0, 1e18, "require at most this many effective MACs per image"),
+    COUNT("bytes", automatic.bytes, 0, 1e18, "require at most this many bytes as a sparse ONNX file"),
     NUMBER("ms", "T", automatic.ms, 0, 1e9, 0,
-           "at most so many milliseconds for one image, shrunk and measured here"),
+           "require at most this many milliseconds for one image, measured on this machine after shrinking"),
     SET("augment", augment, choice_augment,
-        "what is done to training images; letters and digits want no flip; erase is for the dense net of a "
-        "preset, from 30 epochs on"),
+        "augmentation of training images; do not flip letters or digits; erase applies only to a preset's dense net "
+        "trained for 30 epochs or more"),
     OPTION_JSON,
     OPTIONS_DATA,
     OPTIONS_COMMON,
@@ -64,17 +65,17 @@ static void print_result(const settings *s, const cop_auto_summary *m) {
     for (int i = 0; i < m->nets; i++) {
         const cop_auto_net *n = &m->net[i];
         table_cell(t, "%s", i == m->best ? (n->meets ? "*" : "*!") : n->meets ? "" : "!");
-        table_cell(t, "%.4f", n->point.sparsity);
-        table_cell(t, "%.4f", n->point.accuracy_val);
-        table_cell(t, "%.4f", n->point.accuracy_test);
-        table_cell(t, "%.4f", n->score);
+        table_cell(t, "%s", SAY(percent, n->point.sparsity));
+        table_cell(t, "%s", SAY(percent, n->point.accuracy_val));
+        table_cell(t, "%s", SAY(percent, n->point.accuracy_test));
+        table_cell(t, "%s", SAY(percent, n->score));
         table_cell(t, "%s", SAY(macs, n->point.macs_effective));
         table_cell(t, "%s", n->file);
     }
     table_print(t, stdout);
     bool misses = false;
     for (int i = 0; i < m->nets; i++) misses |= !m->net[i].meets;
-    printf("* the best, also as %s/best.safetensors%s\n", s->dir, misses ? "; ! misses what was asked for" : "");
+    printf("* best net, also saved as %s/best.safetensors%s\n", s->dir, misses ? "; ! misses a bound" : "");
     if (m->best >= 0) {
         const cop_auto_net *n = &m->net[m->best];
         printf("%d trials in %s; best: %s", m->trials, SAY(seconds, m->seconds), n->label);
@@ -91,10 +92,10 @@ static int run(settings *s, cop_ctx *ctx) {
     p.data = s->data;
     p.seed = (uint64_t)s->seed;
     if (!isnan(p.floor) && !isnan(s->lose_points))
-        return usage_error(s, "--floor and --lose both say what accuracy must hold; give one");
+        return usage_error(s, "--floor and --lose both set the accuracy to keep; give only one");
     if (!isnan(s->lose_points)) p.lose = s->lose_points / 100;
     if ((s->augment & AUGMENT_NONE) && s->augment != AUGMENT_NONE)
-        return usage_error(s, "--augment: none and something else; choose one");
+        return usage_error(s, "--augment: \"none\" cannot be combined; remove it or the others");
     p.flip = (s->augment & AUGMENT_FLIP) != 0;
     p.erase = (s->augment & AUGMENT_ERASE) != 0;
     p.shift = s->augment & AUGMENT_SHIFT ? cop_auto_params_default().shift : 0;
@@ -110,8 +111,7 @@ static int run(settings *s, cop_ctx *ctx) {
     else
         print_result(s, &summary);
     if (code == EXIT_DONE && !summary.met) {
-        complain("what was asked for was not reached; the nearest net: %s",
-                 *summary.missed ? summary.missed : "none");
+        complain("no net meets the bounds; the nearest: %s", *summary.missed ? summary.missed : "none");
         code = EXIT_FAILED;
     }
     cop_auto_summary_clear(&summary);
@@ -121,15 +121,16 @@ static int run(settings *s, cop_ctx *ctx) {
 const command command_auto = {
     .name = "auto",
     .usage = "MODEL --data PATH --budget TIME -o DIR",
-    .summary = "find the best frontier, or the net that meets bounds, within a time",
+    .summary = "search for the best nets, or for one that meets bounds, within a time budget",
     .text =
-        "Measures what an epoch costs, trains the dense net if MODEL is a preset, tries recipes in short trials and "
-        "gives most of the time to the best one. Without bounds it looks for the highest score, (accuracy + "
-        "sparsity) / 2; with --floor or --lose for the sparsest net that holds the accuracy; with other bounds for "
-        "the most accurate net that meets them all. Everything is chosen on the validation images. The directory "
-        "is a study's (coppice study list, coppice study report), with the frontier's nets in nets/ and the study "
-        "file auto.yaml that repeats it. The same command goes on after an interruption. Exit code 1: no net meets "
-        "the bounds; the nearest one is named and kept. The time is kept by estimate, to some percent.",
+        "Measures the time of an epoch, trains the dense net if MODEL is a preset, and tries recipes in short "
+        "trials. The best recipe gets most of the time. Without bounds it looks for the highest score, (accuracy + "
+        "sparsity) / 2. With --floor or --lose it looks for the sparsest net that keeps the accuracy. With other "
+        "bounds it looks for the most accurate net that meets them all. All choices use the validation images.\n"
+        "The results are a study directory (see coppice study list and coppice study report). nets/ holds the "
+        "nets of the frontier; the study file auto.yaml repeats the search. Run the same command again to resume "
+        "after an interruption. If no net meets the bounds, the nearest one is named and kept, and the exit code "
+        "is 1. The time budget is met by estimate, to within a few percent.",
     .options = options,
     .operand = {OPERAND_MODEL},
     .run = run,

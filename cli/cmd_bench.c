@@ -1,14 +1,14 @@
-/* coppice bench: how fast a model is here. */
+/* coppice bench: time a model on this machine. */
 #include "cli.h"
 
 #include <math.h>
 
 static const option options[] = {
-    HEADING("Measuring"),
-    COUNT("batch", bench.batch, 1, 65536, "images a pass"),
+    HEADING("Timing"),
+    COUNT("batch", bench.batch, 1, 65536, "images per pass"),
     FLAG("training", 0, bench.training, "time whole training steps instead of inference"),
-    CHOICE("precision", precision, cop_precision_name, "of the arithmetic"),
-    INTEGER("runs", bench.runs, 1, 1000000, "measured; a tenth as many more warm up"),
+    CHOICE("precision", precision, cop_precision_name, "arithmetic"),
+    INTEGER("runs", bench.runs, 1, 1000000, "number of timed runs, after one tenth as many to warm up"),
     OPTIONS_PRESET,
     OPTION_JSON,
     OPTIONS_COMMON,
@@ -36,13 +36,13 @@ static void print_result(const settings *s, const cop_bench_result *r) {
     table *t = table_create("<|>");
     table_cell(t, "median, ms");
     table_cell(t, "%.3f", r->median_ms);
-    table_cell(t, "least, ms");
+    table_cell(t, "minimum, ms");
     table_cell(t, "%.3f", r->min_ms);
-    table_cell(t, "most, ms");
+    table_cell(t, "maximum, ms");
     table_cell(t, "%.3f", r->max_ms);
     table_cell(t, "images/s");
     table_cell(t, "%s", SAY(count, llround(r->images_per_second)));
-    table_cell(t, "its primitives alone, ms");
+    table_cell(t, "oneDNN primitives alone, ms");
     table_cell(t, "%.3f", r->primitives_ms);
     table_cell(t, "median / primitives");
     table_cell(t, "%s", SAY(number, r->primitives_ms > 0 ? r->median_ms / r->primitives_ms : NAN, 2));
@@ -71,9 +71,8 @@ const command command_bench = {
     .name = "bench",
     .usage = "MODEL",
     .summary = "time inference or training steps of a model on this machine",
-    .text = "Times a model file or a preset on random images, and the oneDNN primitives that it is made of each "
-            "alone: the "
-            "difference is what surrounds them.",
+    .text = "Times a model file or a preset on random images. Also times its oneDNN primitives alone; the difference "
+            "is Coppice's own overhead.",
     .options = options,
     .operand = {OPERAND_MODEL},
     .run = run,

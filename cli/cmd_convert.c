@@ -1,15 +1,16 @@
-/* coppice convert: a model from one format into another; weights alone into a net. */
+/* coppice convert: a model to another format, or a weights file into a net. */
 #include "cli.h"
 
 static const option options[] = {
-    HEADING("What is written"),
+    HEADING("Output"),
     FLAG("sparse", 0, save.sparse, ".onnx: store kernels as sparse initializers where that is smaller"),
     TEXT("like", 0, "FILE", save.like,
-         ".h5: weights alone, in a copy of this Keras file of the same layers, with its names and attributes"),
-    HEADING("Where IN holds weights alone"),
-    TEXT("model", 0, "MODEL", model, "the net they go into: a preset, a model file, or a Keras model's JSON"),
+         ".h5: write only the weights, into a copy of this Keras file with the same layers"),
+    HEADING("If IN holds only weights"),
+    TEXT("model", 0, "MODEL", model, "net to load them into: a preset, a model file, or a Keras model's JSON"),
     TEXT("map", 0, "MAP", map,
-         "rules that translate safetensors' names: a file of them, or a name (coppice help maps)"),
+         "rules that translate tensor names of safetensors: a file or a built-in map (coppice "
+         "help maps)"),
     OPTIONS_PRESET,
     OPTIONS_PREPROCESSING,
     OPTIONS_COMMON,
@@ -17,11 +18,12 @@ static const option options[] = {
 
 static int check_kind(const settings *s, cop_model_kind kind) {
     if (kind == COP_MODEL_WEIGHTS && !s->model)
-        return usage_error(s, "%s holds weights alone: say which net they go into: --model PRESET or FILE", s->input);
+        return usage_error(s, "%s: holds only weights; name their net with --model PRESET or --model FILE", s->input);
     if (kind != COP_MODEL_WEIGHTS && (s->model || s->map))
-        return usage_error(s, "%s is no file of weights alone, which --model and --map are for", s->input);
+        return usage_error(s, "%s: is a whole model; --model and --map are for files that hold only weights",
+                           s->input);
     if (kind == COP_MODEL_ARCHITECTURE)
-        return usage_error(s, "%s holds no weights: convert a file of weights with --model %s", s->input, s->input);
+        return usage_error(s, "%s: holds no weights; convert a weights file with --model %s", s->input, s->input);
     return EXIT_DONE;
 }
 
@@ -38,9 +40,8 @@ static void print_result(const settings *s, const cop_net *net, int64_t before) 
     cop_net_info info;
     cop_net_get_info(net, &info);
     int64_t after = file_size(s->output);
-    printf("%s layers, %s parameters, sparsity %s; %s in %s became %s; saved as %s\n", SAY(count, info.layers),
-           SAY(count, info.parameters), SAY(share, info.sparsity), SAY(bytes, before), s->input, SAY(bytes, after),
-           s->output);
+    printf("%s layers, %s parameters, sparsity %s; saved as %s, %s (input: %s)\n", SAY(count, info.layers),
+           SAY(count, info.parameters), SAY(share, info.sparsity), s->output, SAY(bytes, after), SAY(bytes, before));
 }
 
 static int run(settings *s, cop_ctx *ctx) {
@@ -65,13 +66,13 @@ static int run(settings *s, cop_ctx *ctx) {
 const command command_convert = {
     .name = "convert",
     .usage = "IN OUT",
-    .summary = "write a model in another format; put weights alone into a net",
+    .summary = "convert a model to another format, or load a weights file into a net",
     .text =
-        "Reads a model and writes it in the format that OUT's ending tells (coppice help formats). What the target "
-        "cannot express is refused by the layer's name; what it does without is said. Weights alone (Keras's "
-        "save_weights, PyTorch's state_dict as safetensors) go into the net that --model names.",
+        "Reads a model and writes it in the format of OUT's ending (coppice help formats). A layer that the format "
+        "cannot express is an error; details that get lost are reported. A file that holds only weights (Keras's "
+        "save_weights, PyTorch's state_dict as safetensors) is loaded into the net given by --model.",
     .options = options,
-    .operand = {{"IN", offsetof(settings, input), true, "a model file, or a file of weights alone"},
+    .operand = {{"IN", offsetof(settings, input), true, "a model file, or a file that holds only weights"},
                 {"OUT", offsetof(settings, output), true, "the file to write"}},
     .run = run,
 };

@@ -1,4 +1,4 @@
-/* coppice data: what a data set holds. */
+/* coppice data: show what a data set contains. */
 #include "cli.h"
 
 static const option options[] = {
@@ -43,7 +43,7 @@ static void print_info(const cop_data_info *d) {
     table_rule(t);
     print_row(t, "all", d->images);
     table_print(t, stdout);
-    printf("\nof the training pixels:\n");
+    printf("\ntraining pixels:\n");
     t = table_create(">channel|>mean|>std");
     for (int c = 0; c < d->channels; c++) {
         table_cell(t, "%d", c);
@@ -70,10 +70,11 @@ static int run(settings *s, cop_ctx *ctx) {
 const command command_data = {
     .name = "data",
     .usage = "PATH",
-    .summary = "say what a data set holds",
+    .summary = "show what a data set contains",
     .text =
-        "Reads a data set whole and prints its splits, shapes, classes with their counts, mean and deviation of the "
-        "training pixels (scaled to [0,1]) and the memory it takes. The digest changes when the splits' contents do.",
+        "Reads the whole data set. Prints the image shape, the memory used and the number of images per class and "
+        "split. Also prints the mean and standard deviation of the training pixels, scaled to [0,1]. The digest "
+        "changes when the contents of the splits change.",
     .options = options,
     .operand = {{"PATH", offsetof(settings, data), true, "a directory or file (coppice help formats)"}},
     .run = run,

@@ -6,10 +6,10 @@
 
 static const option options[] = {
     OPTIONS_DATA,
-    HEADING("Measuring"),
-    CHOICE("split", split, cop_split_name, "which images"),
-    CHOICE("precision", precision, cop_precision_name, "of the arithmetic"),
-    FLAG("confusion", 0, confusion, "also say which classes are taken for which"),
+    HEADING("Measurement"),
+    CHOICE("split", split, cop_split_name, "images to measure on"),
+    CHOICE("precision", precision, cop_precision_name, "arithmetic"),
+    FLAG("confusion", 0, confusion, "also print which classes are mistaken for which"),
     OPTION_JSON,
     OPTIONS_PREPROCESSING,
     OPTIONS_COMMON,
@@ -30,9 +30,9 @@ static json_t *as_json(const settings *s, const cop_eval *e, const int64_t *conf
     return root;
 }
 
-/* Per class: how many are right, and what the others are most often taken for. */
+/* Per class: how many images are right, and which class the others are most often mistaken for. */
 static void print_confusion(const cop_data_info *info, const int64_t *confusion) {
-    table *t = table_create("<class|>1images|>right|<most often taken for|>2times");
+    table *t = table_create("<class|>1images|>right|<most often mistaken for|>2times");
     for (int c = 0; c < info->classes; c++) {
         const int64_t *row = confusion + (size_t)c * (size_t)info->classes;
         int64_t images = 0;
@@ -43,7 +43,7 @@ static void print_confusion(const cop_data_info *info, const int64_t *confusion)
         }
         table_cell(t, "%s", info->class_name[c]);
         table_cell(t, "%s", SAY(count, images));
-        table_cell(t, "%s", SAY(share, images ? (double)row[c] / (double)images : NAN));
+        table_cell(t, "%s", SAY(percent, images ? (double)row[c] / (double)images : NAN));
         table_cell(t, "%s", other < 0 ? "" : info->class_name[other]);
         table_cell(t, "%s", other < 0 ? "" : SAY(count, row[other]));
     }
@@ -68,8 +68,8 @@ static int evaluate(const settings *s, cop_ctx *ctx, const cop_net *net, const c
         code = json_print(as_json(s, &e, o.confusion, info->classes));
     else {
         if (o.confusion) print_confusion(info, o.confusion);
-        printf("%s accuracy %.4f (%s of %s images), loss %.4f\n", cop_split_name((cop_split)s->split), e.accuracy,
-               SAY(count, e.correct), SAY(count, e.images), e.loss);
+        printf("%s accuracy %s (%s of %s images), loss %.4f\n", cop_split_name((cop_split)s->split),
+               SAY(percent, e.accuracy), SAY(count, e.correct), SAY(count, e.images), e.loss);
     }
     free(o.confusion);
     return code;
@@ -83,11 +83,10 @@ const command command_eval = {
     .name = "eval",
     .usage = "MODEL --data PATH",
     .summary = "measure accuracy and loss on the test images",
-    .text = "Measures a model on one split of a data set, with its images treated as its file says; where it says "
-            "nothing, they "
-            "are normalized by the training images' mean and deviation. Choose levels and epochs on the validation "
-            "images; keep the "
-            "test images for the figure that is quoted.",
+    .text =
+        "Measures a model on one split of a data set. Images are preprocessed as the model file says. If it says "
+        "nothing, they are normalized by the mean and standard deviation of the training images. Choose levels and "
+        "epochs on the validation images, and keep the test images for the final figure.",
     .options = options,
     .operand = {OPERAND_MODEL},
     .run = run,

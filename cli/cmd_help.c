@@ -5,7 +5,7 @@
 
 static const option options[] = {{.kind = OPTION_END}};
 
-static const char *subject_name(int i) { /* topics, then commands: what "did you mean" looks through */
+static const char *subject_name(int i) { /* topics, then commands: the candidates of "did you mean" */
     if (i < topic_count()) return topic_at(i)->name;
     i -= topic_count();
     return i < command_count() ? command_at(i)->name : NULL;
@@ -30,15 +30,15 @@ static int run(settings *s, cop_ctx *ctx) {
             return EXIT_DONE;
         }
     const char *near = cop_nearest(name, subject_name);
-    if (near) return usage_error(s, "nothing on '%s'; did you mean '%s'?", name, near);
-    return usage_error(s, "nothing on '%s'; `coppice help` lists commands and topics", name);
+    if (near) return usage_error(s, "unknown topic '%s'; did you mean '%s'?", name, near);
+    return usage_error(s, "unknown topic '%s'; `coppice help` lists commands and topics", name);
 }
 
 const command command_help = {
     .name = "help",
     .usage = "[COMMAND|TOPIC]",
     .summary = "explain a command or a topic",
-    .text = "Without a word it lists the commands and topics.",
+    .text = "Without an argument it lists the commands and topics.",
     .options = options,
     .operand = {{"TOPIC", offsetof(settings, topic[0]), false, "a command's name or one of the topics"},
                 {"TOPIC", offsetof(settings, topic[1]), false, NULL}},

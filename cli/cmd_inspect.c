@@ -1,4 +1,4 @@
-/* coppice inspect: what a model is made of. */
+/* coppice inspect: show a model's layers and sizes. */
 #include "cli.h"
 
 #include <math.h>
@@ -8,12 +8,12 @@
 static const option options[] = {
     HEADING("Model"),
     OPTIONS_PRESET,
-    FLAG("groups", 0, groups, "list coupling groups instead: layers whose channels can only go together"),
+    FLAG("groups", 0, groups, "list coupling groups instead: layers whose channels can only be removed together"),
     OPTION_JSON,
     OPTIONS_COMMON,
 };
 
-/* A net, or weights alone; the other is NULL. */
+/* A net, or a weights file; the other is NULL. */
 typedef struct subject {
     const cop_net *net;
     const cop_weights *weights;
@@ -36,7 +36,7 @@ static void add(sum *s, const cop_layer_info *l) {
     s->macs_effective += l->macs_effective;
 }
 
-/* Weights alone know no MACs. */
+/* A weights file has no MACs. */
 static json_t *json_macs(int64_t macs) {
     return macs < 0 ? json_null() : json_count(macs);
 }
@@ -68,7 +68,7 @@ static json_t *provenance_json(const char *text) {
     return list;
 }
 
-/* Of pixels in [0,1]. */
+/* Mean and deviation are those of pixels in [0,1]. */
 static json_t *preprocessing_json(const cop_net_info *n) {
     json_t *o = json_object_new();
     json_put(o, "channels", json_text(cop_channel_order_name(n->channel_order)));
@@ -144,7 +144,7 @@ static void print_layers(const subject *of) {
 }
 
 static void print_weights(const settings *s, const subject *of) {
-    printf("%s: weights alone, %s; the shapes are the file's own\n\n", s->model, SAY(bytes, of->bytes));
+    printf("%s: only weights, %s; shapes as in the file\n\n", s->model, SAY(bytes, of->bytes));
     print_layers(of);
 }
 
@@ -165,15 +165,15 @@ static void print_net(const settings *s, const subject *of) {
         for (int c = 0; c < n->channels; c++) printf(" %.4f", n->mean[c]);
         printf(", std");
         for (int c = 0; c < n->channels; c++) printf(" %.4f", n->std[c]);
-        puts(n->channel_order == COP_CHANNEL_ORDER_BGR ? ", of channels in the order bgr" : "");
+        puts(n->channel_order == COP_CHANNEL_ORDER_BGR ? ", channel order bgr" : "");
     }
     puts("");
     print_layers(of);
     if (n->parameters < n->parameters_dense)
-        printf("\nThe dense net had %s parameters and %s MACs; sparsity counts what was removed as zero.\n",
+        printf("\nThe dense net had %s parameters and %s MACs; sparsity counts removed parameters as zeros.\n",
                SAY(count, n->parameters_dense), SAY(macs, n->macs_dense));
     if (n->provenance && *n->provenance) {
-        puts("\nhow it came to be:");
+        puts("\nprovenance:");
         text_print(n->provenance);
         if (n->provenance[strlen(n->provenance) - 1] != '\n') puts("");
     }
@@ -233,7 +233,7 @@ static void print_groups(const cop_groups *groups) {
         free(others);
     }
     table_print(t, stdout);
-    puts("\nUnits are what can be removed, each with all channels that are coupled to it.");
+    puts("\nA unit is what can be removed: one channel with all channels that are coupled to it.");
 }
 
 static int show_groups(const settings *s, cop_ctx *ctx, const cop_net *net) {
@@ -266,7 +266,8 @@ static int run(settings *s, cop_ctx *ctx) {
         if (net)
             code = show_groups(s, ctx, net);
         else
-            code = usage_error(s, "--groups: %s holds weights alone; convert puts them into a net first", s->model);
+            code = usage_error(s, "--groups: %s holds only weights; load them into a net first (coppice convert)",
+                               s->model);
         cop_net_destroy(net);
         cop_weights_destroy(weights);
         return code;
@@ -293,12 +294,10 @@ const command command_inspect = {
     .name = "inspect",
     .usage = "MODEL",
     .summary = "list a model's layers, parameters, zeros, sparsity and MACs",
-    .text = "Shows per layer the output's shape, the weights' shape, parameters, zeros, sparsity and "
-            "multiply-accumulates per "
-            "image (effective: zero weights skipped), with totals for conv layers, dense layers and the net, and how "
-            "the model came to be. Bytes are those of the file; of a preset, those of its weights in memory. Of a "
-            "file of weights alone it "
-            "shows what that tells: no outputs, no MACs.",
+    .text = "Shows the shapes, parameters, zeros, sparsity and multiply-accumulates (MACs) per image of each layer. "
+            "Effective MACs skip zero weights. Totals follow for conv layers, dense layers and the net, then the "
+            "model's provenance. The size is that of the file, or that of the weights in memory for a preset. A file "
+            "that holds only weights has no output shapes and no MACs.",
     .options = options,
     .operand = {OPERAND_MODEL},
     .run = run,

@@ -1,4 +1,4 @@
-/* coppice sensitivity: how much each coupling group can give. */
+/* coppice sensitivity: how much of each coupling group can be removed. */
 #include "cli.h"
 
 #include <math.h>
@@ -6,16 +6,16 @@
 
 static const option options[] = {
     HEADING("Analysis"),
-    INTEGER("levels", levels, 1, 50, "shares of a group that are tried, evenly between none and all"),
-    NUMBER("lose", "A", lose, 0, 1, 0, "the accuracy that may be lost: what it leaves is the floor"),
-    NUMBER("floor", "A", floor, 0, 1, COP_OPTION_ABOVE, "the accuracy that must hold, in place of --lose"),
+    INTEGER("levels", levels, 1, 50, "number of shares to try, evenly spaced between none and all"),
+    NUMBER("lose", "A", lose, 0, 1, 0, "accuracy that may be lost, as a share of 1: sets the floor"),
+    NUMBER("floor", "A", floor, 0, 1, COP_OPTION_ABOVE, "accuracy to keep, in place of --lose"),
     NAME("criterion", criterion, cop_criterion_name,
-         "what ranks; if not given, l2-filter for convolutions and l2-neuron for dense layers"),
+         "ranking criterion; if not given, l2-filter for convolutions and l2-neuron for dense layers"),
     ROW("aggregate", cop_prune_option, "aggregate", prune.aggregate),
     TEXT("output", 'o', "DIR", output, "write sensitivity.csv, .svg and .png into this directory"),
     OPTION_JSON,
     OPTIONS_DATA,
-    HEADING("Of a preset"),
+    HEADING("For a preset"),
     OPTIONS_PRESET,
     OPTIONS_COMMON,
 };
@@ -42,24 +42,23 @@ static json_t *as_json(const cop_sensitivity *r) {
     return root;
 }
 
-/* As many columns as --levels asks for; on a narrow terminal every other level is left out, then three of four, then
- * seven of eight. */
+/* One column per level. A narrow terminal gets every second level, then every fourth, then every eighth. */
 static void print_levels(const cop_sensitivity *r) {
     char spec[2048] = "<group|>units|";
     for (int k = 0; k < r->levels; k++) {
         size_t n = strlen(spec);
         int leave = k % 2 ? 1 : k % 4 ? 2 : k % 8 ? 3 : 4;
-        snprintf(spec + n, sizeof spec - n, ">%d%.3g|", leave, r->level[k]);
+        snprintf(spec + n, sizeof spec - n, ">%d%.3g|", leave, 100 * r->level[k]);
     }
-    strcat(spec, ">holds to");
+    strcat(spec, ">advice");
     table *t = table_create(spec);
     for (int g = 0; g < r->groups; g++) {
         const cop_sensitivity_group *at = &r->group[g];
         table_cell(t, "%s", at->name);
         table_cell(t, "%s", SAY(count, at->units));
         for (int k = 0; k < r->levels; k++)
-            table_cell(t, "%.3f%s", at->accuracy[k], at->accuracy[k] >= r->floor ? "" : "!");
-        table_cell(t, "%s", at->advice ? SAY(number, at->advice, 2) : "none");
+            table_cell(t, "%.1f%s", 100 * at->accuracy[k], at->accuracy[k] >= r->floor ? "" : "!");
+        table_cell(t, "%s", at->advice ? SAY(number, 100 * at->advice, 1) : "none");
     }
     table_print(t, stdout);
 }
@@ -77,10 +76,10 @@ static void print_files(const char *dir) {
 }
 
 static void print_result(const settings *s, const cop_sensitivity *r) {
-    printf("validation accuracy %.4f, floor %.4f; below: with a share of one group removed, nothing trained\n\n",
-           r->accuracy, r->floor);
+    printf("validation accuracy %s, floor %s\n\n", SAY(percent, r->accuracy), SAY(percent, r->floor));
+    puts("accuracy in %, without training, after removing this % of one group:");
     print_levels(r);
-    puts("\n! under the floor. What holds it, as limits of a study's trial or options of coppice prune:");
+    puts("\n! below the floor; advice: the largest share in % to remove. As limits of a trial in a study file:");
     printf("  limits: [");
     for (int g = 0; g < r->groups; g++) {
         printf("%s{layer: \"", g ? ",\n           " : "");
@@ -88,8 +87,8 @@ static void print_result(const settings *s, const cop_sensitivity *r) {
         printf("\", most: %g}", r->group[g].advice);
     }
     puts("]");
-    printf("all of it at once: sparsity %s, validation accuracy %.4f before any tuning\n",
-           SAY(share, r->advised_sparsity), r->advised_accuracy);
+    printf("with all limits at once: sparsity %s, validation accuracy %s before tuning\n",
+           SAY(percent, r->advised_sparsity), SAY(percent, r->advised_accuracy));
     if (s->output) print_files(s->output);
 }
 
@@ -125,12 +124,12 @@ static int run(settings *s, cop_ctx *ctx) {
 const command command_sensitivity = {
     .name = "sensitivity",
     .usage = "MODEL --data PATH [-o DIR]",
-    .summary = "accuracy against the share removed, for each coupling group by itself",
+    .summary = "measure accuracy against the share removed, one coupling group at a time",
     .text =
-        "Removes growing shares of one coupling group after the other (coppice inspect --groups), measures the "
-        "validation accuracy without training, and advises how much each group can give and hold a floor. With -o "
-        "the figures are written as CSV and as a plot. Costs an evaluation for each group and level; --limit "
-        "shortens it.",
+        "Removes growing shares of each coupling group in turn (coppice inspect --groups) and measures the "
+        "validation accuracy without training. Advises how much of each group can be removed while the accuracy "
+        "stays above a floor. -o writes the figures as CSV and as a plot. The cost is one evaluation per group and "
+        "level; --limit shortens it.",
     .options = options,
     .operand = {OPERAND_MODEL},
     .run = run,

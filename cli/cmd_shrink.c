@@ -1,16 +1,15 @@
-/* coppice shrink: take dead filters and neurons out; the function stays. */
+/* coppice shrink: remove dead filters and neurons; the function stays the same. */
 #include "cli.h"
 
 static const option options[] = {
     HEADING("Model"),
-    OPTION_OUTPUT("where the smaller model goes (its ending tells the format: coppice help formats)"),
+    OPTION_OUTPUT("file for the smaller model; its ending sets the format (coppice help formats)"),
     COUNT("round", round, 0, 4096,
-          "also try with the channels of each layer rounded up to a multiple of this, and take what is faster"),
-    HEADING("Measuring"),
-    INTEGER("runs", bench.runs, 1, 1000000,
-            "forward passes of each net, in five turns; the lowest median of a turn counts"),
-    COUNT("batch", bench.batch, 1, 65536, "images a pass, beside single images"),
-    HEADING("Of a preset"),
+          "also try rounding the channels of each layer up to a multiple of this, and keep the faster net"),
+    HEADING("Timing"),
+    INTEGER("runs", bench.runs, 1, 1000000, "forward passes of each net, in five turns; the lowest median counts"),
+    COUNT("batch", bench.batch, 1, 65536, "images per pass; single images are timed as well"),
+    HEADING("For a preset"),
     OPTIONS_PRESET,
     OPTIONS_COMMON,
 };
@@ -33,8 +32,8 @@ static int turn_runs(const settings *s) {
     return (s->bench.runs + TURNS - 1) / TURNS;
 }
 
-/* How long two nets take on batches of so many images. They take turns, and of each one its best turn counts: what
- * else runs on the machine must not fall on one of them alone. */
+/* Time two nets on batches of this many images. They take turns and the best turn of each counts, so that other load
+ * on the machine does not slow only one of them. */
 static cop_status race(const settings *s, int64_t batch, const cop_net *a, const cop_net *b, cop_bench_result *of_a,
                        cop_bench_result *of_b) {
     cop_bench_params p = s->bench;
@@ -62,7 +61,7 @@ static void print_result(const settings *s, const side *a, const side *b, const 
     table *t = table_create("<|>before|>after|>change");
     row(t, "parameters", SAY(count, r->parameters_before), SAY(count, r->parameters_after),
         (double)r->parameters_before, (double)r->parameters_after);
-    row(t, "MACs an image", SAY(macs, r->macs_before), SAY(macs, r->macs_after), (double)r->macs_before,
+    row(t, "MACs per image", SAY(macs, r->macs_before), SAY(macs, r->macs_after), (double)r->macs_before,
         (double)r->macs_after);
     row(t, "file", SAY(bytes, a->bytes), SAY(bytes, b->bytes), (double)a->bytes, (double)b->bytes);
     row(t, "1 image, ms", SAY(number, a->one.median_ms, 3), SAY(number, b->one.median_ms, 3), a->one.median_ms,
@@ -76,13 +75,13 @@ static void print_result(const settings *s, const side *a, const side *b, const 
     printf("%s filter%s and neurons removed; max |masked - shrunk| / max |masked| = %.1e\n",
            SAY(count, r->units_removed), r->units_removed == 1 ? "" : "s", r->max_difference);
     int runs = turn_runs(s);
-    printf("times: each net's best of %d turns of %d run%s, %d thread%s, %s; saved as %s\n", TURNS, runs,
+    printf("times: best median of %d turns of %d run%s, %d thread%s, %s; saved as %s\n", TURNS, runs,
            runs == 1 ? "" : "s", b->one.threads, b->one.threads == 1 ? "" : "s", b->one.precision, s->output);
 }
 
-#define FASTER 0.98 /* of the time: less than this may be noise */
+#define FASTER 0.98 /* share of the time; a smaller gain may be noise */
 
-/* Shrink with channels rounded up as well, time both, keep the faster in *small. */
+/* Also shrink with channels rounded up, time both, keep the faster net in *small. */
 static int try_rounded(const settings *s, cop_ctx *ctx, const cop_net *net, cop_net **small,
                        cop_shrink_report *report) {
     cop_net *rounded = NULL;
@@ -95,9 +94,9 @@ static int try_rounded(const settings *s, cop_ctx *ctx, const cop_net *net, cop_
         return library_error(ctx, status);
     }
     bool faster = other.median_ms < FASTER * plain.median_ms;
-    note("channels to multiples of %s: %.3f ms for %s image%s, %.3f ms as they are; %s", SAY(count, s->round),
-         other.median_ms, SAY(count, s->bench.batch), s->bench.batch == 1 ? "" : "s", plain.median_ms,
-         faster ? "rounded" : "not rounded");
+    note("channels rounded up to multiples of %s: %.3f ms for %s image%s; not rounded: %.3f ms; kept: %s",
+         SAY(count, s->round), other.median_ms, SAY(count, s->bench.batch), s->bench.batch == 1 ? "" : "s",
+         plain.median_ms, faster ? "rounded" : "not rounded");
     cop_net_destroy(faster ? *small : rounded);
     if (!faster) return EXIT_DONE;
     *small = rounded;
@@ -134,10 +133,9 @@ static int run(settings *s, cop_ctx *ctx) {
 const command command_shrink = {
     .name = "shrink",
     .usage = "MODEL -o FILE",
-    .summary = "take dead filters and neurons out: a smaller net, the same function",
-    .text =
-        "Writes a net without the filters, neurons and inputs that pruning left dead. It computes the same function, "
-        "which is checked on random inputs, and it can be tuned, pruned and shrunk again.",
+    .summary = "remove dead filters and neurons: a smaller net that computes the same",
+    .text = "Writes a net without the filters, neurons and inputs that pruning left dead. The new net computes the "
+            "same function; this is checked on random inputs. It can be tuned, pruned and shrunk again.",
     .options = options,
     .operand = {OPERAND_MODEL},
     .run = run,

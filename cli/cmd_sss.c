@@ -1,4 +1,4 @@
-/* coppice sss: train a net with factors, remove what they find needless, retrain what is left. */
+/* coppice sss: train a net with factors, remove the structures whose factor is 0, retrain the rest. */
 #include "cli.h"
 
 #include <math.h>
@@ -18,24 +18,24 @@ static const option options[] = {
     ROW("sparsity", sss_option, "sparsity", sparsity),
     ROW("macs", sss_option, "macs", macs),
     ROW("parameters", sss_option, "parameters", parameters),
-    COUNT("keep", sss.keep, 1, 1e9, "channels and neurons that every layer keeps at least"),
+    COUNT("keep", sss.keep, 1, 1e9, "minimum channels or neurons to keep in each layer"),
     ROW("retrain-epochs", cop_recipe_option, "epochs", retrain_epochs),
     ROW("retrain-l1", cop_recipe_option, "l1", sss.sss.retrain.l1),
     ROW("threshold", sss_option, "threshold", threshold),
-    OPTION_OUTPUT("where the pruned model goes (its ending tells the format: coppice help formats)"),
+    OPTION_OUTPUT("file for the pruned model; its ending sets the format (coppice help formats)"),
     OPTIONS_DATA,
     OPTIONS_RECIPE,
     OPTIONS_COMMON,
 };
 
-/* -1: go on. */
+/* -1: continue. */
 static int choose_target(settings *s) {
     const double reach[] = {
         [COP_TARGET_SPARSITY] = s->sparsity, [COP_TARGET_MACS] = s->macs, [COP_TARGET_PARAMETERS] = s->parameters};
     for (int t = COP_TARGET_SPARSITY; t <= COP_TARGET_PARAMETERS; t++) {
         if (!reach[t]) continue;
         if (s->sss.sss.target != COP_TARGET_NONE)
-            return usage_error(s, "--%s and --%s: gamma can be searched for one of them",
+            return usage_error(s, "--%s and --%s: gamma can be searched for one target only; give one",
                                cop_target_name(s->sss.sss.target), cop_target_name((cop_target)t));
         s->sss.sss.target = (cop_target)t;
         s->sss.sss.reach = reach[t];
@@ -53,11 +53,11 @@ static void print_result(const settings *s, const cop_net *net, const cop_point 
     cop_net_info info;
     cop_net_get_info(net, &info);
     printf("gamma %g: sparsity %s (conv %s, dense %s), %s of %s parameters, %s of %s MACs\n", p->level,
-           SAY(share, p->sparsity), SAY(share, p->sparsity_conv), SAY(share, p->sparsity_dense),
+           SAY(percent, p->sparsity), SAY(percent, p->sparsity_conv), SAY(percent, p->sparsity_dense),
            SAY(count, info.parameters), SAY(count, info.parameters_dense), SAY(macs, info.macs),
            SAY(macs, info.macs_dense));
-    printf("validation accuracy %s right after removal, %s retrained; test %s\n", SAY(number, p->accuracy_pruned, 4),
-           SAY(number, p->accuracy_val, 4), SAY(number, p->accuracy_test, 4));
+    printf("validation accuracy %s after removal, %s after retraining; test accuracy %s\n",
+           SAY(percent, p->accuracy_pruned), SAY(percent, p->accuracy_val), SAY(percent, p->accuracy_test));
     printf("%g epochs, %s; saved as %s\n", p->epochs, SAY(seconds, p->seconds), s->output);
 }
 
@@ -93,11 +93,13 @@ static int run(settings *s, cop_ctx *ctx) {
 const command command_sss = {
     .name = "sss",
     .usage = "MODEL --data PATH -o FILE",
-    .summary = "learn which neurons, groups and blocks can go (sparse structure selection)",
-    .text = "Gives structures a factor each, trains net and factors with an L1 penalty gamma on the factors, removes "
-            "what reached 0 and retrains the smaller net. Structures are conv channels and dense units (neuron), "
-            "groups of grouped convolutions (group) and whole residual blocks, whose shortcut stays (block). The "
-            "recipe is that of the search; retraining has the same but for its own epochs and L1.",
+    .summary = "learn which neurons, groups and blocks to remove (sparse structure selection)",
+    .text =
+        "Multiplies each structure by a factor and trains net and factors with an L1 penalty on the factors, of "
+        "weight gamma. Then removes the structures whose factor reached 0 and retrains the smaller net. Structures "
+        "are conv channels and dense units (neuron), groups of grouped convolutions (group) and residual blocks "
+        "without their shortcut (block). The recipe is for the training with factors. Retraining uses the same "
+        "recipe with --retrain-epochs and --retrain-l1.",
     .options = options,
     .operand = {OPERAND_MODEL},
     .run = run,

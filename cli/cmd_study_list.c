@@ -1,4 +1,4 @@
-/* coppice study list: the points in a study's store. */
+/* coppice study list: the points in a study's database. */
 #include "cli.h"
 
 #include <inttypes.h>
@@ -48,10 +48,10 @@ static int print_row(void *user, const cop_trial_row *row) {
         table_cell(t, "%g", p->level);
     table_cell(t, "%d", p->round);
     table_cell(t, "%" PRIu64, row->seed);
-    table_cell(t, "%s", SAY(share, p->sparsity));
-    table_cell(t, "%s", SAY(number, p->accuracy_val, 4));
-    table_cell(t, "%s", SAY(number, p->accuracy_test, 4));
-    table_cell(t, "%s", SAY(number, row->score, 4));
+    table_cell(t, "%s", SAY(percent, p->sparsity));
+    table_cell(t, "%s", SAY(percent, p->accuracy_val));
+    table_cell(t, "%s", SAY(percent, p->accuracy_test));
+    table_cell(t, "%s", SAY(percent, row->score));
     table_cell(t, "%s", SAY(macs, p->macs_effective));
     table_cell(t, "%s", SAY(seconds, p->seconds));
     table_cell(t, "%s", row->status);
@@ -80,10 +80,11 @@ static int run(settings *s, cop_ctx *ctx) {
 const command command_study_list = {
     .name = "study list",
     .usage = "DIR",
-    .summary = "list the points that a study has reached",
+    .summary = "list the results of a study",
     .text =
-        "One row a point: sparsity obtained, accuracy, score, effective MACs and cost, with the status of its trial.",
+        "Prints one row per point: sparsity, accuracy, score, effective MACs and training time, with the status of "
+        "its trial.",
     .options = options,
-    .operand = {{"DIR", offsetof(settings, dir), true, "what `coppice study run -o DIR` filled"}},
+    .operand = {{"DIR", offsetof(settings, dir), true, "a study's directory, given to `coppice study run -o`"}},
     .run = run,
 };

@@ -1,4 +1,4 @@
-/* coppice study report: tables, plot and page again from the store. */
+/* coppice study report: write the tables, plot and page again from the database. */
 #include "cli.h"
 
 static const option options[] = {
@@ -18,11 +18,10 @@ static int run(settings *s, cop_ctx *ctx) {
 const command command_study_report = {
     .name = "study report",
     .usage = "DIR",
-    .summary = "write a study's tables, plot and page again from its store",
+    .summary = "write a study's tables, plot and page again from its database",
     .text = "Reads study.db and writes trials.csv, frontier.csv, summary.json, frontier.svg, frontier.png and "
-            "report.html. "
-            "Nothing is trained.",
+            "report.html. Nothing is trained.",
     .options = options,
-    .operand = {{"DIR", offsetof(settings, dir), true, "what `coppice study run -o DIR` filled"}},
+    .operand = {{"DIR", offsetof(settings, dir), true, "a study's directory, given to `coppice study run -o`"}},
     .run = run,
 };

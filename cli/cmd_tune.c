@@ -1,8 +1,8 @@
-/* coppice tune: train on from the weights there are, zeros kept. */
+/* coppice tune: fine-tune a net; its zeros stay. */
 #include "cli.h"
 
 static const option options[] = {
-    HEADING("Model"), OPTION_OUTPUT("where the tuned model goes (its ending tells the format: coppice help formats)"),
+    HEADING("Model"), OPTION_OUTPUT("file for the tuned model; its ending sets the format (coppice help formats)"),
     OPTIONS_DATA,     OPTIONS_PREPROCESSING,
     OPTIONS_LEARNING, OPTIONS_COMMON,
 };
@@ -14,10 +14,10 @@ static int run(settings *s, cop_ctx *ctx) {
 const command command_tune = {
     .name = "tune",
     .usage = "MODEL --data PATH -o FILE",
-    .summary = "train a pruned net on; what is zero stays zero",
-    .text = "Fine-tunes a model file. Weights that pruning set to zero stay exactly zero; of a net that `coppice "
-            "shrink` made "
-            "smaller the small net is trained, at its smaller cost. Interruption and --resume work as in train.",
+    .summary = "fine-tune a pruned net; zero weights stay zero",
+    .text =
+        "Fine-tunes a model file. Weights that pruning set to zero stay exactly zero. A net that `coppice shrink` "
+        "made smaller costs less to train. Interruption and --resume work as in `coppice train`.",
     .options = options,
     .operand = {OPERAND_MODEL},
     .run = run,

@@ -13,8 +13,8 @@ static int run(settings *s, cop_ctx *ctx) {
 const command command_version = {
     .name = "version",
     .usage = "",
-    .summary = "print the version and what it was built with",
-    .text = "The first line is the version; the second says which oneDNN, compiler and instruction set are at work.",
+    .summary = "print the version and build information",
+    .text = "The first line is the version. The second names oneDNN, the compiler and the instruction set in use.",
     .options = options,
     .run = run,
 };

@@ -1,17 +1,17 @@
-/* Help for commands, from their tables. */
+/* Help for commands, printed from their tables. */
 #include "cli.h"
 
 #include <string.h>
 
 #define MOST_COLUMNS 100
-#define OPTION_COLUMN 28 /* where an option's explanation begins */
+#define OPTION_COLUMN 28 /* where an option's help text begins */
 
 int help_width(FILE *out) {
     int width = terminal_width(out);
     return width > MOST_COLUMNS ? MOST_COLUMNS : width < 40 ? 40 : width;
 }
 
-/* Words from column on, in lines that begin at indent. */
+/* Print the text from the current column on; further lines begin at indent. */
 static void wrap(FILE *out, const char *text, int column, int indent, int width) {
     bool first = true;
     while (*text) {
@@ -107,18 +107,18 @@ void help_print_command(FILE *out, const command *c) {
         else
             print_option(out, o);
     }
-    help_entry(out, "-h, --help", OPTION_COLUMN, "print this");
+    help_entry(out, "-h, --help", OPTION_COLUMN, "print this help");
 }
 
 void help_print_overview(FILE *out) {
     const char *bold = terminal_style(out, STYLE_BOLD), *plain = terminal_style(out, STYLE_PLAIN);
-    help_paragraphs(out, "Coppice prunes convolutional neural networks: it cuts a net, grows it back by fine-tuning, "
-                         "and finds the frontier of accuracy against sparsity.");
+    help_paragraphs(out, "Coppice prunes convolutional neural networks: it makes a net sparse or smaller, fine-tunes "
+                         "it, and finds the best accuracy at each sparsity.");
     fprintf(out, "\n%sCommands%s (coppice COMMAND --help explains each)\n", bold, plain);
     for (int i = 0; i < command_count(); i++) help_entry(out, command_at(i)->name, 16, command_at(i)->summary);
     fprintf(out, "\n%sTopics%s (coppice help TOPIC)\n", bold, plain);
     for (int i = 0; i < topic_count(); i++) help_entry(out, topic_at(i)->name, 19, topic_at(i)->summary);
-    fprintf(out, "\n%sTo begin with%s\n", bold, plain);
+    fprintf(out, "\n%sTo start%s\n", bold, plain);
     fputs("  coppice help study-example > study.yaml\n"
           "  coppice study run study.yaml -o results\n",
           out);

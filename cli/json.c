@@ -27,7 +27,7 @@ json_t *json_text(const char *text) {
     if (!text) return json_null();
     json_t *value = json_string(text);
     if (value) return value;
-    char *ascii = malloc(strlen(text) + 1); /* a file's name need not be UTF-8, JSON must */
+    char *ascii = malloc(strlen(text) + 1); /* JSON must be UTF-8; a file's name may not be */
     if (!ascii) die_no_memory();
     size_t n = 0;
     for (; text[n]; n++) ascii[n] = (unsigned char)text[n] < 128 ? text[n] : '?';

@@ -1,4 +1,4 @@
-/* Training, which train and tune share: checks up front, a checkpoint beside the output, one line at the end. */
+/* Training, shared by train and tune: early checks, a checkpoint beside the output, one line at the end. */
 #include "cli.h"
 
 #include <math.h>
@@ -6,13 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TEACHER_SHARE 0.5 /* of a --teacher without a --distil-share */
+#define TEACHER_SHARE 0.5 /* the --distil-share of a --teacher without one */
 
-/* The state of a run that was interrupted is worth more than the convenience of overwriting it unasked. */
+/* Never overwrite the state of an interrupted run silently. */
 static int check_checkpoint(const settings *s, const char *path) {
     int code = check_place(path);
     if (code != EXIT_DONE || s->recipe.resume || file_size(path) < 0) return code;
-    complain("%s: is there already; --resume goes on from the state in it, removing it starts afresh", path);
+    complain("%s: checkpoint exists; continue from it with --resume, or remove it to start over", path);
     return EXIT_INPUT;
 }
 
@@ -23,14 +23,14 @@ static void print_history(const cop_history *h) {
         table_cell(t, "%d", e->epoch);
         table_cell(t, "%.2e", e->rate);
         table_cell(t, "%.4f", e->loss);
-        table_cell(t, "%.4f", e->accuracy);
-        table_cell(t, "%s", SAY(number, e->accuracy_validation, 4));
+        table_cell(t, "%s", SAY(percent, e->accuracy));
+        table_cell(t, "%s", SAY(percent, e->accuracy_validation));
         table_cell(t, "%s", SAY(seconds, e->seconds));
     }
     table_print(t, stdout);
 }
 
-/* Accidental zeros of training are no pruning. */
+/* Zeros that training happens to leave do not count as pruning. */
 static bool is_pruned(const cop_net *net, const cop_net_info *info) {
     cop_layer_info layer;
     for (int i = 0; i < info->layers; i++)
@@ -38,7 +38,7 @@ static bool is_pruned(const cop_net *net, const cop_net_info *info) {
     return info->parameters < info->parameters_dense;
 }
 
-/* How long it was: --max-seconds may have ended it before its epochs were over. */
+/* The epochs trained: --max-seconds may have ended the run early. */
 static void print_epochs(const settings *s, const cop_data *data, const cop_history *h) {
     double all = s->recipe.epochs,
            steps = floor((double)cop_data_get_info(data)->images[COP_SPLIT_TRAIN] / (double)s->recipe.batch);
@@ -54,7 +54,7 @@ static void print_result(const settings *s, const cop_net *net, const cop_data *
     cop_net_get_info(net, &info);
     if (s->verbose && last) print_history(h);
     if (last && !isnan(last->accuracy_validation))
-        printf("validation accuracy %.4f", last->accuracy_validation);
+        printf("validation accuracy %s", SAY(percent, last->accuracy_validation));
     else
         printf("trained (no validation images)");
     if (is_pruned(net, &info)) printf(", sparsity %s", SAY(share, info.sparsity));
@@ -69,7 +69,7 @@ static int open_all(const settings *s, cop_ctx *ctx, cop_data **data, cop_net **
     if (code == EXIT_DONE && s->teacher) {
         settings t = *s;
         t.model = s->teacher;
-        t.mean.n = t.std.n = 0; /* it brings its own */
+        t.mean.n = t.std.n = 0; /* the teacher's file has its own */
         t.pixel_range = t.channel_order = -1;
         code = open_model(&t, ctx, *data, teacher);
     }
@@ -83,11 +83,11 @@ static int train(const settings *s, cop_ctx *ctx, cop_net *net, const cop_data *
     if (status) {
         code = library_error(ctx, status);
         if (status == COP_E_CANCELLED && file_size(recipe->checkpoint) >= 0)
-            note("the state reached is in %s; the same command with --resume goes on from there", recipe->checkpoint);
+            note("state saved in %s; run the same command with --resume to continue", recipe->checkpoint);
     } else if ((code = save_model(ctx, net, s->output)) == EXIT_DONE) {
         terminal_clear();
         print_result(s, net, data, &history);
-        if (!s->recipe.checkpoint) unlink(recipe->checkpoint); /* our own, and no longer needed */
+        if (!s->recipe.checkpoint) unlink(recipe->checkpoint); /* ours, and no longer needed */
     }
     cop_history_clear(&history);
     return code;
@@ -102,9 +102,9 @@ int learn(const settings *s, cop_ctx *ctx, learn_start start) {
     if (!(recipe.epochs > 0))
         return usage_error(s, "--epochs is 0; expected a number above 0: there is nothing to train");
     if (recipe.schedule == COP_SCHEDULE_STEP && !recipe.step_epochs[0])
-        return usage_error(s, "--schedule step: say after which epochs the rate falls: --step-epochs N,...");
+        return usage_error(s, "--schedule step needs the epochs after which the rate falls: --step-epochs N,...");
     if (!s->teacher && (recipe.distil_share || recipe.distil_temperature != cop_recipe_default().distil_temperature))
-        return usage_error(s, "--distil-share and --distil-temperature need a --teacher FILE");
+        return usage_error(s, "--distil-share and --distil-temperature need --teacher FILE");
     if (s->teacher && !recipe.distil_share) recipe.distil_share = TEACHER_SHARE;
 
     size_t n = strlen(s->output) + sizeof ".checkpoint";
@@ -115,7 +115,7 @@ int learn(const settings *s, cop_ctx *ctx, learn_start start) {
 
     code = check_checkpoint(s, recipe.checkpoint);
     if (code == EXIT_DONE) code = open_all(s, ctx, &data, &net, &teacher);
-    if (code == EXIT_DONE && start == LEARN_FRESH) { /* also from a file: its structure, new weights */
+    if (code == EXIT_DONE && start == LEARN_FRESH) { /* a file too gives only its structure */
         cop_status status = cop_net_init(net, (uint64_t)s->seed);
         if (status) code = library_error(ctx, status);
     }

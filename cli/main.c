@@ -87,7 +87,7 @@ void die_no_memory(void) {
 static volatile sig_atomic_t interrupted;
 
 static void on_signal(int number) {
-    static const char text[] = "\ncoppice: stopping after this step (once more to stop at once)\n";
+    static const char text[] = "\ncoppice: stopping after this step (interrupt again to stop at once)\n";
     (void)number;
     interrupted = 1;
     signal(SIGINT, SIG_DFL);
@@ -103,8 +103,8 @@ static int is_interrupted(void *user) {
     return interrupted;
 }
 
-/* The handler needs a stack of its own: kernels that oneDNN generates use the stack pointer as one more register, so
- * that it may point into the heap when a signal comes. Large enough for the registers of a processor with matrix
+/* The handler needs its own stack: kernels that oneDNN generates use the stack pointer as a general register, so it may
+ * point into the heap when a signal arrives. The stack is large enough for the registers of a processor with matrix
  * units. */
 static void catch_signals(void) {
     static char handler_stack[1 << 16];
@@ -114,8 +114,8 @@ static void catch_signals(void) {
     struct sigaction was;
     sigemptyset(&action.sa_mask);
     const int number[] = {SIGINT, SIGTERM};
-    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error to report, not a reason to vanish */
-    for (int i = 0; i < COUNT_OF(number); i++) /* what nohup and shells made ignored stays so */
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow gives an error instead of ending the program */
+    for (int i = 0; i < COUNT_OF(number); i++) /* signals that nohup or the shell ignores stay ignored */
         if (!sigaction(number[i], NULL, &was) && was.sa_handler != SIG_IGN) sigaction(number[i], &action, NULL);
 }
 
@@ -132,7 +132,7 @@ const char *command_word(int i) {
     return NULL;
 }
 
-static const char *family; /* "study": whose second words second_word gives; cop_nearest takes no user pointer */
+static const char *family; /* for second_word, e.g. "study": cop_nearest takes no user pointer */
 static const char *second_word(int i) {
     for (int k = 0; k < command_count(); k++)
         if (command_is_of(commands[k], family) && i-- == 0) return commands[k]->name + strlen(family) + 1;
@@ -162,13 +162,13 @@ static const command *find_in_family(int words, char **word, int *code) {
     for (int i = 0; second_word(i) && n < sizeof list; i++)
         n += (size_t)snprintf(list + n, sizeof list - n, "%s%s %s", i ? ", " : "", first, second_word(i));
     if (*second)
-        usage_error(&none, "unknown command '%s %s'; there are %s", first, second, list);
+        usage_error(&none, "unknown command '%s %s'; choose from %s", first, second, list);
     else
-        usage_error(&none, "'%s' wants another word: %s", first, list);
+        usage_error(&none, "'%s' needs a second word; choose from %s", first, list);
     return NULL;
 }
 
-/** The command that the first words name; *used: how many they are. NULL after an error, with its exit code. */
+/** The command named by the first words; *used: how many words. NULL after an error, with its exit code. */
 static const command *find_command(int words, char **word, int *used, int *code) {
     const settings none = {0};
     *code = EXIT_USAGE;
@@ -220,20 +220,19 @@ static int run(int words, char **word) {
     return code;
 }
 
-/* OpenMP's threads spin for milliseconds at every barrier unless told otherwise before the process starts. Beside
- * other work on the same processors that costs a time slice a barrier; not to spin at all costs a wake-up a barrier,
- * most of the time of a small net. So: spin for some microseconds, then sleep (docs/benchmarks.md). What the user has
- * set stays.
- */
+/* OpenMP threads spin for milliseconds at every barrier unless told otherwise before the process starts. If other work
+ * runs on the same processors, spinning costs a time slice per barrier. Without any spinning each barrier costs a
+ * wake-up, which is most of the time of a small net. So: spin for some microseconds, then sleep (docs/benchmarks.md).
+ * Settings of the user stay. */
 static void wait_briefly(char **argv) {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("GOMP_SPINCOUNT", "2000", 1)) return;
-    execv("/proc/self/exe", argv); /* where that fails the work is done all the same */
+    execv("/proc/self/exe", argv); /* if that fails, the program runs anyway */
 }
 
 int main(int argc, char **argv) {
     wait_briefly(argv);
     int code = run(argc - 1, argv + 1);
-    if (fflush(stdout) || ferror(stdout)) { /* results that did not arrive are no success */
+    if (fflush(stdout) || ferror(stdout)) { /* results that were not written are a failure */
         complain("standard output: %s", strerror(errno));
         if (code == EXIT_DONE) code = EXIT_INPUT;
     }

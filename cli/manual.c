@@ -84,11 +84,11 @@ void help_print_man(FILE *out) {
         roff(out, c->usage);
         putc('\n', out);
     }
-    fputs(".SH DESCRIPTION\n"
-          "Coppice takes a convolutional net, cuts it, grows it back by fine\\-tuning, and finds the frontier of "
-          "accuracy "
-          "against sparsity.\n.B coppice help \\fITOPIC\\fR\nexplains:\n",
-          out);
+    fputs(
+        ".SH DESCRIPTION\n"
+        "Coppice prunes convolutional neural networks: it makes a net sparse or smaller, fine\\-tunes it, and finds "
+        "the best accuracy at each sparsity.\n.B coppice help \\fITOPIC\\fR\nexplains these topics:\n",
+        out);
     for (int i = 0; i < topic_count(); i++) {
         fputs(".TP\n.B ", out);
         roff(out, topic_at(i)->name);
@@ -96,7 +96,7 @@ void help_print_man(FILE *out) {
         roff(out, topic_at(i)->summary);
         putc('\n', out);
     }
-    fputs(".SH COMMANDS\nEvery command also knows \\fB\\-\\-help\\fR.\n", out);
+    fputs(".SH COMMANDS\nEvery command also has \\fB\\-\\-help\\fR.\n", out);
     for (int i = 0; i < command_count(); i++) man_command(out, command_at(i));
     fputs(".SH EXIT STATUS\n", out);
     for (int i = 0; i < COUNT_OF(codes); i++) {
@@ -104,8 +104,8 @@ void help_print_man(FILE *out) {
         roff(out, codes[i].meaning);
         putc('\n', out);
     }
-    fputs(".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nwhen set and not empty, no colours are used on a terminal\n"
-          ".TP\n.B TERM\nwhen \\(lqdumb\\(rq, a line now and then takes the place of the progress bar\n"
+    fputs(".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nIf set and not empty, terminal output has no colours.\n"
+          ".TP\n.B TERM\nIf \\(lqdumb\\(rq, progress is printed as occasional lines instead of a bar.\n"
           ".SH EXAMPLES\n.nf\ncoppice help study\\-example > study.yaml\ncoppice study run study.yaml \\-o "
           "results\ncoppice auto seed\\-cnn \\-\\-data images \\-\\-budget 30m \\-o found\n.fi\n",
           out);

@@ -1,4 +1,4 @@
-/* Opening what a command works on, and checking early where its result shall go. */
+/* Opens what a command works on, and checks its output path early. */
 #include "cli.h"
 
 #include <errno.h>
@@ -27,7 +27,7 @@ static int open_preset(const settings *s, cop_ctx *ctx, const cop_data *data, co
         classes = info->classes;
     } else if (!shape[0] || !classes)
         return usage_error(s,
-                           "preset %s: say for which images: --shape CxHxW --classes N, like --shape 3x32x32 "
+                           "preset %s needs the image shape and the number of classes, like --shape 3x32x32 "
                            "--classes 10",
                            s->model);
     cop_status status =
@@ -38,8 +38,8 @@ static int open_preset(const settings *s, cop_ctx *ctx, const cop_data *data, co
 /* One number stands for all channels. */
 static int take_list(const settings *s, const char *name, const number_list *list, int64_t channels, double *x) {
     if (list->n > 1 && list->n != channels)
-        return usage_error(s, "--%s: %d numbers, but the model's images have %d channels", name, list->n,
-                           (int)channels);
+        return usage_error(s, "--%s has %d numbers; expected one, or one per channel (the model has %d)", name,
+                           list->n, (int)channels);
     for (int64_t c = 0; list->n && c < channels && c < COP_MAX_CHANNELS; c++) x[c] = list->x[list->n > 1 ? c : 0];
     return EXIT_DONE;
 }
@@ -53,9 +53,8 @@ static int preprocess(const settings *s, cop_ctx *ctx, cop_net *net) {
     p.order = s->channel_order < 0 ? info.channel_order : (cop_channel_order)s->channel_order;
     if (s->pixel_range >= 0) p.range = (cop_pixel_range)s->pixel_range;
     if (!scaled && !info.normalized)
-        return usage_error(
-            s, "--channels: the model's file doesn't say how it takes pixels: give --scale, or --mean and "
-               "--std, too");
+        return usage_error(s,
+                           "--channels: the model file has no normalization; also give --scale, or --mean and --std");
     if (!scaled) {
         memcpy(p.mean, info.mean, sizeof p.mean);
         memcpy(p.std, info.std, sizeof p.std);
@@ -74,7 +73,7 @@ static int open_net(const settings *s, cop_ctx *ctx, const cop_data *data, cop_n
         if (near)
             complain("%s: neither a file nor a preset; did you mean '%s'?", s->model, near);
         else
-            complain("%s: neither a file nor a preset; `coppice help presets` lists them", s->model);
+            complain("%s: neither a file nor a preset; `coppice help presets` lists the presets", s->model);
         return EXIT_INPUT;
     }
     cop_status status = cop_net_load(ctx, s->model, net);
@@ -87,7 +86,7 @@ int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **
     return code == EXIT_DONE ? preprocess(s, ctx, *net) : code;
 }
 
-/* A folder of images whose size nobody gave, and a model file that has one. */
+/* True for an image folder without a given size and a model file, which has one. */
 static bool is_to_be_scaled(const settings *s) {
     struct stat st;
     char train[4096];
@@ -137,7 +136,7 @@ int with_model_and_data(const settings *s, cop_ctx *ctx,
 int check_place(const char *path) {
     struct stat st;
     if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
-        complain("%s: cannot be written: it is %s", path, S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
+        complain("%s: cannot write: it is %s", path, S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
         return EXIT_INPUT;
     }
     const char *slash = strrchr(path, '/'), *why = NULL;
@@ -148,7 +147,7 @@ int check_place(const char *path) {
         why = strerror(errno);
     else if (!S_ISDIR(st.st_mode))
         why = "not a directory";
-    if (why) complain("%s: cannot be written: directory %s: %s", path, dir, why);
+    if (why) complain("%s: cannot write: directory %s: %s", path, dir, why);
     free(dir);
     return why ? EXIT_INPUT : EXIT_DONE;
 }
@@ -162,7 +161,7 @@ int check_output(const settings *s, const char *path) {
         if (n > k && !strcasecmp(path + n - k, ending)) return check_place(path);
         if (at < sizeof list) at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", at ? ", " : "", ending);
     }
-    return usage_error(s, "%s: a model's file name ends in one of %s", path, list);
+    return usage_error(s, "%s: no model format has this ending; expected one of %s", path, list);
 }
 
 int save_model(cop_ctx *ctx, const cop_net *net, const char *path) {

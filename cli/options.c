@@ -1,4 +1,4 @@
-/* The option tables' reader. */
+/* Reads the command line by the option tables. */
 #include "cli.h"
 
 #include <errno.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- names that options choose from -- */
+/* -- the choices of options -- */
 
 const char *choice_augment(int i) {
     static const char *const words[] = {"none", "flip", "shift", "erase"};
@@ -51,7 +51,7 @@ settings settings_default(void) {
     return s;
 }
 
-/* An upper end that protects sizes is not worth a word. */
+/* Higher upper limits only protect sizes; help does not print them. */
 #define WORTH_SAYING 1e5
 
 const char *option_range(char text[64], const option *o) {
@@ -76,7 +76,7 @@ static bool read_number(const char *text, double *x) {
     return !*end && isfinite(*x);
 }
 
-/* A number with s, m or h behind it; seconds without. */
+/* A number followed by s, m or h; without a letter, seconds. */
 static bool read_time(const char *text, double *seconds) {
     static const struct {
         char letter;
@@ -121,7 +121,7 @@ static bool read_shape(const char *text, int64_t shape[3]) {
     return true;
 }
 
-/* A,B,...: how many numbers there are, 0 where it is no such list or one of more than most. */
+/* Read A,B,...; returns how many numbers, 0 if it is not such a list or has more than `most`. */
 static int read_list(const char *text, double *x, int most) {
     for (int i = 0; i < most; i++) {
         char part[32];
@@ -136,7 +136,7 @@ static int read_list(const char *text, double *x, int most) {
     return 0;
 }
 
-/* LAYER=NUMBER; the layer's name is cut out of the text in place, which argv allows. */
+/* LAYER=NUMBER; the text is cut in place at '=', which argv allows. */
 static int take_limit(settings *s, const option *o, const char *text) {
     char *equals = strrchr((char *)text, '=');
     bool keep = o->kind == OPTION_KEEP;
@@ -144,11 +144,11 @@ static int take_limit(settings *s, const option *o, const char *text) {
     bool fine = equals && equals > text;
     if (fine) fine = keep ? read_whole(equals + 1, &limit.keep) : read_number(equals + 1, &limit.most);
     if (!fine || (keep ? limit.keep < 1 : limit.most < 0 || limit.most > 1))
-        return usage_error(s, "--%s: '%s' is not %s", o->name, text,
-                           keep ? "a layer and what it keeps, like conv1=8"
+        return usage_error(s, "--%s is \"%s\"; expected %s", o->name, text,
+                           keep ? "a layer and the number of units to keep, like conv1=8"
                                 : "a layer and a share in [0,1], like conv1=0.5");
     if (s->prune.limits == COUNT_OF(s->limit))
-        return usage_error(s, "--%s: more than %d limits; a pattern like 'conv*' holds several layers", o->name,
+        return usage_error(s, "--%s: more than %d limits; use a pattern like 'conv*' for several layers", o->name,
                            COUNT_OF(s->limit));
     *equals = 0;
     s->limit[s->prune.limits++] = limit;
@@ -192,11 +192,11 @@ const char *option_default(char text[64], const option *o) {
     text[0] = 0;
     if (o->kind != OPTION_VALUE || o->required) return text;
     row_value(text, &o->row, (const char *)&s + o->at);
-    if (!strcmp(text, "0")) text[0] = 0; /* 0 is what one expects, or means something that the help text says */
+    if (!strcmp(text, "0")) text[0] = 0; /* 0 is obvious, or the help text says what it means */
     return text;
 }
 
-/* Put the value where the option says; -1, or the exit code after an error. */
+/* Store the option's value; -1, or the exit code after an error. */
 static int take(settings *s, const option *o, const char *text) {
     void *field = (char *)s + o->at;
     char name[64], problem[COP_OPTION_PROBLEM];
@@ -214,7 +214,7 @@ static int take(settings *s, const option *o, const char *text) {
         if (!cop_option_parse(&o->row, name, text, field, problem)) return usage_error(s, "%s", problem);
         break;
     case OPTION_TEXT:
-        if (!*text) return usage_error(s, "--%s: empty", o->name);
+        if (!*text) return usage_error(s, "--%s is empty; expected %s", o->name, o->value);
         *(const char **)field = text;
         break;
     case OPTION_TIME:
@@ -237,7 +237,7 @@ static int take(settings *s, const option *o, const char *text) {
     return -1;
 }
 
-/* -- options of the library's tables -- */
+/* -- options from the library's tables -- */
 
 static const char *placeholder(const cop_option *row) {
     switch (row->kind) {
@@ -307,12 +307,12 @@ const option *options_of(const command *c) {
     static struct {
         const command *command;
         option list[MOST];
-    } laid_out[COMMANDS];
+    } cache[COMMANDS];
     int k = 0, n = 0;
-    while (laid_out[k].command && laid_out[k].command != c) k++;
-    option *list = laid_out[k].list;
-    if (laid_out[k].command) return list;
-    laid_out[k].command = c;
+    while (cache[k].command && cache[k].command != c) k++;
+    option *list = cache[k].list;
+    if (cache[k].command) return list;
+    cache[k].command = c;
     for (const option *o = c->options; o->kind != OPTION_END; o++) {
         if (o->kind == OPTION_TABLE)
             n = add_table(list, n, o);
@@ -324,7 +324,7 @@ const option *options_of(const command *c) {
 
 /* -- the words of the command line -- */
 
-static const option *option_table; /* whose names option_name gives: cop_nearest takes no user pointer */
+static const option *option_table; /* for option_name: cop_nearest takes no user pointer */
 static const char *option_name(int i) {
     for (const option *o = option_table; o->kind != OPTION_END; o++)
         if (o->kind != OPTION_HEADING && i-- == 0) return o->name;
@@ -349,15 +349,15 @@ static int unknown_option(const settings *s, const char *word) {
     option_table = options_of(s->command);
     const char *near = name[1] == '-' ? cop_nearest(name + 2, option_name) : NULL;
     if (near) return usage_error(s, "unknown option '%s'; did you mean '--%s'?", name, near);
-    return usage_error(s, "unknown option '%s'; `coppice %s --help` lists them", name, s->command->name);
+    return usage_error(s, "unknown option '%s'; `coppice %s --help` lists the options", name, s->command->name);
 }
 
 static int take_operand(settings *s, int *operands, const char *word) {
     const operand *o = s->command->operand;
     if (*operands == COUNT_OF(s->command->operand) || !o[*operands].name)
-        return usage_error(s, "'%s' is one word too many", word);
+        return usage_error(s, "unexpected argument \"%s\"", word);
     const char **field = (const char **)((char *)s + o[*operands].at);
-    if (!*word) return usage_error(s, "%s: empty", o[*operands].name);
+    if (!*word) return usage_error(s, "%s is empty", o[*operands].name);
     if (*field) return usage_error(s, "%s is given twice: '%s' and '%s'", o[*operands].name, *field, word);
     *field = word;
     ++*operands;
@@ -369,13 +369,12 @@ static int check_required(const settings *s) {
     for (int i = 0; i < COUNT_OF(s->command->operand); i++) {
         const operand *o = &s->command->operand[i];
         if (o->name && o->required && !*(const char *const *)((const char *)s + o->at))
-            return usage_error(s, "%s is missing; `coppice %s --help` explains", o->name, s->command->name);
+            return usage_error(s, "%s is missing; see `coppice %s --help`", o->name, s->command->name);
     }
     for (const option *o = options_of(s->command); o->kind != OPTION_END; o++) {
         const void *field = (const char *)s + o->at;
         if (o->required && (is_double(o) ? isnan(*(const double *)field) : !*(const char *const *)field))
-            return usage_error(s, "--%s %s is missing; `coppice %s --help` explains", o->name, o->value,
-                               s->command->name);
+            return usage_error(s, "--%s %s is missing; see `coppice %s --help`", o->name, o->value, s->command->name);
     }
     return -1;
 }
@@ -407,7 +406,7 @@ int options_parse(settings *s, int words, char **word) {
         const char *value = is_long ? (w[2 + n] ? w + 3 + n : NULL) : (w[2] ? w + 2 : NULL);
         if (o->kind == OPTION_FLAG && value) return usage_error(s, "--%s takes no value", o->name);
         if (o->kind != OPTION_FLAG && !value) {
-            if (++i == words) return usage_error(s, "--%s: %s is missing", o->name, o->value);
+            if (++i == words) return usage_error(s, "--%s needs a value: --%s %s", o->name, o->name, o->value);
             value = word[i];
         }
         code = take(s, o, value);

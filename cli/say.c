@@ -1,4 +1,4 @@
-/* Numbers as people read them. */
+/* Numbers for people. */
 #include "cli.h"
 
 #include <inttypes.h>
@@ -21,15 +21,23 @@ const char *say_count(spoken *w, int64_t n) {
     return w->text;
 }
 
-/* One decimal, up to three where fewer would round a part to nothing or to the whole. */
-const char *say_share(spoken *w, double share) {
+/* At least this many decimals, up to three if fewer would show a part as 0 % or 100 %. */
+static const char *say_decimals(spoken *w, double share, int least) {
     if (isnan(share)) return FILL(w, "-");
-    for (int digits = 1; digits <= 3; digits++) {
+    for (int digits = least; digits <= 3; digits++) {
         FILL(w, "%.*f %%", digits, 100 * share);
         double shown = strtod(w->text, NULL);
         if (share <= 0 || share >= 1 || (shown > 0 && shown < 100)) return w->text;
     }
-    return FILL(w, "%.1f %%", 100 * share);
+    return FILL(w, "%.*f %%", least, 100 * share);
+}
+
+const char *say_share(spoken *w, double share) {
+    return say_decimals(w, share, 1);
+}
+
+const char *say_percent(spoken *w, double share) {
+    return say_decimals(w, share, 2);
 }
 
 static const char *say_scaled(spoken *w, double x, double base, const char *const unit[], int units) {

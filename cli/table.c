@@ -1,4 +1,4 @@
-/* Tables that fit the terminal: columns that say least are left out first. */
+/* Tables that fit the terminal: the least important columns are dropped first. */
 #include "cli.h"
 
 #include <limits.h>
@@ -11,15 +11,15 @@
 typedef struct column {
     char *head;
     bool right;
-    int leave; /* 0: never left out; else in this order */
-    int width; /* 0: left out */
+    int leave; /* 0: never dropped; else in this order */
+    int width; /* 0: dropped */
 } column;
 
 struct table {
     column *column; /* [columns] */
     int columns;
     char **cell; /* [cells], row by row */
-    bool *rule;  /* [cells]: of a row's first cell: a line below it */
+    bool *rule;  /* [cells], true in a row's first cell: draw a line below the row */
     int cells, cap;
 };
 
@@ -96,7 +96,7 @@ static void fit(table *t, int width) {
     for (int leave = 1; leave <= 9; leave++)
         for (int i = 0; i < t->columns && total_width(t) > width; i++)
             if (t->column[i].leave == leave) t->column[i].width = 0;
-    int over = total_width(t) - width; /* the first column holds names; they are cut before anything is wrapped */
+    int over = total_width(t) - width; /* cut the names in the first column before a line would wrap */
     if (over > 0) t->column[0].width = t->column[0].width - over < 8 ? 8 : t->column[0].width - over;
 }
 
@@ -105,7 +105,7 @@ static void spaces(FILE *out, int n) {
 }
 
 static void print_row(const table *t, FILE *out, char *const *cell) {
-    int owed = 0; /* spaces are written before text only: no line ends with them */
+    int owed = 0; /* spaces are written only before text, so that no line ends with them */
     for (int i = 0; i < t->columns; i++) {
         const column *c = &t->column[i];
         if (!c->width) continue;

@@ -1,4 +1,4 @@
-/* What goes to a terminal: styles, width, the progress bar; where there is none, a plain line now and then. */
+/* Terminal output: styles, width, the progress bar; without a terminal, an occasional plain line of progress. */
 #include "cli.h"
 
 #include <limits.h>
@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_SECONDS 10.0 /* between progress lines where no bar can be drawn */
-#define BAR_LEAST 8       /* columns under which the bar says nothing */
+#define LINE_SECONDS 10.0 /* between progress lines when no bar can be drawn */
+#define BAR_LEAST 8       /* columns; a shorter bar is not drawn */
 #define BAR_MOST 40
 
 static struct {
@@ -80,9 +80,9 @@ void text_print(const char *text) {
 
 void terminal_clear(void) {
     if (!state.drawn) return;
-    /* A terminal made narrower has broken the bar into several lines. */
+    /* A terminal that became narrower has wrapped the bar into several lines. */
     int rows = (state.drawn - 1) / terminal_width(stderr);
-    fputs("\r\033[K", stderr); /* line by line: erasing a whole screen would push it into the terminal's history */
+    fputs("\r\033[K", stderr); /* line by line: erasing the whole screen would push it into the scrollback */
     while (rows-- > 0) fputs("\033[A\033[K", stderr);
     state.drawn = 0;
 }
@@ -120,11 +120,11 @@ void terminal_log(void *user, cop_log_level level, const char *text) {
 
 /* -- the bar -- */
 
-/* What stands right of the bar; on a narrow terminal the least wanted go first. */
+/* The parts right of the bar; a narrow terminal drops them in leave_order. */
 enum { PART_SHARE, PART_RATE, PART_LOSS, PART_ACCURACY, PART_LEFT, PARTS };
 static const int leave_order[] = {PART_ACCURACY, PART_RATE, PART_LOSS, PART_LEFT, PART_SHARE};
 
-/* Seconds to go are a guess: no decimals. */
+/* The time left is an estimate: no decimals. */
 static const char *say_left(spoken *w, double seconds) {
     if (seconds >= 60) return say_seconds(w, seconds);
     snprintf(w->text, sizeof w->text, "%.0f s", seconds);
@@ -139,7 +139,8 @@ static void fill_parts(const cop_progress *p, spoken part[PARTS]) {
     if (p->rate > 0)
         snprintf(part[PART_RATE].text, sizeof part->text, "%s images/s", say_count(&w, llround(p->rate)));
     if (!isnan(p->loss)) snprintf(part[PART_LOSS].text, sizeof part->text, "loss %.3f", p->loss);
-    if (!isnan(p->accuracy)) snprintf(part[PART_ACCURACY].text, sizeof part->text, "accuracy %.3f", p->accuracy);
+    if (!isnan(p->accuracy))
+        snprintf(part[PART_ACCURACY].text, sizeof part->text, "accuracy %.1f %%", 100 * p->accuracy);
     if (p->done < p->total && p->seconds_left >= 0)
         snprintf(part[PART_LEFT].text, sizeof part->text, "%.40s left", say_left(&w, ceil(p->seconds_left)));
 }
@@ -153,7 +154,7 @@ static void fill_head(const cop_progress *p, const char *label, char *head, size
     text_make_printable(head);
 }
 
-/* Compose the line without what finds no room; gives the columns left for the bar. */
+/* Compose the line without the parts that do not fit; returns the columns left for the bar. */
 static int fit(const cop_progress *p, const char *label, int width, char *head, size_t size, spoken part[PARTS]) {
     fill_parts(p, part);
     fill_head(p, label, head, size);
@@ -168,7 +169,7 @@ static int fit(const cop_progress *p, const char *label, int width, char *head, 
 static void draw(const cop_progress *p) {
     spoken part[PARTS];
     char head[256];
-    int width = terminal_width(stderr) - 1; /* the last column stays free: some terminals wrap early */
+    int width = terminal_width(stderr) - 1; /* the last column stays empty: some terminals wrap early */
     int bar = fit(p, p->label ? p->label : "", width, head, sizeof head, part);
     if (bar < BAR_LEAST) bar = fit(p, "", width, head, sizeof head, part);
     if (bar > BAR_MOST) bar = BAR_MOST;

@@ -1,4 +1,4 @@
-/* What `coppice help TOPIC` explains. What the library or the tables list is taken from there. */
+/* Prints `coppice help TOPIC`. Lists come from the library and the option tables. */
 #include "cli.h"
 
 #include <limits.h>
@@ -6,14 +6,14 @@
 #include <string.h>
 
 typedef struct entry {
-    const char *name, *text; /* name NULL: text is a head line */
+    const char *name, *text; /* name NULL: text is a heading */
 } entry;
 
 static void heading(FILE *out, const char *text) {
     fprintf(out, "\n%s%s%s\n", terminal_style(out, STYLE_BOLD), text, terminal_style(out, STYLE_PLAIN));
 }
 
-/* The column where explanations begin: a little right of the longest name. */
+/* The column where help texts begin: right of the longest name. */
 static int wider(int column, const char *name) {
     int n = text_columns(name) + 4;
     return n > column ? n : column;
@@ -40,50 +40,51 @@ static void print_list(FILE *out, int n, const char *(*name)(int i), const char 
 
 static void print_formats(FILE *out) {
     static const entry e[] = {
-        {NULL, "Data sets (--data PATH; the format is guessed, --format NAME decides)"},
+        {NULL, "Data sets (--data PATH; the format is detected unless --format NAME is given)"},
         {"idx",
-         "a directory with train-images-idx3-ubyte, train-labels-idx1-ubyte and the two t10k files, each as it is "
-         "or gzipped (.gz): MNIST, Fashion-MNIST and their kin"},
+         "a directory with train-images-idx3-ubyte, train-labels-idx1-ubyte and the two t10k files, plain or gzipped "
+         "(.gz): MNIST, Fashion-MNIST and similar sets"},
         {"cifar10",
          "a directory with data_batch_1.bin .. data_batch_5.bin and test_batch.bin: CIFAR-10, binary version"},
         {"cifar100", "a directory with train.bin and test.bin: CIFAR-100, binary version, fine labels"},
         {"npz",
-         "a .npz file with x_train, y_train, x_test, y_test and perhaps x_val, y_val: images [N,H,W,C] as bytes "
+         "a .npz file with x_train, y_train, x_test, y_test and optional x_val, y_val: images [N,H,W,C] as bytes "
          "or floats, labels [N] or [N,1] of any integer type"},
-        {"folder", "a directory with train/CLASS/*.jpg, .jpeg, .png and perhaps val/ and test/ likewise; images are "
-                   "resized to --height and --width"},
+        {"folder", "a directory with train/CLASS/*.jpg, .jpeg or .png, and optional val/ and test/ of the same form; "
+                   "images are resized to --height and --width"},
     };
     help_paragraphs(out,
-                    "What Coppice reads and writes. `coppice data PATH` says what a data set holds, `coppice inspect "
-                    "MODEL` what a model is made of.");
+                    "The file formats of data sets and models. `coppice data PATH` shows what a data set contains, "
+                    "`coppice inspect MODEL` what a model contains.");
     print_entries(out, e, COUNT_OF(e));
-    heading(out, "Models (the ending tells the format; of a file without one, its first bytes)");
+    heading(out, "Models (the format follows from the ending, or without one from the first bytes)");
     print_list(out, cop_model_format_count(), cop_model_format_ending, cop_model_format_help);
 }
 
 static void print_onnx(FILE *out) {
-    help_paragraphs(out,
-                    "The ONNX ops that are read, and what of each. A model has one input and one output, and weights "
-                    "that are constants; any other op is refused with its node.\n\n");
+    help_paragraphs(
+        out, "The ONNX ops that Coppice reads, with their restrictions. A model must have one input, one output "
+             "and constant weights. Any other op is refused, with the name of its node.\n\n");
     print_list(out, cop_onnx_op_count(), cop_onnx_op_name, cop_onnx_op_help);
 }
 
 static void print_maps(FILE *out) {
     help_paragraphs(
         out,
-        "How `coppice convert IN OUT --model NET --map NAME` translates the names of tensors (PyTorch's: "
-        "features.0.weight) into the net's (conv1.weight; coppice inspect NET lists its layers). A map is a file "
-        "with a rule a line; the first rule that fits a name translates it, and # begins a remark.");
+        "`coppice convert IN OUT --model NET --map NAME` translates the tensor names of a file (features.0.weight) "
+        "into those of the net (conv1.weight). `coppice inspect NET` lists the net's layers. A map is a file with "
+        "one "
+        "rule per line. The first rule that matches a name translates it. # starts a comment.");
     static const entry e[] = {
         {NULL, "Rules"},
-        {"features.0 -> conv1", "a name's beginning, up to a dot or its end, becomes another"},
-        {"layer*.*.conv* -> s$1.b$2+1.conv$3", "* stands for anything but a dot, once between dots; $1, $2, ... is "
-                                               "what it stood for, $2+1 that number and 1"},
-        {"drop aux", "leave these tensors out"},
-        {NULL, "Then, without a rule"},
-        {"weight, bias", "of a batch-norm: its scale and shift"},
-        {"running_mean, running_var", "its mean and variance; num_batches_tracked is left out"},
-        {"a conv's bias", "goes into the mean of the batch-norm behind it where the net's conv has none"},
+        {"features.0 -> conv1", "replace the start of a name, up to a dot or the end"},
+        {"layer*.*.conv* -> s$1.b$2+1.conv$3", "* matches text without a dot, at most once between dots; $1, $2, ... "
+                                               "insert what it matched, $2+1 adds 1 to it"},
+        {"drop aux", "ignore these tensors"},
+        {NULL, "Afterwards, without a rule"},
+        {"weight, bias", "of a batch-norm become its scale and shift"},
+        {"running_mean, running_var", "become its mean and variance; num_batches_tracked is ignored"},
+        {"a conv's bias", "is folded into the mean of the batch-norm after it if the net's conv has no bias"},
     };
     print_entries(out, e, COUNT_OF(e));
     heading(out, "Built-in maps");
@@ -92,9 +93,10 @@ static void print_maps(FILE *out) {
 
 static void print_models(FILE *out) {
     help_paragraphs(
-        out, "Wherever a MODEL is asked for, the name of a preset or a file will do. A file carries its own graph: "
-             "nothing else is needed to use it. A preset is built for the images and classes of --data, or "
-             "of --shape CxHxW and --classes N; its weights are drawn from --seed.");
+        out,
+        "MODEL is a preset's name or a model file. A file contains its own graph, so nothing else is needed. A "
+        "preset is built for the images and classes of --data, or for --shape CxHxW and --classes N. Its weights "
+        "are random numbers from --seed.");
     heading(out, "Presets");
     print_list(out, cop_preset_count(), cop_preset_name, cop_preset_help);
     heading(out, "Files");
@@ -102,24 +104,26 @@ static void print_models(FILE *out) {
 }
 
 static void print_presets(FILE *out) {
-    help_paragraphs(
-        out, "Built-in nets, for images of any size that survives their pooling and any number of classes.\n\n");
+    help_paragraphs(out,
+                    "Built-in nets, for any number of classes and any image size that their pooling allows.\n\n");
     print_list(out, cop_preset_count(), cop_preset_name, cop_preset_help);
 }
 
 /* -- ops, criteria, methods -- */
 
 static void print_ops(FILE *out) {
-    help_paragraphs(out, "What a net can be made of. Letters: C channels, H W rows and columns, o i output and input "
-                         "channels, kh kw in the kernel, s stride, d dilation, p padding.");
+    help_paragraphs(out,
+                    "The ops that a net can have. Letters: C channels, H W rows and columns, o i output and input "
+                    "channels, kh kw kernel rows and columns, s stride, d dilation, p padding.");
     putc('\n', out);
     print_list(out, cop_op_count(), cop_op_name, cop_op_help);
 }
 
 static void print_criteria(FILE *out) {
     help_paragraphs(
-        out, "What `coppice prune --criterion NAME` ranks, and how. The lowest scores go first; equal scores go in "
-             "the order in which they stand.");
+        out,
+        "What `coppice prune --criterion NAME` ranks, and by which score. The lowest scores are removed first; of "
+        "equal scores, the first in the layer.");
     putc('\n', out);
     print_list(out, cop_criterion_count(), cop_criterion_name, cop_criterion_help);
 }
@@ -127,13 +131,13 @@ static void print_criteria(FILE *out) {
 static void print_methods(FILE *out) {
     help_paragraphs(
         out,
-        "Ways to combine pruning and training, for studies (`coppice help study`). Those that only rank and remove "
-        "are also what `coppice prune --method NAME` does.");
+        "Ways to combine pruning and training, for studies (`coppice help study`). Methods that only rank and remove "
+        "also work as `coppice prune --method NAME`.");
     putc('\n', out);
     print_list(out, cop_method_count(), cop_method_name, cop_method_help);
 }
 
-/* Make every option of a table one that nobody sets. */
+/* Give every option of a table a value that no recipe sets. */
 static void blank(const cop_option *(*row_at)(int i), void *object) {
     for (int i = 0; row_at(i); i++) {
         void *at = (char *)object + row_at(i)->offset;
@@ -148,7 +152,7 @@ static void blank(const cop_option *(*row_at)(int i), void *object) {
     }
 }
 
-/* What is no longer blank, as keys of a study file. */
+/* Print the options that are no longer blank, as keys of a study file. */
 static void print_set(FILE *out, const cop_option *(*row_at)(int i), const void *object, int *column) {
     for (int i = 0; row_at(i); i++) {
         const cop_option *row = row_at(i);
@@ -178,8 +182,8 @@ static void print_recipe(FILE *out, const char *name) {
     int column = 0;
     blank(criterion_option, &p);
     blank(cop_recipe_option, &p.tune);
-    if (cop_method_recipe_apply(NULL, name, &p)) return; /* can't be: it is on the list */
-    fprintf(out, "\n%s as keys of a trial; what is not here is as in the study's dense:\n  {method: %s, ", name,
+    if (cop_method_recipe_apply(NULL, name, &p)) return; /* cannot fail: the name is from the list */
+    fprintf(out, "\n%s as keys of a trial; all other keys are as in the study's dense:\n  {method: %s, ", name,
             p.method);
     print_set(out, criterion_option, &p, &column);
     fprintf(out, ",\n   tune: {");
@@ -189,9 +193,9 @@ static void print_recipe(FILE *out, const char *name) {
 }
 
 static void print_recipes(FILE *out) {
-    help_paragraphs(out, "Named recipes, for the trials of a study: `{recipe: fast, sparsity: .985}`. A recipe says "
-                         "what prunes and how the "
-                         "net is trained meanwhile. Any other key of the trial overrides it.");
+    help_paragraphs(out,
+                    "Named recipes, for the trials of a study: `{recipe: fast, sparsity: .985}`. A recipe sets the "
+                    "method and the training that goes with it. Other keys of the trial override it.");
     putc('\n', out);
     print_list(out, cop_method_recipe_count(), cop_method_recipe_name, cop_method_recipe_help);
     for (int i = 0; i < cop_method_recipe_count(); i++) print_recipe(out, cop_method_recipe_name(i));
@@ -220,7 +224,7 @@ static void print_example(FILE *out) {
     fputs(example, out);
 }
 
-/* An option as a key: what it is, its choices or range, its default. */
+/* Print an option as a key: help text, choices or range, default. */
 static void print_key(FILE *out, const cop_option *row, int column) {
     char text[1024], range[COP_OPTION_PROBLEM], usual[64] = "";
     int n = snprintf(text, sizeof text, "%s", row->help);
@@ -250,7 +254,7 @@ static void print_keys(FILE *out, const cop_option *(*row_at)(int method, int i)
         const cop_option *row = row_at(method, i);
         if (row->flags & COP_OPTION_RUN) continue;
         if (row->flags & COP_OPTION_INLINE)
-            help_entry(out, "", column, "and the keys of a recipe, for the training with factors");
+            help_entry(out, "", column, "plus the keys of a recipe, for the training with factors");
         else
             print_key(out, row, column);
     }
@@ -269,41 +273,39 @@ static void print_study(FILE *out) {
     static const entry study[] = {
         {NULL, "The study"},
         {"name", "title of the page"},
-        {"data", "path and the keys below; a relative path counts from the study file"},
+        {"data", "path and the keys below; a relative path starts at the study file's folder"},
         {"model", "a preset, or a model file to start from"},
-        {"dense", "recipe of the dense net; without it a model file is taken as it is"},
-        {"score", "floor: the accuracy under which a point scores nothing (default 0.6)"},
-        {"seeds", "a list; every trial runs once with each (default 1). A claim needs three"},
-        {"precision", "f32, bf16 or auto, for all training that does not say otherwise"},
-        {"threads", "processors to use; 0: all"},
-        {"nets", "which nets become files: best, in best.safetensors, or all, in nets/ too (default best)"},
-        {"trials", "a list; each entry names a method and its levels, and gives one trial per level and seed"},
-        {"version", "of this list of keys (default 1); a file of a newer version is refused"},
+        {"dense", "recipe of the dense net; without it, a model file is used as it is"},
+        {"score", "floor: points below this accuracy score 0 (default 0.6)"},
+        {"seeds", "a list; every trial runs once with each (default 1). Use at least three for a claim"},
+        {"precision", "f32, bf16 or auto, for all training that does not set its own"},
+        {"threads", "number of threads; 0: one per available processor"},
+        {"nets", "nets to save: best (best.safetensors), or all (also in nets/) (default best)"},
+        {"trials", "a list; each entry names a method and its levels, and makes one trial per level and seed"},
+        {"version", "version of these keys (default 1); a newer one is refused"},
     };
     static const entry trial[] = {
         {NULL, "A trial"},
-        {"method", "what prunes: coppice help methods"},
-        {"recipe", "a named recipe that the other keys start from, method included: coppice help recipes"},
+        {"method", "pruning method (coppice help methods)"},
+        {"recipe", "named recipe, which sets the method too; other keys override it (coppice help recipes)"},
     };
     static const entry results[] = {
-        {NULL, "Results, in the directory given to -o"},
-        {"study.db", "SQLite; the truth: every trial with its points, curves and layers, committed when done"},
+        {NULL, "Results, in the directory given by -o"},
+        {"study.db", "SQLite database: every trial with its points, curves and layers, stored when done"},
         {"report.html", "the page, in one file"},
         {"trials.csv", "one row per point"},
-        {"frontier.csv", "the points that no other beats, per method and over all"},
-        {"summary.json", "best score per method, hypervolume, the reference study's claims with figures"},
+        {"frontier.csv", "the points that no other point beats, per method and overall"},
+        {"summary.json", "best score per method, hypervolume, claims of the reference study with figures"},
         {"frontier.svg, .png", "the plot"},
         {"best.safetensors", "the net with the best validation score"},
     };
-    help_paragraphs(out, "A study compares methods at levels over seeds. It trains a dense net, prunes it in every "
-                         "way asked for and finds "
-                         "the frontier of accuracy against sparsity. One YAML file describes it. `coppice study run` "
-                         "runs it, and can be "
-                         "interrupted and run again at any time.\n"
-                         "An unknown key, a wrong type or an impossible value is refused with file, line and the "
-                         "nearest valid name before "
-                         "any work starts. A key that takes a sparsity, gamma, macs or parameters as a level also "
-                         "takes a list of them.");
+    help_paragraphs(out,
+                    "A study compares pruning methods at several levels and seeds. It trains a dense net, prunes "
+                    "it with each method and finds the frontier of accuracy against sparsity. One YAML file "
+                    "describes it. `coppice study run` runs it; it can be interrupted and resumed at any time.\n"
+                    "Unknown keys, wrong types and values out of range are refused before any work starts, with "
+                    "file, line and the nearest valid name. A level (sparsity, gamma, macs or parameters) may be "
+                    "a list.");
     print_entries(out, study, COUNT_OF(study));
     heading(out, "Data");
     print_keys(out, data_row, 0);
@@ -317,11 +319,11 @@ static void print_study(FILE *out) {
         heading(out, title);
         print_keys(out, cop_method_option, m);
     }
-    heading(out, "A recipe (what is left out is as in dense, where evaluate_every is 1)");
+    heading(out, "A recipe (missing keys are as in dense, where evaluate_every is 1)");
     print_keys(out, recipe_row, 0);
     help_entry(out, "augment", 22, "flip, shift (by 2 pixels), [flip, shift] or none; flip and shift override it");
     print_entries(out, results, COUNT_OF(results));
-    heading(out, "Example (coppice help study-example prints it alone)");
+    heading(out, "Example (printed alone by coppice help study-example)");
     for (const char *at = example; *at;) {
         size_t n = strcspn(at, "\n");
         fprintf(out, "  %.*s\n", (int)n, at);
@@ -334,25 +336,25 @@ static void print_study(FILE *out) {
 static void print_measures(FILE *out) {
     static const entry e[] = {
         {"sparsity",
-         "1 - nonzero parameters left / parameters of the original dense net; biases and batch-norm scale and shift "
-         "count. A removed parameter counts as zero, so masking and shrinking give the same number. Always "
-         "shown for conv layers, dense layers and the net"},
-        {"asked, obtained",
-         "the share asked for is a share of what the criterion ranks; the sparsity obtained is the net's"},
+         "1 - nonzero parameters / parameters of the original dense net. Biases and batch-norm scales and shifts "
+         "count. "
+         "Removed parameters count as zeros, so masking and shrinking give the same number. Given for conv layers, "
+         "dense layers and the net"},
+        {"asked", "the requested share of what the criterion ranks; the sparsity reached is that of the whole net"},
         {"accuracy",
-         "share of images whose most likely class is the right one. Choices are made on the validation images; "
-         "the test images are measured once, for the points that are reported"},
-        {"score", "(accuracy + sparsity) / 2 where the accuracy holds the floor, else 0"},
-        {"MACs",
-         "multiply-accumulates for one image; effective: those with a nonzero weight. High sparsity can leave many, "
-         "since dense layers hold the weights and conv layers the MACs"},
-        {"bytes", "of the file as written"},
-        {"latency", "median of n passes of one image, and of a batch; threads named"},
+         "share of images whose most likely class is right. Choices are made on the validation images; the test "
+         "images are measured once per reported point"},
+        {"score", "(accuracy + sparsity) / 2 if the accuracy reaches the floor, else 0"},
+        {"MACs", "multiply-accumulates for one image; effective MACs skip zero weights. A net of high sparsity can "
+                 "still have "
+                 "many: most weights are in dense layers, most MACs in conv layers"},
+        {"bytes", "size of the file"},
+        {"latency", "median time of n passes with one image, and with a batch; the number of threads is given"},
         {"cost", "epochs, seconds and training MACs spent from the dense net to a point"},
-        {"frontier", "the points that no other beats in both sparsity and accuracy"},
-        {"hypervolume", "the area that the frontier dominates above (sparsity 0, accuracy floor)"},
+        {"frontier", "the points that no other point beats in both sparsity and accuracy"},
+        {"hypervolume", "area that the frontier covers, measured from sparsity 0 and the accuracy floor"},
     };
-    help_paragraphs(out, "The words of tables, reports and JSON.\n\n");
+    help_paragraphs(out, "The terms of tables, reports and JSON.\n\n");
     print_entries(out, e, COUNT_OF(e));
 }
 
@@ -366,8 +368,9 @@ static void print_exit_codes(FILE *out) {
 #undef X
     };
     help_paragraphs(
-        out, "Errors are one line on standard error: what, where, which value, what would help. Output files appear "
-             "whole or not at all.\n\n");
+        out,
+        "An error is one line on standard error: what is wrong, where, the value, and what to do. Output files are "
+        "written completely or not at all.\n\n");
     for (int i = 0; i < COUNT_OF(list); i++) {
         spoken w;
         help_entry(out, say_count(&w, list[i].code), 8, list[i].meaning);
@@ -377,19 +380,19 @@ static void print_exit_codes(FILE *out) {
 static const topic topics[] = {
     {"study", "the study file: every key, with an example", print_study},
     {"study-example", "a complete study file to start from", print_example},
-    {"formats", "data sets and model files", print_formats},
+    {"formats", "file formats of data sets and models", print_formats},
     {"models", "what MODEL can be", print_models},
-    {"onnx", "the ONNX ops that are read", print_onnx},
-    {"maps", "how weights' names are translated into a net's", print_maps},
+    {"onnx", "the ONNX ops that Coppice reads", print_onnx},
+    {"maps", "how to translate weight names into those of a net", print_maps},
     {"presets", "built-in nets", print_presets},
-    {"methods", "ways to prune and train", print_methods},
-    {"recipes", "methods with their training, under one name", print_recipes},
-    {"criteria", "what prune ranks by", print_criteria},
-    {"ops", "what nets are made of", print_ops},
-    {"measures", "sparsity, score, MACs and the other words", print_measures},
-    {"exit-codes", "what the program exits with", print_exit_codes},
+    {"methods", "ways to combine pruning and training", print_methods},
+    {"recipes", "named methods with their training", print_recipes},
+    {"criteria", "ranking criteria of prune", print_criteria},
+    {"ops", "the ops that a net can have", print_ops},
+    {"measures", "sparsity, score, MACs and other terms", print_measures},
+    {"exit-codes", "exit codes of the program", print_exit_codes},
     {"man", "the manual page, for man -l", help_print_man},
-    {"bash-completion", "a completion script for bash, to be sourced", help_print_completion},
+    {"bash-completion", "a completion script for bash, to source", help_print_completion},
 };
 int topic_count(void) {
     return COUNT_OF(topics);

@@ -1,4 +1,4 @@
-/* cop_study_run: the trials of a study, then its report. */
+/* cop_study_run: run the trials of a study, then write its report. */
 #include "report/report.h"
 
 static cop_status study(cop_ctx *ctx, const copi_spec *spec, const char *dir, cop_study_summary *summary) {

@@ -1,5 +1,5 @@
-/* What every room may use: the context, errors, memory, checked sizes, random numbers, bounded reading, atomic
- * files, names. Knows libc only. */
+/* For every room: context, errors, memory, checked sizes, random numbers, bounded reading, atomic files, names. Needs
+ * libc only. */
 #ifndef COPPICE_BASE_H
 #define COPPICE_BASE_H
 
@@ -13,7 +13,7 @@
 #define COPI_ALIGN 64 /* bytes; every block from copi_alloc starts on such a boundary */
 #define COPI_COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* -- errors: the function returns what it is given, so `return copi_fail(ctx, COP_E_SHAPE, "...")` reads well -- */
+/* -- errors: the function returns the given status, as in `return copi_fail(ctx, COP_E_SHAPE, "...")` -- */
 cop_status copi_fail(cop_ctx *ctx, cop_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /** Put a prefix, such as the file's name, before the text of the last error, unless it begins with it. Returns status
  *  unchanged. */
@@ -26,7 +26,7 @@ cop_status copi_fail_in(cop_ctx *ctx, cop_status status, const char *format, ...
     } while (0)
 void copi_log(cop_ctx *ctx, cop_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void copi_progress(cop_ctx *ctx, const cop_progress *progress); /* fills trial/trials/label from the context */
-/** What copi_progress reports as label, trial and trials from now on (label is copied; NULL: none). */
+/** Set the label, trial and trials that copi_progress reports (label is copied; NULL: none). */
 void copi_progress_trial(cop_ctx *ctx, const char *label, int trial, int trials);
 bool copi_cancelled(cop_ctx *ctx);
 int copi_threads(const cop_ctx *ctx); /* >= 1 */
@@ -124,15 +124,15 @@ cop_status copi_read_file(cop_ctx *ctx, const char *path, size_t max, uint8_t **
 typedef struct copi_file {
     cop_ctx *ctx;
     const char *path; /* borrowed */
-    int fd;           /* -1: all of it is there */
+    int fd;           /* -1: the whole file is in memory */
     uint8_t *bytes;   /* [size] owned, unless made by copi_file_of */
     size_t size;
-    uint8_t *have; /* a byte per block: is it there? */
+    uint8_t *have; /* one byte per block: has it been read? */
 } copi_file;
 /** Errors: as copi_read_file. What is not a regular file is read whole at once. On failure nothing is open. */
 cop_status copi_file_open(cop_ctx *ctx, const char *path, copi_file *file);
 void copi_file_close(copi_file *file);
-/** Bytes in memory as a file; they are borrowed. It need not be closed. */
+/** Bytes in memory as a file; the bytes are borrowed. It need not be closed. */
 copi_file copi_file_of(cop_ctx *ctx, const uint8_t *bytes, size_t n);
 /** Does `at` point into the file's bytes? */
 bool copi_file_holds(const copi_file *file, const void *at);
@@ -159,9 +159,9 @@ void copi_atomic_printf(copi_atomic *a, const char *format, ...) __attribute__((
 cop_status copi_atomic_commit(copi_atomic *a);
 void copi_atomic_abort(copi_atomic *a); /* after commit, or twice: does nothing */
 cop_status copi_write_file(cop_ctx *ctx, const char *path, const void *bytes, size_t n); /* atomically */
-cop_status copi_make_dir(cop_ctx *ctx, const char *path); /* and its parents; fine if it is there */
+cop_status copi_make_dir(cop_ctx *ctx, const char *path); /* with its parents; fine if it exists */
 
-/* A reader over bytes in memory that never leaves them. Each get returns false (and sets failed) past the end. */
+/* A bounded reader over bytes in memory. Each read past the end returns false and sets failed. */
 typedef struct copi_reader {
     const uint8_t *data;
     size_t size, at;
@@ -174,11 +174,11 @@ bool copi_read_u32be(copi_reader *r, uint32_t *v);
 bool copi_read_u32le(copi_reader *r, uint32_t *v);
 bool copi_read_u64le(copi_reader *r, uint64_t *v);
 
-/** y [n] = softmax(z / t), or nothing where y is NULL; returns log(sum_c exp(z[c] / t)). Nothing overflows. */
+/** y [n] = softmax(z / t), unless y is NULL; returns log(sum_c exp(z[c] / t)). Nothing overflows. */
 double copi_softmax(const float *z, int n, double t, double *y);
 
 /* -- numbers as text -- */
-/* Numbers in files have a '.', whatever the caller's locale says; for the calling thread, until restored. */
+/* Use '.' as decimal point whatever the locale; for the calling thread, until restored. */
 typedef struct copi_locale {
     locale_t plain, before;
 } copi_locale;
@@ -199,10 +199,10 @@ copi_plain copi_plain_number(double x, int decimals);
 void copi_append(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* -- names -- */
-/** The nearest of n names to word (edit distance at most a third of its length, at least 1), or NULL: for "did you
- *  mean". name(i, user) gives the i-th. */
+/** For "did you mean": the nearest of n names to word (edit distance at most a third of its length, at least 1), or
+ *  NULL. name(i, user) returns the i-th. */
 const char *copi_nearest(const char *word, int n, const char *(*name)(int i, const void *user), const void *user);
-/** The index of word among a NULL-terminated list, or -1. */
+/** The index of word in a NULL-terminated list, or -1. */
 int copi_index_of(const char *word, const char *const *names);
 bool copi_ends_with(const char *text, const char *ending); /* ASCII case ignored */
 

@@ -15,8 +15,8 @@ struct cop_ctx {
     bool progress_any;  /* there was a report */
 };
 
-/** Format into text [size]: one line (control characters become spaces), cut with "..." at the end of a UTF-8
- * character where it is too long. */
+/** Format one line into text [size]: control characters become spaces; a text that is too long is cut after a whole
+ * UTF-8 character and ends in "...". */
 void copi_line(char *text, size_t size, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
 
 #endif

@@ -30,7 +30,7 @@ void copi_line(char *text, size_t size, const char *format, va_list args) {
     for (unsigned char *c = (unsigned char *)text; *c; c++)
         if (*c < 0x20 || *c == 0x7f) *c = ' ';
     if (n < 0 || (size_t)n < size) return;
-    size_t cut = size - 4; /* room for the dots; step back over the middle of a character */
+    size_t cut = size - 4; /* room for the dots; do not cut within a character */
     while (cut > 0 && ((unsigned char)text[cut] & 0xc0) == 0x80) cut--;
     memcpy(text + cut, "...", 4);
 }

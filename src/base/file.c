@@ -13,7 +13,7 @@ static cop_status io_error(cop_ctx *ctx, const char *doing, const char *path, in
     return copi_fail(ctx, COP_E_IO, "%s: cannot %s: %s", path, doing, strerror(error));
 }
 
-/* Is the file that `path` leads to in the folder of `beside`, or under it? */
+/* Is the file `path` in the folder of `beside`, or under it? */
 static bool lies_in_folder_of(const char *path, const char *beside) {
     const char *slash = strrchr(beside, '/');
     return slash && strncmp(path, beside, (size_t)(slash - beside) + 1) == 0;
@@ -47,11 +47,11 @@ static cop_status open_read_only(cop_ctx *ctx, const char *path, int *fd) {
 static cop_status read_all(cop_ctx *ctx, const char *path, int fd, size_t max, uint8_t **bytes, size_t *n) {
     struct stat st;
     if (fstat(fd, &st)) return io_error(ctx, "read", path, errno);
-    if (S_ISDIR(st.st_mode)) return copi_fail(ctx, COP_E_FORMAT, "%s: is a directory, a file is needed", path);
+    if (S_ISDIR(st.st_mode)) return copi_fail(ctx, COP_E_FORMAT, "%s: is a directory; expected a file", path);
     if (S_ISREG(st.st_mode) && (uintmax_t)st.st_size > max)
-        return copi_fail(ctx, COP_E_FORMAT, "%s: %jd bytes, at most %zu are accepted", path, (intmax_t)st.st_size,
+        return copi_fail(ctx, COP_E_FORMAT, "%s: has %jd bytes; at most %zu are accepted", path, (intmax_t)st.st_size,
                          max);
-    /* One byte more than the size tells the end of the file; pipes and growing files make the block grow. */
+    /* One byte more than the size, so that the last read finds the end; the block grows for pipes and growing files. */
     size_t cap = S_ISREG(st.st_mode) ? (size_t)st.st_size + 1 : 65536, have = 0;
     uint8_t *data = copi_alloc(ctx, cap, 1);
     if (!data) return copi_fail_in(ctx, COP_E_NOMEM, "%s", path);
@@ -103,7 +103,7 @@ cop_status copi_read_file(cop_ctx *ctx, const char *path, size_t max, uint8_t **
     return status;
 }
 
-/* -- reading what is needed -- */
+/* -- reading on demand -- */
 
 enum { FILE_BLOCK = 4096 }; /* bytes: a page */
 
@@ -147,7 +147,7 @@ static cop_status read_at(const copi_file *f, size_t from, size_t n, uint8_t *to
         ssize_t got = pread(f->fd, to, ask, (off_t)from);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return io_error(f->ctx, "read", f->path, errno);
-        if (!got) return copi_fail(f->ctx, COP_E_IO, "%s: was cut short while it was read", f->path);
+        if (!got) return copi_fail(f->ctx, COP_E_IO, "%s: was truncated while it was read", f->path);
         from += (size_t)got;
         to += got;
         n -= (size_t)got;
@@ -189,8 +189,8 @@ static void atomic_forget(copi_atomic *a) {
     *a = (copi_atomic){.ctx = a->ctx};
 }
 
-/* A new file beside path that nobody else has; *fd is -1 and errno set when that can't be. The mode leaves
- * permissions to the user's umask, which mkstemp would override. */
+/* Create a new file beside path; on failure *fd is -1 and errno is set. The mode leaves the permissions to the user's
+ * umask, which mkstemp would override. */
 static cop_status open_temporary(copi_atomic *a, int *fd) {
     enum { TRIES = 100 };
     for (int i = 0; i < TRIES; i++) {
@@ -207,7 +207,7 @@ static cop_status open_temporary(copi_atomic *a, int *fd) {
     return COP_OK;
 }
 
-/* What to write to: *fd, or -1 and errno. */
+/* Open the file to write to: *fd, or -1 and errno. */
 static cop_status open_target(copi_atomic *a, int *fd) {
     struct stat st;
     *fd = -1;
@@ -226,7 +226,7 @@ static cop_status open_target(copi_atomic *a, int *fd) {
 cop_status copi_atomic_open(cop_ctx *ctx, const char *path, copi_atomic *a) {
     struct stat st;
     bool link = !lstat(path, &st) && S_ISLNK(st.st_mode) && !stat(path, &st) && S_ISREG(st.st_mode);
-    char *real = link ? realpath(path, NULL) : NULL; /* the link stays one */
+    char *real = link ? realpath(path, NULL) : NULL; /* the link stays a link */
     *a = (copi_atomic){.ctx = ctx, .path = copi_strdup(ctx, real ? real : path)};
     free(real);
     int fd = -1, error = 0;
@@ -256,8 +256,8 @@ void copi_atomic_printf(copi_atomic *a, const char *format, ...) {
     va_end(args);
 }
 
-/* The rename itself must survive a power cut: sync the directory that holds the name. Systems that can't sync a
- * directory, or a directory that may not be read, are no reason to fail. */
+/* The rename itself must survive a power cut, so sync the directory that holds the name. Do not fail if the system
+ * cannot sync directories or the directory may not be read. */
 static int sync_directory(char *path) {
     char *slash = strrchr(path, '/'), *end = !slash ? path : slash == path ? path + 1 : slash, was = *end;
     *end = '\0';
@@ -319,5 +319,5 @@ cop_status copi_make_dir(cop_ctx *ctx, const char *path) {
     }
     copi_free(ctx, part);
     if (!*path) error = ENOENT;
-    return error ? io_error(ctx, "make the directory", path, error) : COP_OK;
+    return error ? io_error(ctx, "create the directory", path, error) : COP_OK;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* A block as the allocator gave it: [padding][pointer to its start][COPI_ALIGN-aligned data the caller sees]. */
+/* A block from the allocator: [padding][pointer to its start][COPI_ALIGN-aligned data for the caller]. */
 enum { OVERHEAD = COPI_ALIGN + sizeof(void *) };
 
 bool copi_mul(size_t a, size_t b, size_t *product) {
@@ -29,7 +29,7 @@ bool copi_mul_i64(int64_t a, int64_t b, int64_t *product) {
 void *copi_alloc(cop_ctx *ctx, size_t count, size_t size) {
     size_t bytes = 0, total = 0;
     char *raw = NULL;
-    /* no object may be larger than PTRDIFF_MAX: pointers into it could not be subtracted */
+    /* at most PTRDIFF_MAX, so that pointers into the block can be subtracted */
     if (copi_mul(count, size, &bytes) && copi_add(bytes, OVERHEAD, &total) && total <= PTRDIFF_MAX) {
         const cop_allocator *a = &ctx->options.allocator;
         raw = a->alloc ? a->alloc(a->user, total) : calloc(1, total);
@@ -60,7 +60,7 @@ void copi_use_large_pages(void *block, size_t bytes) {
 #ifdef MADV_HUGEPAGE
     enum { LARGE_PAGE = 2 << 20 };
     uintptr_t begin = ((uintptr_t)block + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
-    uintptr_t end = ((uintptr_t)block + bytes) / LARGE_PAGE * LARGE_PAGE; /* whole ones within the block only */
+    uintptr_t end = ((uintptr_t)block + bytes) / LARGE_PAGE * LARGE_PAGE; /* only whole pages within the block */
     if (begin < end) madvise((void *)begin, end - begin, MADV_HUGEPAGE);
 #else
     (void)block, (void)bytes;
@@ -127,7 +127,7 @@ static bool reserve(copi_buffer *b, size_t n) {
     size_t need = 0;
     if (b->failed) return false;
     if (!copi_add(b->len, n, &need) || !copi_add(need, 1, &need)) {
-        copi_fail(b->ctx, COP_E_NOMEM, "out of memory: a text of %zu and %zu bytes", b->len, n);
+        copi_fail(b->ctx, COP_E_NOMEM, "out of memory: a text of %zu + %zu bytes", b->len, n);
         b->failed = true;
         return false;
     }

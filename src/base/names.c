@@ -8,8 +8,7 @@ static char lower(char c) {
 
 enum { WORD_MAX = 64 }; /* longer words are not misspelled names */
 
-/* How many letters are changed, left out, put in or exchanged with their neighbour, ASCII case ignored: Levenshtein's
- * distance with transpositions, by the last three rows of its table. */
+/* Levenshtein distance with transpositions, ASCII case ignored, from the last three rows of its table. */
 static size_t edit_distance(const char *a, size_t na, const char *b, size_t nb) {
     size_t rows[3][WORD_MAX + 1];
     for (size_t j = 0; j <= nb; j++) rows[0][j] = j;

@@ -1,4 +1,4 @@
-/* Numbers as text for files and pages. */
+/* Numbers as text, for files and pages. */
 #include "base/base.h"
 
 #include <inttypes.h>

@@ -48,14 +48,14 @@ void copi_options_default(const cop_option *table, void *object) {
         case COP_OPTION_NUMBERS:
         case COP_OPTION_LIMITS:
         case COP_OPTION_RECIPE:
-            break; /* nothing, until someone asks for it; a recipe has a table of its own */
+            break; /* empty by default; a recipe has its own table */
         }
     }
 }
 
 /* ---------------------------------------------------------------------------------------------------- ranges -- */
 
-/* 1000, 0.9, 1e6: as people write it. */
+/* Append x as people write it: 1000, 0.9, 1e6. */
 static void put_number(copi_problem text, double x) {
     size_t from = strlen(text);
     copi_append(text, COP_OPTION_PROBLEM,
@@ -111,14 +111,14 @@ static void put_expected(copi_problem text, const cop_option *o) {
     }
 }
 
-/* Half of the one sentence that a value out of its range gets, wherever it was set. */
+/* The one sentence for a value out of its range, wherever it was set. */
 static void put_outside(copi_problem problem, const cop_option *o, const char *name, double x) {
     snprintf(problem, COP_OPTION_PROBLEM, "%s is ", name);
     put_number(problem, x);
     put_expected(problem, o);
 }
 
-/* The same of a text that is no such value at all. */
+/* The same for a text that is not a value of this kind. */
 static bool refuse(copi_problem problem, const cop_option *o, const char *name, const char *text) {
     snprintf(problem, COP_OPTION_PROBLEM, "%s is \"%.40s\"", name, text);
     put_expected(problem, o);
@@ -183,7 +183,7 @@ static bool check(const cop_option *o, const void *object, copi_problem problem)
     case COP_OPTION_FILE:
     case COP_OPTION_LIMITS:
     case COP_OPTION_RECIPE:
-        break; /* checked by those who know nets, or by the recipe's own table */
+        break; /* checked against the net, or by the recipe's own table */
     }
     return true;
 }
@@ -254,7 +254,7 @@ static bool read_flag(const cop_option *o, const char *name, const char *text, i
     return *flag || copi_index_of(text, no) >= 0 || refuse(problem, o, name, text);
 }
 
-/* The part of a list A,B,... at *text, cut out; *text moves behind it, and is NULL past the last. */
+/* Copy the next part of a list A,B,... from *text and move *text behind it; NULL after the last. */
 static bool next_part(const char **text, char part[64]) {
     size_t n = strcspn(*text, ",");
     snprintf(part, 64, "%.*s", (int)n, *text);
@@ -333,7 +333,7 @@ int cop_option_parse(const cop_option *o, const char *name, const char *text, vo
 
 /* --------------------------------------------------------------------------------------------------- printing -- */
 
-/* n numbers behind each other. */
+/* Print n numbers in a row. */
 static void put_list(copi_buffer *b, const char *format, const double *x, int n) {
     for (int i = 0; i < n; i++) copi_buffer_printf(b, format, x[i]);
 }
@@ -378,7 +378,7 @@ void copi_option_print(copi_buffer *b, const cop_option *o, const void *object) 
         print_limits(b, *(const cop_layer_limit *const *)at, *count);
         break;
     case COP_OPTION_RECIPE:
-        break; /* has a table of its own */
+        break; /* has its own table */
     }
 }
 
@@ -409,7 +409,7 @@ void copi_option_say(copi_buffer *b, const cop_option *o, const void *object) {
     }
 }
 
-/* Have both the same value, in words? */
+/* Are both values printed the same? */
 static bool is_same(copi_buffer *b, const cop_option *o, const void *object, const void *other) {
     copi_buffer mine, theirs;
     copi_buffer_init(&mine, b->ctx);
@@ -423,7 +423,7 @@ static bool is_same(copi_buffer *b, const cop_option *o, const void *object, con
     return same;
 }
 
-/* Not of a trial's own text: levels, of which it takes one; how the run goes; a recipe that is not used. */
+/* Options that are not part of a trial's text: levels, options of the run, a recipe that is not used. */
 static bool is_left_out(const cop_option *o, const void *object) {
     if (o->flags & (COP_OPTION_LEVEL | COP_OPTION_RUN)) return true;
     return (o->flags & COP_OPTION_UNUSED_AT_0) && !(*(const double *)field_of(o->table, field_of(o, object)) > 0);
@@ -453,7 +453,7 @@ void copi_options_say_difference(copi_buffer *b, const cop_option *table, const 
             copi_options_say_difference(b, o->table, field_of(o, object), field_of(o, other), o->name);
         } else if (!is_same(b, o, object, other)) {
             copi_buffer_printf(b, ", %s%s%s", of, *of ? " " : "", o->name);
-            if (o->kind == COP_OPTION_LIMITS) continue; /* too long to say */
+            if (o->kind == COP_OPTION_LIMITS) continue; /* too long for a label */
             copi_buffer_text(b, " ");
             copi_option_say(b, o, object);
         }

@@ -1,5 +1,5 @@
 /* Philox 4x32-10, Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011: ten rounds of two
- * 32x32 -> 64 bit products, the key bumped by Weyl constants between them. */
+ * 32x32 -> 64 bit products; Weyl constants change the key between them. */
 #include "base/base.h"
 
 #include <math.h>
@@ -49,7 +49,8 @@ double copi_rng_uniform(copi_rng *rng) {
     return (double)(next_u64(rng) >> 11) * 0x1p-53;
 }
 
-double copi_rng_normal(copi_rng *rng) { /* Box and Muller; the sine's half is not kept, so that no state hides here */
+double
+copi_rng_normal(copi_rng *rng) { /* Box and Muller; the sine's half is dropped, so that there is no hidden state */
     static const double two_pi = 6.283185307179586476925286766559;
     double radius = sqrt(-2 * log(1 - copi_rng_uniform(rng)));
     return radius * cos(two_pi * copi_rng_uniform(rng));
@@ -64,8 +65,7 @@ void copi_shuffle(copi_rng *rng, int64_t *index, int64_t n) {
     }
 }
 
-/* Bytes make little-endian words whatever the machine: digests of specs and data stand in stores that outlive it.
- * Written out, compilers make one load of it. */
+/* Little-endian on every machine, because digests are stored in files. Compilers turn this form into one load. */
 static uint64_t little_word(const uint8_t b[8]) {
     return (uint64_t)b[0] | (uint64_t)b[1] << 8 | (uint64_t)b[2] << 16 | (uint64_t)b[3] << 24 | (uint64_t)b[4] << 32 |
            (uint64_t)b[5] << 40 | (uint64_t)b[6] << 48 | (uint64_t)b[7] << 56;
@@ -76,7 +76,7 @@ static uint64_t hash_step(uint64_t h, uint64_t word) {
     return (h << 31 | h >> 33) * 0x9FB21C651E98DF25u;
 }
 
-/* Eight bytes a step, each step a bijection of the state; splitmix64's finisher at the end. */
+/* Eight bytes per step, each step a bijection of the state; splitmix64's finisher at the end. */
 uint64_t copi_hash(uint64_t seed, const void *bytes, size_t n) {
     const uint8_t *at = bytes;
     uint64_t h = seed ^ (uint64_t)n * 0x9E3779B97F4A7C15u;

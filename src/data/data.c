@@ -16,15 +16,15 @@ COPI_LIST(data_format, formats)
 
 static const cop_option data_options[] = {
     {COPI_OPTION("format", cop_data_options, format, NAME), .choice = cop_data_format_name, .since = "0.1",
-     .help = "read the data as this format instead of guessing"},
+     .help = "format of the data, detected if not given"},
     {COPI_OPTION("validation", cop_data_options, validation, NUMBER), .usual = 0.1, .high = 0.9, .since = "0.1",
-     .help = "share of the training images set aside for validation where the data has no such split"},
+     .help = "share of the training images to use for validation, if the data has no validation images"},
     {COPI_OPTION("limit", cop_data_options, limit, COUNT), .high = 1e12, .unit = "images", .since = "0.1",
-     .help = "at most this many images per split; 0: all"},
+     .help = "maximum number of images per split; 0: all"},
     {COPI_OPTION("height", cop_data_options, height, COUNT), .high = COPI_SIDE_MAX, .unit = "pixels", .since = "0.1",
-     .help = "scale the images of a folder; 0: the height that a model file takes, else the first image's"},
+     .help = "height to scale the images of a folder to; 0: that of the model file, else of the first image"},
     {COPI_OPTION("width", cop_data_options, width, COUNT), .high = COPI_SIDE_MAX, .unit = "pixels", .since = "0.1",
-     .help = "the same for the width"},
+     .help = "width to scale the images of a folder to; 0: as for the height"},
     {NULL}};
 
 COPI_OPTION_AT(cop_data_option, data_options)

@@ -1,12 +1,12 @@
-/* Structures first, then weights: sparse structure selection or a criterion of filters or neurons, removal, then
- * gradual pruning of the weights of the small net, to a share at zero that is counted over the dense net. What the
- * reference study found to be the best order. */
+/* Structures first, then weights. Sparse structure selection or a criterion of filters or neurons removes structures;
+ * gradual pruning then removes weights of the small net, to a sparsity relative to the dense net. The reference study
+ * found this order best. */
 #include "method/method.h"
 
 #include <math.h>
 #include <string.h>
 
-/* What prunes the weights of the small net: the criterion of weights within one training. */
+/* The method for the weights of the small net: a weight criterion within one training. */
 static cop_method_params weights_of(const cop_method_params *p, double share) {
     cop_method_params weights = *p;
     weights.method = p->compound.rank;
@@ -16,7 +16,7 @@ static cop_method_params weights_of(const cop_method_params *p, double share) {
     return weights;
 }
 
-/* What cuts the structures, where no factors are learned. */
+/* The method for the structures, if no factors are trained. */
 static cop_method_params structures_of(const cop_method_params *p) {
     cop_method_params structures = *p;
     structures.method = p->compound.first;
@@ -33,7 +33,7 @@ static bool by_factors(const cop_method_params *p) {
     return strcmp(p->compound.first, "sss") == 0;
 }
 
-/* The i-th criterion that ranks weights, or that does not. */
+/* The i-th criterion that ranks weights, or the i-th that does not. */
 static const char *criterion_name(int i, bool weights) {
     for (int c = 0; c < cop_criterion_count(); c++)
         if ((copi_criterion_find(cop_criterion_name(c))->unit == COPI_UNIT_WEIGHT) == weights && i-- == 0)
@@ -54,29 +54,29 @@ static const cop_option options[] = {
      .help = "share of the dense net's parameters to remove"},
     COPI_OPTIONS_GRADUAL,
     {OPTION("rank", compound.rank, NAME), .usual_name = "lamp", .choice = choice_rank, .flags = COP_OPTION_RESULT,
-     .help = "the criterion that ranks the weights"},
+     .help = "criterion that ranks the weights"},
     {COPI_OPTION_SCOPE(cop_method_params, "global"), .flags = COP_OPTION_RESULT},
     {COPI_OPTION_KEEP(cop_method_params), .flags = COP_OPTION_RESULT},
     {COPI_OPTION_MACS(cop_method_params), .flags = COP_OPTION_RESULT | COP_OPTION_LATE},
     {COPI_OPTION_RECIPE("tune", tune), .since = "0.1", .flags = COP_OPTION_RESULT,
-     .help = "training during which the weights go"},
+     .help = "training during which the weights are removed"},
     {OPTION("first", compound.first, NAME), .usual_name = "sss", .choice = choice_first,
      .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
-     .help = "what removes structures: sss, or a criterion of filters or neurons"},
+     .help = "method that removes the structures: sss, or a criterion of filters or neurons"},
     {OPTION("share", compound.share, NUMBER), .high = 1,
      .flags = COP_OPTION_BELOW | COP_OPTION_RESULT | COP_OPTION_LATE,
-     .help = "of a criterion as first: share of each layer's filters or neurons to remove"},
+     .help = "if first is a criterion: share of each layer's filters or neurons to remove"},
     {COPI_OPTION_RECIPE("structure", sss.search), .since = "0.1", .flags = COP_OPTION_RESULT,
-     .help = "training with factors, or of the small net before its weights go"},
+     .help = "training with factors, or of the small net before its weights are removed"},
     {OPTION("gamma", sss.gamma, NUMBER), .usual = 1e-3, .high = 1e3, .flags = COP_OPTION_RESULT,
-     .help = "of first sss: weight of the factors' L1 penalty"},
+     .help = "if first is sss: weight of the L1 penalty on the factors"},
     {NULL}};
 #undef OPTION
 
 static cop_status check(cop_ctx *ctx, const cop_method_params *p) {
     cop_status s = copi_options_check(ctx, NULL, options, p);
     if (!s && !by_factors(p) && !(p->compound.share > 0))
-        s = copi_fail(ctx, COP_E_RANGE, "share is 0; first %s needs to know what share of each layer goes",
+        s = copi_fail(ctx, COP_E_RANGE, "share is 0; first %s needs the share of each layer to remove",
                       p->compound.first);
     if (s) return s;
     const cop_method_params weights = weights_of(p, p->sparsity), structures = structures_of(p);
@@ -96,7 +96,7 @@ static void label(copi_buffer *b, const cop_method_params *p, double level) {
     copi_label_rounds(b, p);
 }
 
-/* The small net that a criterion leaves, trained. */
+/* Remove structures by a criterion and train the small net. */
 static cop_status cut_structures(copi_run *run, cop_net **small, cop_history *history) {
     const cop_method_params structures = structures_of(run->params);
     const copi_fit fit = {.recipe = &structures.tune, .phase = "structure"};
@@ -111,7 +111,7 @@ static cop_status cut_structures(copi_run *run, cop_net **small, cop_history *hi
     return s;
 }
 
-/* The share of the small net's kernel weights that has to go so that the dense net's share is at zero. */
+/* The share of the small net's kernel weights to remove to reach the sparsity relative to the dense net. */
 static cop_status share_left(const cop_net *small, const cop_method_params *p, double *share) {
     cop_net_info info;
     cop_net_get_info(small, &info);
@@ -122,15 +122,15 @@ static cop_status share_left(const cop_net *small, const cop_method_params *p, d
     if (allowed < 1)
         return copi_fail(
             small->ctx, COP_E_REFUSED,
-            "sparsity %g lets %.0f of the dense net's parameters stay; after the structures %.0f are biases "
-            "and scales, which rank %s leaves: a lower sparsity would do, or fewer structures",
+            "sparsity %g leaves %.0f of the dense net's parameters, but the small net has %.0f biases and scales, "
+            "which rank %s does not remove; use a lower sparsity or remove more structures",
             p->sparsity, (1 - p->sparsity) * (double)info.parameters_dense, (double)info.parameters - kernels,
             p->compound.rank);
     *share = allowed >= kernels ? 0 : 1 - allowed / kernels;
     return COP_OK;
 }
 
-/* The limits of layers that are still there: a block may have gone as a whole. */
+/* The limits of layers that still exist: a whole block may have been removed. */
 static cop_status limits_left(const cop_net *small, const cop_method_params *p, cop_layer_limit **limit,
                               int *limits) {
     *limit = copi_alloc(small->ctx, (size_t)p->limits + 1, sizeof **limit);
@@ -170,7 +170,7 @@ static cop_status run_compound(copi_run *run, cop_net **result) {
         run->trainings = second.trainings;
     }
     if (!s) s = copi_history_append(&history, &more);
-    if (!s) s = cop_shrink(small, result, NULL); /* filters whose last weight went */
+    if (!s) s = cop_shrink(small, result, NULL); /* filters that lost their last weight */
     if (!s) s = copi_run_point(run, *result, &point, &history);
     cop_history_clear(&more);
     cop_history_clear(&history);
@@ -181,9 +181,9 @@ static cop_status run_compound(copi_run *run, cop_net **result) {
 
 const copi_method copi_method_compound = {.name = "compound",
                                           .style = {"#7a1f4d", "#d1789f", COPI_SHAPE_SQUARE},
-                                          .help = "structures by sss or another criterion (first), then weights "
-                                                  "(rank) while the small net trains; sparsity counts "
-                                                  "over the dense net",
+                                          .help = "remove structures by sss or a criterion (first), then weights "
+                                                  "(rank) while the small net trains; sparsity is relative to the "
+                                                  "dense net",
                                           .family = "compound",
                                           .whose = "compound",
                                           .options = options,

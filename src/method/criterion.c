@@ -11,28 +11,27 @@ static const cop_option options[] = {
     {COPI_OPTION_ROUNDS},
     {COPI_OPTION("pace", cop_method_params, pace, CHOICE), .choice = cop_pace_name, .since = "0.1",
      .flags = COP_OPTION_RESULT,
-     .help = "how rounds approach the sparsity; gradual: weights go during the training of one round"},
+     .help = "how the rounds approach the sparsity; gradual: remove weights during the training of one round"},
     COPI_OPTIONS_GRADUAL,
     {COPI_OPTION_SCOPE(cop_method_params, "layer"), .flags = COP_OPTION_RESULT},
     {COPI_OPTION_KEEP(cop_method_params), .flags = COP_OPTION_RESULT},
     {COPI_OPTION_MACS(cop_method_params), .flags = COP_OPTION_RESULT | COP_OPTION_LATE},
     {COPI_OPTION("shrink", cop_method_params, shrink, FLAG), .usual = 1, .since = "0.1", .flags = COP_OPTION_RESULT,
-     .help = "tune the shrunk net of filter and neuron methods, which costs less; false: tune the masked net"},
+     .help = "filters and neurons: tune the shrunk net, which costs less; false: tune the masked net"},
     {COPI_OPTION_AGGREGATE(cop_method_params), .flags = COP_OPTION_RESULT | COP_OPTION_LATE},
     {COPI_OPTION("limits", cop_method_params, limit, LIMITS), .count_offset = offsetof(cop_method_params, limits),
      .since = "0.1", .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
-     .help = "a list of {layer, keep, most}: layers that match (* and ? are allowed) keep at least `keep` units "
-             "and lose "
-             "at most the share `most`"},
+     .help = "list of {layer, keep, most}: layers that match (* and ? are allowed) keep at least `keep` units "
+             "and lose at most the share `most`"},
     {COPI_OPTION_RECIPE("sparsify", sparsify), .since = "0.1", .flags = COP_OPTION_RESULT | COP_OPTION_UNUSED_AT_0,
-     .help = "training before the first cut, used where it has epochs; for bn-scale usually with l1_scale (Network "
+     .help = "training before the first pruning, if it has epochs; for bn-scale usually with l1_scale (Network "
              "Slimming)"},
     {COPI_OPTION_TUNE},
     {NULL}};
 
 cop_status copi_criterion_check(cop_ctx *ctx, const cop_method_params *p) {
     const copi_criterion *criterion = copi_criterion_find(p->method);
-    if (!criterion) return copi_fail(ctx, COP_E_NOT_FOUND, "no criterion is named '%s'", p->method ? p->method : "");
+    if (!criterion) return copi_fail(ctx, COP_E_NOT_FOUND, "there is no criterion '%s'", p->method ? p->method : "");
     cop_status s = copi_options_check(ctx, NULL, options, p);
     if (!s && p->pace == COP_PACE_GRADUAL) s = copi_gradual_check(ctx, p);
     if (!s) s = copi_macs_check(ctx, criterion, p->scope, p->macs);
@@ -103,8 +102,8 @@ cop_status copi_criterion_prune(const copi_run *run, cop_net *net, double share,
     return gradient ? copi_prune(net, &cut, gradient, NULL) : cop_prune(net, &cut, NULL);
 }
 
-/* What tuning changed in the shrunk net, put where it came from. An entry that shrink itself had changed (it folds
- * constants into biases) gets the change only, since the unit that was folded is still there. */
+/* Copy what tuning changed in the shrunk net back into the full net. An entry that shrink itself changed (it folds
+ * constants into biases) only gets the difference, because the folded unit still exists in the full net. */
 static void put_back(const cop_net *tuned, const cop_net *untuned, const copi_shrink_map *map, cop_net *full) {
     for (int i = 0; i < tuned->params; i++) {
         const float *new = tuned->param[i].data, *old = untuned->param[i].data;
@@ -116,8 +115,8 @@ static void put_back(const cop_net *tuned, const cop_net *untuned, const copi_sh
     }
 }
 
-/* One round on full, the net in its original size, which remembers every mask. *small: the shrunk net that is
- * measured, for structured criteria; the caller's to destroy. before: training since the point before, cleared. */
+/* One round on full, the net in its original size, which keeps every mask. *small: the shrunk net that is measured, for
+ * structured criteria; the caller destroys it. before: the training since the last point; cleared. */
 static cop_status one_round(copi_run *run, cop_net *full, int round, bool structured, cop_history *before,
                             cop_net **small) {
     const cop_method_params *p = run->params;

@@ -1,5 +1,5 @@
-/* Gradual pruning (Zhu & Gupta 2017, arXiv:1710.01878): while the net trains, the share at zero rises along a cubic,
- * fast while there is much to spare and slow at the end, and the rest of the training mends what it cost. */
+/* Gradual pruning (Zhu & Gupta 2017, arXiv:1710.01878): while the net trains, the sparsity rises along a cubic, fast at
+ * first and slow at the end. The rest of the training recovers the accuracy. */
 #include "method/method.h"
 
 #include <inttypes.h>
@@ -18,7 +18,7 @@ double copi_gradual_share(const cop_method_params *p, int64_t t, int64_t n) {
     return p->sparsity * (1 - pow(1 - ((double)t - from) / (to - from), 3));
 }
 
-/* How much of what lives is exchanged at step t: revive at the beginning, falling to 0 at the end as a cosine. */
+/* Share of the nonzero weights to exchange at step t: revive at the beginning, falling to 0 at the end as a cosine. */
 static double revived_share(const cop_method_params *p, int64_t t, int64_t n) {
     double from = p->gradual.begin * (double)n, to = p->gradual.end * (double)n;
     if (p->gradual.revive <= 0 || t == 0 || (double)t >= to || t + 1 >= n) return 0;
@@ -34,13 +34,13 @@ static bool is_due(const cop_method_params *p, int64_t t, int64_t n) {
 typedef struct gradual {
     const copi_run *run;
     cop_net *trained; /* carries the masks, checkpoints included */
-    cop_net *net;     /* what the plan holds is pruned here */
-    /* where Adam's second moments are what the criterion needs; else NULL: */
+    cop_net *net;     /* a copy of the plan's weights, to prune */
+    /* set if the criterion uses Adam's second moments, else NULL: */
     float *square;      /* [net->block_count] */
     const float **each; /* [net->params] into square */
 } gradual;
 
-/* Adam's second moments are running means of the squared gradients of the net as it learns. */
+/* Adam's second moments are running means of the squared gradients during training. */
 static cop_status take_squares(const gradual *g, copi_plan *plan) {
     cop_status s = COP_OK;
     for (int i = 0; i < g->net->params && !s; i++)
@@ -82,24 +82,24 @@ static cop_status find_squares(gradual *g) {
 cop_status copi_gradual_check(cop_ctx *ctx, const cop_method_params *p) {
     const copi_criterion *criterion = copi_criterion_find(p->method);
     if (criterion->unit != COPI_UNIT_WEIGHT)
-        return copi_fail(ctx, COP_E_ARG, "pace gradual is for weights; %s removes whole structures: give it rounds",
+        return copi_fail(ctx, COP_E_ARG, "pace gradual is for weights, but %s removes whole structures; use rounds",
                          p->method);
     if (!(p->tune.epochs > 0))
-        return copi_fail(ctx, COP_E_RANGE, "tune: epochs is %g; pace gradual prunes within this training",
+        return copi_fail(ctx, COP_E_RANGE, "tune: epochs is %g; pace gradual needs this training, so give it epochs",
                          p->tune.epochs);
     if (p->tune.max_seconds > 0)
-        return copi_fail(ctx, COP_E_ARG, "tune: max_seconds is %g; pace gradual needs all of its training",
+        return copi_fail(ctx, COP_E_ARG, "tune: max_seconds is %g; pace gradual must not end early, so use 0",
                          p->tune.max_seconds);
     if (p->rounds != 1)
-        return copi_fail(ctx, COP_E_RANGE, "rounds is %d; pace gradual prunes within one training: rounds 1",
+        return copi_fail(ctx, COP_E_RANGE, "rounds is %d; pace gradual prunes within one training, so use 1",
                          p->rounds);
     if (!(p->gradual.begin <= p->gradual.end))
-        return copi_fail(ctx, COP_E_RANGE, "begin is %g and end %g; 0 <= begin <= end <= 1, shares of the training",
-                         p->gradual.begin, p->gradual.end);
+        return copi_fail(ctx, COP_E_RANGE, "begin is %g and end is %g; expected begin <= end", p->gradual.begin,
+                         p->gradual.end);
     return COP_OK;
 }
 
-/* Everything that decides what goes when; the recipe, the net and the data are known to the training. */
+/* Everything that decides which weights are removed when, except recipe, net and data, which the training knows. */
 static char *describe(cop_ctx *ctx, const cop_method_params *p) {
     uint64_t limits = 0;
     for (int i = 0; i < p->limits; i++) {

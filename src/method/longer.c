@@ -1,4 +1,4 @@
-/* The control that pruned nets must beat: the dense net, trained for as many epochs as they are tuned. */
+/* The control that pruned nets must beat: the dense net, trained for the same extra epochs. */
 #include "method/method.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ static void label(copi_buffer *b, const cop_method_params *p, double level) {
 static cop_status run_longer(copi_run *run, cop_net **result) {
     const cop_method_params *p = run->params;
     const copi_fit fit = {.recipe = &p->tune, .phase = "tune"};
-    int rounds = p->rounds > 1 ? p->rounds : 1; /* none would be the dense net itself */
+    int rounds = p->rounds > 1 ? p->rounds : 1; /* without any it would be the dense net itself */
     cop_status s = cop_net_clone(run->dense, result);
     for (int r = 1; r <= rounds && !s && !run->stopped; r++) {
         cop_history history = {.ctx = run->ctx};
@@ -33,7 +33,7 @@ static cop_status run_longer(copi_run *run, cop_net **result) {
 const copi_method copi_method_dense_longer = {
     .name = "dense-longer",
     .style = {"#4d4d4d", "#c8c8c8", COPI_SHAPE_PENTAGON},
-    .help = "control: the dense net trained as many epochs more, nothing pruned; at least one round",
+    .help = "control: the dense net trained for the same extra epochs, without pruning; at least one round",
     .family = "dense-longer",
     .whose = "dense-longer",
     .options = options,

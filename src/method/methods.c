@@ -1,11 +1,11 @@
-/* The table of methods, what they share, and the run of one. */
+/* The table of methods, their shared parts, and running one. */
 #include "method/method.h"
 
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
 
-#define KEEP_EVERY 10 /* seconds between the states that are kept, at ends of epochs, for a crash */
+#define KEEP_EVERY 10 /* seconds between saved states, which are written at the ends of epochs */
 
 static const copi_method *const methods[] = {
 #define X(symbol) &copi_method_##symbol,
@@ -103,7 +103,7 @@ COPI_ENUM(target, COP_TARGET_LIST)
 
 double copi_pace_share(cop_pace pace, double sparsity, int r, int n) {
     double part = n > 0 ? (double)r / n : 1;
-    if (r >= n) return sparsity; /* exactly what was asked for, whatever rounding would make of it */
+    if (r >= n) return sparsity; /* exactly, without rounding */
     switch (pace) {
     case COP_PACE_LINEAR:
         return sparsity * part;
@@ -126,8 +126,8 @@ void cop_method_params_init(cop_method_params *params, size_t size) {
     cop_method_params p = {.size = sizeof p, .method = "magnitude", .seed = 1};
     p.tune = p.sparsify = p.sss.search = p.sss.retrain = p.scratch.recipe = cop_recipe_default();
     for (size_t i = 0; i < COPI_COUNT(methods); i++) copi_options_default(methods[i]->options, &p);
-    copi_options_default(copi_method_criterion.options, &p); /* which decides what methods share */
-    p.sparsify.epochs = 0;                                   /* asked for by its epochs */
+    copi_options_default(copi_method_criterion.options, &p); /* last: its defaults win for shared options */
+    p.sparsify.epochs = 0;                                   /* off unless it has epochs */
     p.sss.retrain.l1 = 1e-5;                                 /* the last step of the reference study */
     copi_struct_init(params, size, &p, sizeof p);
 }
@@ -136,9 +136,8 @@ cop_status copi_method_recipe_check(cop_ctx *ctx, const char *what, const cop_re
     cop_status s = copi_recipe_check(ctx, recipe);
     if (s) return copi_fail_in(ctx, s, "%s", what);
     if (recipe->checkpoint)
-        return copi_fail(ctx, COP_E_ARG,
-                         "%s: recipe: checkpoint is %s; a method keeps none, since it trains several nets", what,
-                         recipe->checkpoint);
+        return copi_fail(ctx, COP_E_ARG, "%s: recipe: checkpoint is %s; leave it out: a method trains several nets",
+                         what, recipe->checkpoint);
     return COP_OK;
 }
 
@@ -150,19 +149,19 @@ static char *state_file(const copi_run *run, int training) {
     return copi_format(run->ctx, "%s.%d", run->params->state, training);
 }
 
-/* Train, going on from the state of this training that an earlier run may have left. */
+/* Train, resuming from the state of this training if an earlier run left one. */
 static cop_status resume(copi_run *run, cop_net *net, const copi_fit *fit, cop_recipe *recipe, cop_history *history) {
     if (!run->params->state ||
-        run->params->gradual.revive > 0) /* revival looks at gradients, which no checkpoint holds */
+        run->params->gradual.revive > 0) /* revival needs gradients, which checkpoints do not hold */
         return copi_fit_run(net, run->data, fit, history);
     char *path = state_file(run, ++run->trainings);
     recipe->checkpoint = path;
-    cop_status s = path ? copi_fit_go_on(net, run->data, fit, history) : COP_E_NOMEM;
+    cop_status s = path ? copi_fit_resume(net, run->data, fit, history) : COP_E_NOMEM;
     copi_free(run->ctx, path);
     return s;
 }
 
-/* When the run is over, or can never be. */
+/* Remove the states when the run is done or cannot succeed. */
 static void forget_state(const copi_run *run, cop_status status) {
     if (run->stopped || status == COP_E_CANCELLED || status == COP_E_NOMEM || status == COP_E_IO) return;
     for (int i = 1; i <= run->trainings; i++) {
@@ -248,7 +247,7 @@ cop_status cop_method_run(const cop_net *dense, const cop_data *data, const cop_
     COPI_REQUIRE(ctx, data);
     cop_status s = COPI_CHECK(ctx, cop_method_params, params);
     if (s) return s;
-    if (!params->method) return copi_fail(ctx, COP_E_ARG, "method: none is named");
+    if (!params->method) return copi_fail(ctx, COP_E_ARG, "method: no name is given");
     const copi_method *method = copi_method_find(params->method);
     if (!method) {
         const char *near = cop_nearest(params->method, cop_method_name);

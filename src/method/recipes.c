@@ -1,4 +1,4 @@
-/* Named recipes: what a method and its tuning are set to under one name. */
+/* Named recipes: settings of a method and its tuning under one name. */
 #include "method/method.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@ static void gradual_root(cop_method_params *p, double epochs) {
     p->tune.distil_share = 0.7;
     p->tune.distil_temperature = 2;
     p->tune.decay = 1e-2;
-    p->tune.erase = 0; /* nothing that keeps a net from fitting too much: so few weights fit too little */
+    p->tune.erase = 0; /* no regularization: a net with so few weights underfits */
     p->tune.dropout = p->tune.label_smoothing = 0;
     p->tune.average = 0;
 }

@@ -1,10 +1,10 @@
-/* Revival of pruned weights (RigL: Evci et al. 2020, arXiv:1911.11134): of each kernel the weakest of what lives
- * goes, and as many zeros along which the loss falls fastest come alive. */
+/* Revival of pruned weights (RigL: Evci et al. 2020, arXiv:1911.11134): each kernel loses its smallest weights and
+ * regains as many pruned ones, those with the largest gradients. */
 #include "method/method.h"
 
 #include <math.h>
 
-/* Put to 0 in keep the n entries of lowest score among those whose mask is `from`. */
+/* Set keep to 0 for the n entries of lowest score among those whose mask is `from`. */
 static void lowest_of(const copi_param *p, const float *score, uint8_t from, int64_t n, float *scratch,
                       uint8_t *keep) {
     for (int64_t i = 0; i < p->count; i++) scratch[i] = p->mask[i] == from ? score[i] : INFINITY;

@@ -1,6 +1,6 @@
-/* The control that a pruned net's weights must beat: its structure alone (its masks, where weights went), trained
- * from new weights with the training MACs that the pruned net took, those of the dense net included. Source: Liu et
- * al. 2019, arXiv:1810.05270 (Scratch-B). */
+/* The control that a pruned net's weights must beat: its structure alone (or its masks, if weights were pruned), trained
+ * from new weights. It spends the training MACs of the pruned net, including those of the dense net. Source: Liu et al.
+ * 2019, arXiv:1810.05270 (Scratch-B). */
 #include "method/method.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ static cop_method_params likeness(const cop_method_params *p) {
     return like;
 }
 
-/* The methods that leave a structure to train: sss, and all that rank by a criterion. */
+/* The methods that give a structure to train: sss, and all criteria. */
 static const char *choice_like(int i) {
     return i == cop_criterion_count() ? "sss" : cop_criterion_name(i);
 }
@@ -27,19 +27,18 @@ static const cop_option options[] = {
     {COPI_OPTION("like", cop_method_params, scratch.like, NAME), .usual_name = "l1-filter", .choice = choice_like,
      .since = "0.1", .flags = COP_OPTION_RESULT | COP_OPTION_REQUIRED,
      .help =
-         "the method whose structure is trained from new weights: sss, or one that ranks by a criterion; its options "
-         "stand here too"},
+         "method whose structure is trained from new weights, sss or a criterion; its options are keys of this trial "
+         "too"},
     {COPI_OPTION_RECIPE("scratch", scratch.recipe), .since = "0.1", .flags = COP_OPTION_RESULT,
-     .help = "how the net is trained; its epochs are those the dense net had, and the net gets as many as make up "
-             "the same "
-             "training MACs, those of the dense net and of tuning together"},
+     .help = "training of the net, with the dense net's epochs; the net then trains until it has spent the training "
+             "MACs of the dense net and the tuning together"},
     {NULL}};
 
 static cop_status check(cop_ctx *ctx, const cop_method_params *p) {
     cop_status s = copi_options_check(ctx, NULL, options, p);
     if (!s && !(p->scratch.recipe.epochs > 0))
         s = copi_fail(ctx, COP_E_RANGE,
-                      "scratch: epochs is %g; say for how many the dense net was trained, since as much is spent",
+                      "scratch: epochs is %g; expected the number of epochs that the dense net was trained for",
                       p->scratch.recipe.epochs);
     if (s) return s;
     const cop_method_params like = likeness(p);
@@ -60,7 +59,7 @@ static void aim(cop_method_params *p, const cop_option *level) {
     copi_method_find(p->scratch.like)->aim(p, level);
 }
 
-/* MACs an image of the nets that a method's rounds tune, summed; nets before the last one are larger. */
+/* MACs per image, summed over the nets that a method's rounds tune; the earlier nets are larger. */
 static cop_status tuned_macs(const copi_run *own, const cop_net *full, double *macs) {
     const cop_method_params *p = own->params;
     cop_net_info info;
@@ -86,13 +85,13 @@ static cop_status tuned_macs(const copi_run *own, const cop_net *full, double *m
     return s;
 }
 
-/* The structure, and the training MACs that its own method spends besides those of the dense net. */
+/* The structure, and the training MACs that its method spends in addition to those of the dense net. */
 static cop_status structure(copi_run *run, cop_net **small, double *macs) {
     const cop_method_params like = likeness(run->params);
     copi_run own = {.ctx = run->ctx, .dense = run->dense, .data = run->data, .params = &like};
     cop_history history = {.ctx = run->ctx};
     cop_net *full = NULL;
-    double gamma, epochs = like.tune.epochs, tuned = 0; /* tuned: MACs an image in each of those epochs */
+    double gamma, epochs = like.tune.epochs, tuned = 0; /* tuned: MACs per image in each of those epochs */
     cop_status s;
     if (is_sss(run->params)) {
         epochs = like.sss.retrain.epochs;
@@ -100,7 +99,8 @@ static cop_status structure(copi_run *run, cop_net **small, double *macs) {
     } else {
         bool gradual = like.pace == COP_PACE_GRADUAL;
         s = copi_criterion_start(&own, &full, &history);
-        if (!s && !gradual) s = tuned_macs(&own, full, &tuned); /* gradual pruning is training, and books its own */
+        if (!s && !gradual)
+            s = tuned_macs(&own, full, &tuned); /* gradual pruning trains, which counts its own MACs */
         if (!s)
             s = gradual ? copi_gradual_train(&own, full, &history)
                         : copi_criterion_prune(&own, full, like.sparsity, NULL);
@@ -122,7 +122,7 @@ static cop_status structure(copi_run *run, cop_net **small, double *macs) {
     return COP_OK;
 }
 
-/* New weights where there were weights. He's variance is of the inputs that are left: a kernel's mean over its units.
+/* Draw new weights for the unmasked entries. He's variance uses the inputs that are left: a kernel's mean over its units.
  */
 static cop_status renew(cop_net *net, uint64_t seed) {
     cop_net *masked;
@@ -173,7 +173,7 @@ static cop_status run_scratch(copi_run *run, cop_net **result) {
 const copi_method copi_method_scratch = {
     .name = "scratch",
     .style = {"#8f8f8f", "#bdbdbd", COPI_SHAPE_SQUARE},
-    .help = "control: the net that another method (like) leaves, trained from new weights with as much computation",
+    .help = "control: the structure found by another method (like), trained from new weights at the same cost",
     .family = "scratch",
     .whose = "scratch",
     .options = options,

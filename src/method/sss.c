@@ -1,5 +1,5 @@
-/* Data-driven sparse structure selection (Huang & Wang 2018, arXiv:1707.01213): factors are trained, structures whose
- * factor reached 0 are removed, what is left is retrained, small weights are zeroed. */
+/* Data-driven sparse structure selection (Huang & Wang 2018, arXiv:1707.01213): train factors, remove the structures
+ * whose factor reached 0, retrain the rest, set small weights to zero. */
 #include "method/method.h"
 
 #include <math.h>
@@ -10,36 +10,36 @@
 static const cop_option options[] = {
     {OPTION("scope", structures, SET), .usual = 1u << COP_STRUCTURE_NEURON, .choice = cop_structure_name,
      .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
-     .help = "what gets factors: conv channels and dense units (neuron), groups of grouped convolutions, "
-             "residual branches "
-             "(block)"},
+     .help = "structures that get factors: conv channels and dense units (neuron), groups of grouped convolutions "
+             "(group), "
+             "residual branches (block)"},
     {OPTION("gamma", gamma, NUMBER), .usual = 1e-3, .high = 1e3, .flags = LEVEL,
-     .help = "weight of the factors' L1 penalty; with a target, where its search starts"},
+     .help = "weight of the L1 penalty on the factors; with a target, where its search starts"},
     {OPTION("cost_aware", cost_aware, FLAG), .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
-     .help = "gamma of a structure times its MACs over the mean structure's"},
+     .help = "scale gamma of each structure by its MACs, relative to the mean"},
     {OPTION("sparsity", reach, NUMBER), .high = 1, .flags = LEVEL | COP_OPTION_ABOVE | COP_OPTION_BELOW,
      .help = "target: search gamma for at least this sparsity"},
     {OPTION("macs", reach, NUMBER), .high = 1e18, .unit = "MACs", .flags = LEVEL | COP_OPTION_ABOVE,
-     .help = "target: search gamma for at most this many MACs; below 1 a share of the dense net's"},
+     .help = "target: search gamma for at most this many MACs; below 1: this share of the dense net's"},
     {OPTION("parameters", reach, NUMBER), .high = 1e18, .flags = LEVEL | COP_OPTION_ABOVE,
-     .help = "target: search gamma for at most this many parameters; below 1 a share of the dense net's"},
+     .help = "target: search gamma for at most this many parameters; below 1: this share of the dense net's"},
     {OPTION("tries", tries, INTEGER), .usual = 8, .low = 1, .high = 100, .flags = COP_OPTION_RESULT | COP_OPTION_LATE,
-     .help = "with a target: searches at most"},
+     .help = "with a target: maximum number of gammas to try"},
     {OPTION("prox", prox, CHOICE), .usual = COP_PROX_APG, .choice = cop_prox_name, .flags = COP_OPTION_RESULT,
-     .help = "how factors are updated: accelerated proximal gradient or plain subgradient"},
+     .help = "update of the factors, by accelerated proximal gradient or plain subgradient"},
     {OPTION("factor_rate", factor_rate, NUMBER), .usual = 0.1, .high = 1e3,
      .flags = COP_OPTION_RESULT | COP_OPTION_ABOVE, .help = "learning rate of the factors"},
     {OPTION("factor_momentum", factor_momentum, NUMBER), .usual = 0.9, .high = 1,
      .flags = COP_OPTION_RESULT | COP_OPTION_BELOW, .help = "momentum of the factors"},
     {OPTION("factor_threshold", factor_threshold, NUMBER), .high = 1e6, .flags = COP_OPTION_RESULT,
-     .help = "structures with a factor of at most this are removed"},
+     .help = "remove structures whose factor is at most this"},
     {COPI_OPTION_RECIPE("search", sss.search), .since = "0.1", .flags = COP_OPTION_RESULT | COP_OPTION_INLINE,
      .help = "training with factors"},
     {COPI_OPTION_RECIPE("retrain", sss.retrain), .since = "0.1", .flags = COP_OPTION_RESULT,
      .help = "training after removal, usually with l1"},
     {OPTION("threshold", threshold, NUMBERS), .count_offset = offsetof(cop_method_params, sss.thresholds),
      .high = 1e6, .flags = COP_OPTION_RESULT,
-     .help = "weights with |w| of at most this become 0 at the end; each value gives a point"},
+     .help = "set weights with |w| up to this to 0 at the end; each value gives a point"},
     {NULL}};
 #undef OPTION
 #undef LEVEL
@@ -59,7 +59,7 @@ cop_status copi_sss_check(cop_ctx *ctx, const cop_method_params *p) {
     if (!s) s = copi_option_check(ctx, NULL, copi_option_find(options, "gamma"), p);
     if (!s && p->keep < 1) s = copi_fail(ctx, COP_E_RANGE, "keep is %lld; expected at least 1", (long long)p->keep);
     if (!s && p->sss.target != COP_TARGET_NONE && !(p->sss.gamma > 0))
-        s = copi_fail(ctx, COP_E_RANGE, "gamma is %g; a search for %s starts from one above 0", p->sss.gamma,
+        s = copi_fail(ctx, COP_E_RANGE, "gamma is %g; a search for %s must start above 0", p->sss.gamma,
                       cop_target_name(p->sss.target));
     if (!s) s = copi_method_recipe_check(ctx, "search", &p->sss.search);
     return s ? s : copi_method_recipe_check(ctx, "retrain", &p->sss.retrain);
@@ -83,8 +83,8 @@ static void aim(cop_method_params *p, const cop_option *level) {
         if (strcmp(level->name, cop_target_name(t)) == 0) p->sss.target = t;
 }
 
-/* Give a factor another value and its producer the ratio: the same function. Units of a block or group share a
- * factor. */
+/* Change a factor's value and multiply its producer by the ratio, so that the function stays the same. Units of a block
+ * or group share a factor. */
 static void rescale(cop_net *net, const copi_node *gate, int64_t factor, float value) {
     copi_param *lambda = copi_node_slot(net, gate, COPI_GATE);
     const copi_node *producer = &net->node[gate->src[0]];
@@ -99,7 +99,7 @@ static void rescale(cop_net *net, const copi_node *gate, int64_t factor, float v
     lambda->data[factor] = value;
 }
 
-cop_status copi_factors_mend(cop_net *gated, double factor_threshold, int64_t keep) {
+cop_status copi_factors_repair(cop_net *gated, double factor_threshold, int64_t keep) {
     const float threshold = (float)factor_threshold, least = nextafterf(threshold, INFINITY);
     bool *block;
     cop_status s = copi_net_block_gates(gated, &block);
@@ -118,13 +118,14 @@ cop_status copi_factors_mend(cop_net *gated, double factor_threshold, int64_t ke
             for (int64_t k = 0; k < lambda->count; k++)
                 if (lambda->data[k] <= threshold && (best < 0 || lambda->data[k] > lambda->data[best])) best = k;
             const copi_node *from = &gated->node[gate->src[0]];
-            if (from->op == COPI_OP_BATCHNORM) from = &gated->node[from->src[0]]; /* people know the conv */
+            if (from->op == COPI_OP_BATCHNORM)
+                from = &gated->node[from->src[0]]; /* the conv is the name users know */
             copi_log(gated->ctx, COP_LOG_WARNING,
                      "sss: all but %lld factors of %s fell to %g or below; unit %lld is kept", (long long)above,
                      from->name, factor_threshold, (long long)best);
             s = copi_net_note(gated, "sss: %s would have kept %lld units; unit %lld was kept besides", from->name,
                               (long long)above, (long long)best);
-            if (!(lambda->data[best] > 0)) lambda->data[best] = 1; /* it gave 0: only a fresh start keeps it alive */
+            if (!(lambda->data[best] > 0)) lambda->data[best] = 1; /* its output was 0; a new factor keeps it alive */
             if (lambda->data[best] <= threshold) rescale(gated, gate, best, least);
         }
     }
@@ -136,7 +137,7 @@ static cop_status no_gates(const copi_run *run, const cop_net *gated) {
     for (int i = 0; i < gated->nodes; i++)
         if (gated->node[i].op == COPI_OP_GATE) return COP_OK;
     unsigned only = run->params->sss.structures;
-    return copi_fail(run->ctx, COP_E_REFUSED, "the net has %s that could get a factor; neuron fits every net",
+    return copi_fail(run->ctx, COP_E_REFUSED, "the net has %s that could get a factor; scope neuron fits every net",
                      only == 1u << COP_STRUCTURE_BLOCK   ? "no residual block"
                      : only == 1u << COP_STRUCTURE_GROUP ? "no grouped convolution"
                                                          : "nothing");
@@ -156,7 +157,7 @@ static cop_status train_factors(copi_run *run, double gamma, cop_net **folded, c
     const copi_fit fit = {
         .recipe = &p->sss.search, .phase = "search", .gates = &rule, .gate_rate = p->sss.factor_rate};
     if (!s) s = copi_run_train(run, gated, &fit, 1, history);
-    if (!s) s = copi_factors_mend(gated, p->sss.factor_threshold, p->keep);
+    if (!s) s = copi_factors_repair(gated, p->sss.factor_threshold, p->keep);
     if (!s) s = copi_net_fold_gates(gated, p->sss.factor_threshold, folded);
     if (!s)
         s = copi_net_note(*folded, "sss: factors by %s, gamma %g%s, rate %g, momentum %g; those up to %g removed",
@@ -170,7 +171,7 @@ static cop_status train_factors(copi_run *run, double gamma, cop_net **folded, c
     return s;
 }
 
-/* The share of the dense net's parameters or MACs that a net leaves, and that the target allows. */
+/* The share of the dense net's parameters or MACs that a net still has, and the share that the target allows. */
 static double share_left(const cop_method_params *p, const cop_net *small) {
     cop_net_info info;
     cop_net_get_info(small, &info);
@@ -191,11 +192,11 @@ static const char *left_of(cop_target target) {
     return target == COP_TARGET_MACS ? "MACs" : "parameters";
 }
 
-#define CLOSE 0.02 /* of the dense net: near enough to a target to end the search */
-#define STRIDE 4.0 /* how gamma grows or falls until the target lies between two tries */
+#define CLOSE 0.02 /* share of the dense net: near enough to a target to end the search */
+#define STRIDE 4.0 /* factor by which gamma changes until the target is between two tries */
 
 /* Bisection: low is the largest gamma that left too much, high the smallest that did not. Of the tries that meet the
- * target the one that leaves most stays in *folded and *small. */
+ * target, *folded and *small keep the one that leaves most. */
 static cop_status search_gamma(copi_run *run, cop_net **folded, cop_net **small, cop_history *history,
                                double *gamma) {
     const cop_method_params *p = run->params;
@@ -212,7 +213,8 @@ static cop_status search_gamma(copi_run *run, cop_net **folded, cop_net **small,
         bool meets = left <= allowed * (1 + 1e-12);
         least = fmin(least, left);
         if (!s)
-            copi_log(run->ctx, COP_LOG_INFO, "sss: gamma %g leaves %.4f of the %s", at, left, left_of(p->sss.target));
+            copi_log(run->ctx, COP_LOG_INFO, "sss: gamma %g leaves %.2f %% of the %s", at, 100 * left,
+                     left_of(p->sss.target));
         if (meets && left > best) {
             cop_net *drop[] = {*folded, *small};
             *folded = whole, *small = removed;
@@ -234,9 +236,9 @@ static cop_status search_gamma(copi_run *run, cop_net **folded, cop_net **small,
     }
     if (!s && best < 0)
         s = copi_fail(run->ctx, COP_E_REFUSED,
-                      "%d tries of gamma, the last %g, leave %.4f of the %s; %.4f are allowed; start from a larger "
-                      "gamma, train longer or try more often",
-                      p->sss.tries, tried, least, left_of(p->sss.target), allowed);
+                      "%d tries of gamma, the last %g, leave %.2f %% of the %s; at most %.2f %% may stay; start from "
+                      "a larger gamma, train longer or allow more tries",
+                      p->sss.tries, tried, 100 * least, left_of(p->sss.target), 100 * allowed);
     return s;
 }
 
@@ -255,7 +257,7 @@ cop_status copi_sss_search(copi_run *run, cop_net **net, cop_history *history, d
     return s;
 }
 
-/* Kernel weights |w| <= threshold become 0 for good; the largest of each kernel stays. */
+/* Mask kernel weights with |w| <= threshold, except the largest of each kernel. */
 static cop_status zero_small(cop_net *net, double threshold) {
     for (int i = 0; i < net->params; i++) {
         copi_param *p = &net->param[i];
@@ -274,7 +276,7 @@ static cop_status zero_small(cop_net *net, double threshold) {
     return COP_OK;
 }
 
-/* Retrained net -> the point of one threshold; *net is what was measured. */
+/* Make the point of one threshold from the retrained net; *net: the net measured. */
 static cop_status finish(copi_run *run, const cop_net *retrained, double gamma, double threshold,
                          double accuracy_pruned, cop_history *history, cop_net **net) {
     cop_point point = {.round = 1,
@@ -321,8 +323,7 @@ static cop_status run_sss(copi_run *run, cop_net **result) {
 const copi_method copi_method_sss = {
     .name = "sss",
     .style = {"#a33b94", "#e092d6", COPI_SHAPE_DIAMOND},
-    .help =
-        "factors on conv channels and dense units, trained with gamma |lambda|_1; those at 0 are removed; retrained",
+    .help = "train factors of structures with penalty gamma |lambda|_1, remove structures with factor 0, retrain",
     .family = "sss",
     .whose = "sss",
     .options = options,

@@ -43,7 +43,7 @@ static const cop_option options[] = {
      .flags = COP_OPTION_BELOW | COP_OPTION_REQUIRED,
      .help = "share of the weights, filters or neurons to remove, including those removed before"},
     {COPI_OPTION("criterion", cop_prune_params, criterion, NAME), .usual_name = "magnitude",
-     .choice = cop_criterion_name, .since = "0.1", .help = "what is ranked, and how"},
+     .choice = cop_criterion_name, .since = "0.1", .help = "ranking criterion"},
     {COPI_OPTION_SCOPE(cop_prune_params, "layer")},
     {COPI_OPTION_KEEP(cop_prune_params)},
     {COPI_OPTION_MACS(cop_prune_params)},

@@ -39,15 +39,15 @@ const char *copi_choice_scope(int i);
                                              .help = "rank each layer by itself, or all layers together"
 #define COPI_OPTION_KEEP(type)                                                                                       \
     COPI_OPTION("keep", type, keep, COUNT), .usual = 1, .low = 1, .high = 1e9, .since = "0.1",                       \
-                                            .help = "weights, filters or neurons that every layer keeps at least"
+                                            .help = "minimum weights, filters or neurons to keep in each layer"
 #define COPI_OPTION_MACS(type)                                                                                       \
     COPI_OPTION("macs", type, macs, NUMBER), .high = 1e18, .unit = "MACs", .since = "0.1",                           \
-                                             .help = "criteria of weights, scope global: at most this many "         \
-                                                     "effective MACs are left; below 1 a share of the dense net's"
+                                             .help = "weight criteria with scope global: leave at most this many "   \
+                                                     "effective MACs; below 1: this share of the dense net's"
 #define COPI_OPTION_AGGREGATE(type)                                                                                  \
     COPI_OPTION("aggregate", type, aggregate, CHOICE), .usual = COP_AGGREGATE_SUM, .choice = cop_aggregate_name,     \
                                                        .since = "0.1",                                               \
-                                                       .help = "how the scores of coupled channels become one"
+                                                       .help = "how to combine the scores of coupled channels"
 
 /** What cop_prune does once what the criterion needs is at hand (prune knows no engine; cop_prune, in method, asks it).
  *  gradient: [net params] pointers, or NULL. Errors as cop_prune. */

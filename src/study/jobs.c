@@ -1,5 +1,5 @@
-/* The trials of a study in their order, one at a time or several side by side. Each job has a context of its own,
- * with its share of the threads; the store, the plan and the sums are the study's, behind one lock. */
+/* Runs the trials of a study in order, one at a time or several side by side. Each job has its own context with its share
+ * of the threads. The store, the plan and the sums are shared behind one lock. */
 #include "study/study.h"
 
 #include <pthread.h>
@@ -8,19 +8,19 @@
 typedef enum state { WAITING, AT_WORK, OVER } state;
 
 typedef struct copi_team {
-    copi_study *run; /* what all share */
+    copi_study *run; /* shared by all */
     pthread_mutex_t lock;
-    pthread_cond_t over; /* a trial is */
+    pthread_cond_t over; /* signalled when a trial is over */
     uint8_t *state;      /* [trials] */
-    char **no_dense;     /* [trials] of dense nets: why there is none; owned */
-    cop_status status;   /* the first that ended the work */
+    char **no_dense;     /* [trials], for dense nets: why there is none; owned */
+    cop_status status;   /* the first error that ended the work */
 } team;
 
 typedef struct job {
     team *team;
-    copi_study *run; /* the study as this job sees it: */
-    copi_study own;  /* with a context and a dense net of its own where there are several */
-    int trial;       /* at work */
+    copi_study *run; /* the study as this job sees it: the shared one if there is one job, else &own */
+    copi_study own;  /* with its own context and dense net */
+    int trial;       /* the one it works on */
     pthread_t thread;
 } job;
 
@@ -85,7 +85,7 @@ static void job_log(void *user, cop_log_level level, const char *text) {
     parent_log(j->run->ctx, level, text);
     pthread_mutex_unlock(&j->lock);
 }
-/* Of the trials at work only the first reports, so that a line on a terminal stays with one of them. */
+/* Only the first of the running trials reports, so that the progress line does not jump between them. */
 static void job_progress(void *user, const cop_progress *p) {
     const job *w = user;
     team *j = w->team;
@@ -104,7 +104,7 @@ static int job_cancel(void *user) {
 
 /* --------------------------------------------------------------------------------------------------- trials -- */
 
-/* The first trial that waits and has its dense net, now at work; -1: there is no more. The lock is held. */
+/* Take the first waiting trial whose dense net is ready; -1: none is left. The lock is held. */
 static int next(team *j) {
     const copi_trials *trials = &j->run->trials;
     while (!j->status) {
@@ -152,7 +152,7 @@ static void *work(void *user) {
     return NULL;
 }
 
-/* What is pending waits; a trial that failed for want of memory or disk is tried again. */
+/* Pending trials wait; trials that failed for lack of memory or disk are tried again. */
 static cop_status find_pending(team *j, int *pending) {
     copi_study *run = j->run;
     cop_status status = COP_OK;
@@ -171,7 +171,7 @@ static cop_status find_pending(team *j, int *pending) {
     return status;
 }
 
-/* A job on a thread of its own. */
+/* Start a job on its own thread. */
 static cop_status start(job *w, team *j, int threads) {
     *w = (job){.team = j, .run = &w->own, .own = *j->run};
     cop_ctx_options o = cop_ctx_options_default();
@@ -187,10 +187,10 @@ static cop_status start(job *w, team *j, int threads) {
     if (cop_ctx_create(&o, &w->own.ctx)) return copi_fail(j->run->ctx, COP_E_NOMEM, "out of memory");
     if (!pthread_create(&w->thread, NULL, work, w)) return COP_OK;
     cop_ctx_destroy(w->own.ctx);
-    return copi_fail(j->run->ctx, COP_E_NOMEM, "no thread could be started for a trial");
+    return copi_fail(j->run->ctx, COP_E_NOMEM, "cannot start a thread for a trial");
 }
 
-/* n trials at a time, each with its share of the threads. */
+/* Run n trials at a time, each with its share of the threads. */
 static cop_status side_by_side(team *j, int n) {
     cop_ctx *ctx = j->run->ctx;
     int threads = copi_threads(ctx) / n, started = 0;
@@ -224,7 +224,7 @@ cop_status copi_study_go(copi_study *run) {
               .no_dense = copi_alloc(run->ctx, n, sizeof *j.no_dense)};
     pthread_mutexattr_t again;
     pthread_mutexattr_init(&again);
-    pthread_mutexattr_settype(&again, PTHREAD_MUTEX_RECURSIVE); /* what is done under it may log */
+    pthread_mutexattr_settype(&again, PTHREAD_MUTEX_RECURSIVE); /* code under the lock may log, which locks */
     pthread_mutex_init(&j.lock, &again);
     pthread_mutexattr_destroy(&again);
     pthread_cond_init(&j.over, NULL);

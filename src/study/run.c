@@ -1,5 +1,5 @@
-/* A study at work: dense nets first, one a seed, then every trial from its seed's dense net; each is committed when it
- * is over, and the one at work keeps its state: Ctrl-C costs nothing, a crash an epoch or some seconds. */
+/* Runs a study: first the dense nets, one per seed, then every trial from its seed's dense net. Each trial is committed
+ * when it is over, and the running one saves its state: Ctrl-C costs nothing, a crash an epoch or some seconds. */
 #include "study/study.h"
 
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define DIGEST_KEY "study.trial" /* in a dense net's file: the trial that made it */
+#define DIGEST_KEY "study.trial" /* key in a dense net's file: the trial that made it */
 
 /* ------------------------------------------------------------------------------------ collecting a trial -- */
 
@@ -17,7 +17,7 @@ static char *path_in(copi_study *run, const char *name) {
     return copi_format(run->ctx, "%s/%s", run->dir, name);
 }
 
-/* What one trial has reached so far. */
+/* The results of one trial so far. */
 typedef struct collector {
     copi_study *run;
     copi_stored_trial t;
@@ -68,7 +68,7 @@ static cop_status add_point(cop_ctx *ctx, copi_stored_trial *t, const cop_point 
 }
 
 void copi_study_net_file(const copi_stored_trial *t, int point, char file[160]) {
-    char number[16] = ""; /* two rounds can end at one sparsity */
+    char number[16] = ""; /* two rounds can end at the same sparsity */
     if (point > 0) snprintf(number, sizeof number, "-%d", point + 1);
     if (strcmp(t->method, COPI_METHOD_DENSE) == 0)
         snprintf(file, 160, "dense-%" PRIu64 ".safetensors", t->seed);
@@ -133,7 +133,7 @@ static void collect_end(collector *c) {
     cop_net_destroy(c->best);
 }
 
-/* Which word a trial's end is recorded under. */
+/* The word that a trial's end is stored as. */
 static const char *status_word(cop_status status) {
     switch (status) {
     case COP_OK:
@@ -149,21 +149,21 @@ static const char *status_word(cop_status status) {
     }
 }
 
-/* A method begins its messages with its name, which a trial's label has already. */
+/* Methods begin their messages with their name, which the trial's label has already. */
 static const char *without_method(const char *message, const char *method) {
     size_t n = strlen(method);
     return message && strncmp(message, method, n) == 0 && strncmp(message + n, ": ", 2) == 0 ? message + n + 2
                                                                                              : message;
 }
 
-/* What the store answers; its words are the study's context's, and a job has another one. */
+/* Copy the store's error from the study's context to that of a job. */
 static cop_status stored(copi_study *run, cop_status status) {
     const copi_study *shared = copi_study_shared(run);
     return status && shared != run ? copi_fail(run->ctx, status, "%s", cop_error(shared->ctx)) : status;
 }
 
-/* Write best.safetensors first, then commit the trial that names it: a crash in between repeats the trial, which
- * gives the same net again. */
+/* Write best.safetensors first, then commit the trial that names it: after a crash in between, the trial runs again and
+ * gives the same net. */
 static cop_status commit_locked(copi_study *run, collector *c, cop_status ended, const char *message) {
     cop_ctx *ctx = run->ctx;
     copi_study *shared = copi_study_shared(run);
@@ -231,7 +231,7 @@ cop_status copi_study_start_net(copi_study *run, uint64_t seed, cop_net **net) {
                : cop_net_load(run->ctx, run->spec->model, net);
 }
 
-/* The net that an earlier run trained, if its file is there and was made by this very trial. */
+/* The net that an earlier run trained, if its file exists and was made by this trial. */
 static cop_net *cached_dense(copi_study *run, const copi_trial *trial, const char *path) {
     cop_net *net = NULL;
     copi_extras extras;
@@ -257,7 +257,7 @@ static cop_status save_dense(copi_study *run, const copi_trial *trial, const cop
     return status;
 }
 
-/* Train a seed's dense net, going on from the checkpoint of an interrupted run, and hand its point to c. */
+/* Train a seed's dense net, resuming from the checkpoint of an interrupted run, and pass its point to c. */
 static cop_status train_dense(copi_study *run, const copi_trial *trial, const char *path, const char *checkpoint,
                               collector *c, cop_net **net) {
     cop_recipe recipe = run->spec->dense;
@@ -267,7 +267,7 @@ static cop_status train_dense(copi_study *run, const copi_trial *trial, const ch
     cop_point point = {.level = NAN, .threshold = NAN, .accuracy_pruned = NAN};
     cop_status status = copi_study_start_net(run, trial->seed, net);
     if (!status && recipe.epochs > 0)
-        status = copi_fit_go_on(*net, run->data, &(copi_fit){.recipe = &recipe, .phase = "train"}, &history);
+        status = copi_fit_resume(*net, run->data, &(copi_fit){.recipe = &recipe, .phase = "train"}, &history);
     if (!status) status = copi_measure_point(*net, run->data, &point);
     if (!status) {
         point.history = history;
@@ -283,8 +283,8 @@ static cop_status train_dense(copi_study *run, const copi_trial *trial, const ch
     return status;
 }
 
-/* Have the dense net of trial number t at hand, trained and recorded. run->dense stays NULL where that failed for
- * good; then *reason (owned) says why. */
+/* Load or train the dense net of trial number t, and record it. run->dense stays NULL if there can be none; then *reason
+ * (owned) says why. */
 static cop_status need_dense(copi_study *run, int t, char **reason) {
     const copi_trial *trial = &run->trials.trial[t];
     if (run->dense && run->dense_of == t) return COP_OK;
@@ -318,7 +318,7 @@ static cop_status need_dense(copi_study *run, int t, char **reason) {
             cop_net_destroy(net);
             net = NULL;
         }
-        /* a net trained again because its file was lost is in the store already */
+        /* if the net was trained again because its file was lost, it is in the store already */
         if (!stop)
             status = recorded && !status ? COP_OK : commit(run, &c, status, *reason ? cop_error(run->ctx) : "");
     }
@@ -379,7 +379,8 @@ cop_status copi_study_save_point(copi_study *run, int t, int point, const char *
     const copi_trial *trial = &run->trials.trial[t];
     char *reason = NULL;
     begin_trial(run, t);
-    copi_log(run->ctx, COP_LOG_INFO, "%s, seed %" PRIu64 ": once more, for %s", trial->label, trial->seed, path);
+    copi_log(run->ctx, COP_LOG_INFO, "%s, seed %" PRIu64 ": running again to save %s", trial->label, trial->seed,
+             path);
     cop_status status = need_dense(run, trial->dense, &reason);
     copi_free(run->ctx, reason); /* it trained before */
     if (status) return status;
@@ -389,7 +390,7 @@ cop_status copi_study_save_point(copi_study *run, int t, int point, const char *
     c.wanted = point;
     if (!status) status = run_method(run, trial, &c);
     if (!status && !c.best)
-        status = copi_fail(run->ctx, COP_E_INTERNAL, "%s: point %d did not come again", trial->label, point);
+        status = copi_fail(run->ctx, COP_E_INTERNAL, "%s: point %d was not reproduced", trial->label, point);
     if (!status) status = cop_net_save(c.best, path);
     collect_end(&c);
     return status;
@@ -469,8 +470,8 @@ cop_status copi_study_open_data(copi_study *run, const copi_spec *spec) {
     if (status) return status;
     for (int split = 0; split < COP_SPLITS; split++)
         if (!cop_data_get_info(run->data)->images[split])
-            return copi_fail(ctx, COP_E_NOT_FOUND, "%s: the %s split is empty; a study trains, chooses and tests%s",
-                             spec->data, cop_split_name((cop_split)split),
+            return copi_fail(ctx, COP_E_NOT_FOUND, "%s: the %s split is empty; a study needs all three%s", spec->data,
+                             cop_split_name((cop_split)split),
                              split == COP_SPLIT_VALIDATION ? ": set data.validation, e.g. 0.1" : "");
     return COP_OK;
 }
@@ -488,7 +489,7 @@ static cop_status digest_model(cop_ctx *ctx, const copi_spec *spec, char digest[
     return COP_OK;
 }
 
-/* The best validation score among what the store holds of this plan. */
+/* The best validation score in the store among the trials of this plan. */
 static cop_status recall_best(copi_study *run) {
     copi_results r;
     cop_status status = copi_store_load(run->store, &r);

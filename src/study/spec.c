@@ -1,5 +1,5 @@
-/* What a study file says. Every recipe starts as a copy of the dense net's, so that methods share batch, optimizer,
- * augmentation and budget unless the file says otherwise (docs/methods.md, "Honest evaluation"). The keys of recipes and
+/* Reads study files. Every recipe starts as a copy of the dense net's, so that methods share batch, optimizer,
+ * augmentation and budget unless the file changes them (docs/methods.md, "Honest evaluation"). The keys of recipes and
  * trials are the rows of the recipe's and the methods' tables. */
 #include "study/study.h"
 
@@ -24,7 +24,7 @@ static const char *recipe_key(int i, const void *user) {
     return i == 0 ? augment.name : NULL;
 }
 
-/* `augment` is a short way to write flip and shift; those win where they are given as well. */
+/* `augment` is short for flip and shift, which override it. */
 static cop_status read_augment(copi_yaml *y, int node, cop_recipe *recipe) {
     int value;
     unsigned words;
@@ -32,7 +32,7 @@ static cop_status read_augment(copi_yaml *y, int node, cop_recipe *recipe) {
     cop_status s = copi_yaml_value(y, value, &augment, &words);
     if (s) return s;
     if ((words & AUGMENT_NONE) && words != AUGMENT_NONE)
-        return copi_yaml_fail(y, node, augment.name, "augment is \"none\" and something else; choose one");
+        return copi_yaml_fail(y, node, augment.name, "augment: \"none\" cannot be combined; remove it or the others");
     recipe->flip = (words & AUGMENT_FLIP) != 0;
     recipe->shift = words & AUGMENT_SHIFT ? SHIFT_DEFAULT : 0;
     return COP_OK;
@@ -94,7 +94,7 @@ static cop_status read_limits(copi_yaml *y, int node, cop_method_params *p) {
 static const cop_option recipe_option = {.name = "recipe", .kind = COP_OPTION_NAME, .choice = cop_method_recipe_name},
                         method_option = {.name = "method", .kind = COP_OPTION_NAME, .choice = cop_method_name};
 
-/* A trial that is being read. */
+/* The state of reading a trial. */
 typedef struct reading {
     copi_yaml *y;
     int node;
@@ -103,7 +103,7 @@ typedef struct reading {
     cop_option option[COPI_METHOD_OPTIONS]; /* of the method; the last has a NULL name */
 } reading;
 
-/* All keys that any trial may have. */
+/* All keys of all methods. */
 typedef struct key_list {
     const char *name[256];
     int n;
@@ -131,7 +131,7 @@ static cop_status check_keys(copi_yaml *y, int node) {
     return copi_yaml_keys(y, node, "trial", key_at, &list);
 }
 
-/* "x" belongs to a method, or to several. */
+/* Name the methods that the key belongs to. */
 static cop_status fail_foreign(copi_yaml *y, int node, const char *key) {
     char owners[200] = "";
     for (int m = first_family(); m < cop_method_count(); m++) {
@@ -163,7 +163,7 @@ copi_spec_trial copi_spec_begin_trial(const copi_spec *spec) {
     double l1 = t.p.sss.retrain.l1;
     t.p.method = NULL;
     t.p.tune = t.p.sparsify = t.p.sss.search = t.p.sss.retrain = t.p.scratch.recipe = spec->dense;
-    t.p.sparsify.epochs = 0; /* asked for by its epochs */
+    t.p.sparsify.epochs = 0; /* off unless it has epochs */
     t.p.sss.retrain.l1 = l1; /* docs/methods.md, "SSS" */
     return t;
 }
@@ -172,7 +172,7 @@ static cop_status fail_missing(const reading *r, const char *key) {
     return copi_yaml_fail(r->y, r->node, NULL, "trial: \"%s\" is missing", key);
 }
 
-/* What the trial is, which says what keys it may have. */
+/* Read recipe and method, which decide the trial's valid keys. */
 static cop_status read_method(reading *r) {
     cop_method_params *p = &r->trial->p;
     int value;
@@ -186,7 +186,7 @@ static cop_status read_method(reading *r) {
     if (s) return s;
     if (!p->method) return fail_missing(r, "method");
     r->method = copi_method_find(p->method);
-    if (!r->trial->recipe) copi_options_default(r->method->options, p); /* some differ from method to method */
+    if (!r->trial->recipe) copi_options_default(r->method->options, p); /* some differ between methods */
     if (r->method->like) {
         if (!copi_yaml_find(r->y, r->node, "like", &value)) return fail_missing(r, "like");
         s = copi_yaml_value(r->y, value, copi_option_find(r->method->options, "like"), &p->scratch.like);
@@ -199,8 +199,8 @@ static double *level_field(cop_method_params *p, const cop_option *o) {
     return (double *)(void *)((char *)p + o->offset);
 }
 
-/* The levels: values of the method's own kind, or of one that it searches its own for, which then stands for where to
- * begin. */
+/* Read the levels: values of the method's own kind (sparsity, gamma), or of a target that its own kind is searched for. In
+ * a search, the own kind is where it starts. */
 static cop_status read_levels(reading *r) {
     copi_spec_trial *t = r->trial;
     const copi_method *method = copi_method_of(t->p.method, t->p.scratch.like);
@@ -222,7 +222,7 @@ static cop_status read_levels(reading *r) {
         s = copi_yaml_numbers(r->y, value, own, &t->level, &t->levels);
         if (!s && target && t->levels > 1)
             s = copi_yaml_fail(r->y, r->node, own->name,
-                               "%s is a list, but %s says that it is searched; give one to start from", own->name,
+                               "%s is a list, but %s makes it searched; give one value to start from", own->name,
                                target->name);
         if (!s) *level_field(&t->p, own) = t->level[0];
     } else if (own && (own->flags & COP_OPTION_REQUIRED)) {
@@ -258,7 +258,7 @@ static cop_status check_trial(const reading *r) {
     char why[160];
     if (r->trial->recipe && !copi_option_find(r->option, "tune"))
         return copi_yaml_fail(r->y, r->node, "recipe",
-                              "recipe has no effect on %s, which has a recipe of its own for search and retrain",
+                              "recipe has no effect on %s, which has its own recipes for search and retrain",
                               p->method);
     const copi_given given = {is_given, r};
     const char *idle = r->method->idle ? r->method->idle(p, &given, why) : NULL;
@@ -300,16 +300,16 @@ static void clear_trial(cop_ctx *ctx, copi_spec_trial *t) {
 
 /* --------------------------------------------------------------------------------------------- whole study -- */
 
-/* A relative path is taken from the study file's folder where it exists there, else as given. Leading "../" are taken
- * back, so that the page shows build/data, not studies/../build/data. */
+/* A relative path starts at the study file's folder if it exists there, else it is used as given. Leading "../" are
+ * resolved, so that the page shows build/data, not studies/../build/data. */
 static cop_status resolve(const copi_spec *spec, char **path) {
     const char *slash = strrchr(spec->path, '/'), *rest = *path;
     if (!slash || **path == '/') return COP_OK;
-    size_t length = (size_t)(slash - spec->path) + 1; /* of the folder, with its slash; 0: the current one */
+    size_t length = (size_t)(slash - spec->path) + 1; /* of the folder with its slash; 0: the current folder */
     while (length > 0 && strncmp(rest, "../", 3) == 0) {
         size_t up = length - 1;
         while (up > 0 && spec->path[up - 1] != '/') up--;
-        if (spec->path[up] == '.' || spec->path[up] == '/') break; /* not the name of a folder */
+        if (spec->path[up] == '.' || spec->path[up] == '/') break; /* not a folder's name */
         length = up;
         rest += 3;
     }
@@ -385,7 +385,7 @@ static cop_status read_score(copi_yaml *y, int node, copi_spec *spec) {
     return copi_yaml_value(y, value, &floor_option, &spec->floor);
 }
 
-/* Of the study file's keys, where the file says it. */
+/* Version of the study file's keys. */
 #define SPEC_VERSION 1
 
 static cop_status read_version(copi_yaml *y, int node, copi_spec *spec) {
@@ -420,8 +420,7 @@ static cop_status read_nets(copi_yaml *y, int node, copi_spec *spec) {
     return copi_yaml_value(y, node, &nets_option, &spec->nets);
 }
 
-/* In this order, whatever the file's: precision comes before dense, which may say otherwise for itself; trials start from
- * what dense has. */
+/* Read in this order, not the file's: dense may override precision, and trials start from dense. */
 static const struct {
     const char *key;
     bool required;
@@ -440,7 +439,7 @@ static const char *study_key(int i, const void *user) {
 
 static cop_status read_study(copi_yaml *y, int node, void *target) {
     copi_spec *spec = target;
-    int version; /* first of all: another version may have other keys */
+    int version; /* read first: another version may have other keys */
     cop_status s = copi_yaml_find(y, node, "version", &version) ? read_version(y, version, spec) : COP_OK;
     if (!s) s = copi_yaml_keys(y, node, "study", study_key, NULL);
     for (size_t i = 0; !s && i < COPI_COUNT(study_keys); i++) {
@@ -515,6 +514,6 @@ void copi_spec_print_trial(copi_buffer *b, const copi_spec_trial *trial) {
     copi_method_options(p->method, p->scratch.like, option);
     copi_buffer_printf(b, "method=%s\n", p->method);
     copi_options_print(b, option, p, &usual);
-    if (p->sss.target != COP_TARGET_NONE) /* what the level is, and where gamma starts */
+    if (p->sss.target != COP_TARGET_NONE) /* the kind of level, and where gamma starts */
         copi_buffer_printf(b, "target=%s from %.17g\n", cop_target_name(p->sss.target), p->sss.gamma);
 }

@@ -1,4 +1,4 @@
-/* study.db: the truth of a study directory. A trial goes in whole, in one transaction, when it is over. */
+/* study.db: the database of a study. Each trial is written in one transaction when it is over. */
 #include "study/study.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@ struct copi_store {
     int lock; /* file descriptor, -1: none */
 };
 
-/* `plan` is what the study file asks for now; `trial` is all that was ever measured in this directory. */
+/* `plan` holds the trials of the current study file; `trial` holds all that were ever run in this directory. */
 static const char schema[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE plan(position INTEGER PRIMARY KEY, trial TEXT NOT NULL, setting TEXT NOT NULL, label TEXT NOT NULL,"
@@ -44,7 +44,7 @@ static cop_status fail(copi_store *s, int code) {
         return copi_fail(s->ctx, COP_E_NOMEM, "%s: out of memory", s->path);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return copi_fail(s->ctx, COP_E_FORMAT, "%s: not a study's store, or damaged: %s", s->path, words);
+        return copi_fail(s->ctx, COP_E_FORMAT, "%s: not a study database, or damaged: %s", s->path, words);
     default:
         return copi_fail(s->ctx, COP_E_IO, "%s: %s", s->path, words);
     }
@@ -86,7 +86,7 @@ static cop_status run(copi_store *s, const char *sql, const char *types, ...) {
     return status;
 }
 
-/* Begin a query; rows come by next(), which finishes the statement at the end. */
+/* Begin a query; next() steps through the rows and finishes the statement at the end. */
 static cop_status query(copi_store *s, sqlite3_stmt **st, const char *sql, const char *types, ...) {
     va_list args;
     va_start(args, types);
@@ -132,7 +132,7 @@ static void *grow(cop_ctx *ctx, void **list, int n, size_t size, cop_status *sta
 
 /* --------------------------------------------------------------------------------------------------- open -- */
 
-/* One process at a time writes to a directory; the lock goes with the process, however it ends. */
+/* Only one process at a time writes to a directory; the lock ends with the process. */
 static cop_status take_lock(copi_store *s, const char *dir) {
     char *path = copi_format(s->ctx, "%s/study.lock", dir);
     if (!path) return COP_E_NOMEM;
@@ -234,7 +234,7 @@ cop_status copi_store_get(copi_store *s, const char *key, char **value) {
     return status;
 }
 
-/* End a transaction: commit what went well, else take it back and keep the first error's text. */
+/* End a transaction: commit, or roll back and keep the first error's text. */
 static cop_status end(copi_store *s, cop_status status) {
     if (!status) status = run(s, "COMMIT", "");
     if (status) sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
@@ -451,7 +451,7 @@ static cop_status load_trials(copi_store *s, copi_results *r) {
 
 cop_status copi_store_load(copi_store *s, copi_results *r) {
     *r = (copi_results){.ctx = s->ctx};
-    /* one view of the store, though another process may be adding to it */
+    /* one consistent view, although another process may write */
     cop_status status = run(s, "BEGIN", "");
     if (status) return status;
     status = load_meta(s, &r->meta);

@@ -1,14 +1,14 @@
-/* A spec expanded into trials, each named by a digest of all that decides it. */
+/* Expands a spec into trials, each named by a digest of all that decides it. */
 #include "study/study.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-/* The last version that made a study give other results: part of every name, so that its trials run anew then. */
+/* The last version that changed the results of a study. It is part of every name, so that trials then run again. */
 #define RESULTS_VERSION "0.1.0"
 
-enum { DIGEST_DENSE = 1, DIGEST_TRIAL }; /* so that the two kinds of name never meet */
+enum { DIGEST_DENSE = 1, DIGEST_TRIAL }; /* so that the two kinds of name never collide */
 
 static void name_into(char out[20], uint64_t salt, const copi_buffer *text) {
     snprintf(out, 20, "%016" PRIx64, copi_hash(salt, text->data, text->len));
@@ -78,7 +78,7 @@ static const copi_trial *labelled(const copi_trials *trials, int from, const cha
     return NULL;
 }
 
-/* A label that an earlier trial has already tells what differs, like ", tune restarts 1". */
+/* If an earlier trial has the same label, append what differs, like ", tune restarts 1". */
 static cop_status tell_apart(const copi_trials *trials, int from, copi_trial *t) {
     const copi_trial *like = labelled(trials, from, t->label);
     if (!like) return COP_OK;
@@ -86,7 +86,7 @@ static cop_status tell_apart(const copi_trials *trials, int from, copi_trial *t)
     copi_buffer_init(&text, trials->ctx);
     copi_spec_say_difference(&text, t->spec, like->spec);
     if (text.len) copi_append(t->label, sizeof t->label, "%s", text.data);
-    if (labelled(trials, from, t->label)) { /* cut off, or nothing that can be said */
+    if (labelled(trials, from, t->label)) { /* cut off, or no difference that labels show */
         t->label[sizeof t->label - 16] = 0;
         copi_append(t->label, sizeof t->label, ", no. %d", trials->n - from);
     }
@@ -95,7 +95,7 @@ static cop_status tell_apart(const copi_trials *trials, int from, copi_trial *t)
     return status;
 }
 
-/* Of one entry: its levels; one without a list is at the method's default, or has none. */
+/* The levels of one entry; without a list it has one trial, at the method's default if the method has levels. */
 static int count_levels(const copi_spec_trial *from) {
     return from->levels ? from->levels : 1;
 }
@@ -138,7 +138,7 @@ void copi_trials_clear(copi_trials *trials) {
     *trials = (copi_trials){.ctx = trials->ctx};
 }
 
-/* A recipe asks for distillation by its share; the teacher is the dense net. */
+/* A recipe with a distil_share is distilled; the teacher is the dense net. */
 static void complete(cop_recipe *r, const copi_trial *trial, const cop_net *dense) {
     r->seed = trial->seed;
     r->teacher = r->distil_share > 0 ? dense : NULL;

@@ -1,6 +1,6 @@
-/* What a study file is read with: values by their options, names that are checked, and the place of every refusal. libcyaml
- * checks types too, but knows neither ranges of numbers nor "did you mean", and says the line only in its log; libyaml below
- * it gives every node's place. */
+/* Reads study files: values by their options, checked names, and the place of every error. libcyaml checks types too, but it
+ * has neither ranges nor "did you mean", and reports lines only in its log. libyaml, on which it builds, gives every node's
+ * place. */
 #include "study/yaml.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@ struct copi_yaml {
     yaml_document_t document;
 };
 
-/* What a user wrote, fit for one line of an error: no control characters, not too long, no letter cut in two. */
+/* The user's text for one line of an error: no control characters, not too long, not cut within a character. */
 typedef struct shown {
     char text[56];
 } shown;
@@ -96,7 +96,7 @@ cop_ctx *copi_yaml_ctx(copi_yaml *y) {
 
 /* ------------------------------------------------------------------------------------------------- scalars -- */
 
-/* The text of a scalar, or NULL after recording that `wanted` was expected. Numbers and flags in quotes are texts. */
+/* The text of a scalar, or NULL after an error that `wanted` was expected. Numbers and flags in quotes are texts. */
 static const char *scalar(copi_yaml *y, const yaml_node_t *node, const char *key, const char *wanted, bool plain) {
     if (node->type != YAML_SCALAR_NODE) {
         fail_at(y, node, "%s is %s; expected %s", key, show(node).text, wanted);
@@ -128,7 +128,7 @@ cop_status copi_yaml_text(copi_yaml *y, int node, const char *key, char **owned)
     return COP_OK;
 }
 
-/* The text of one value of an option; names may stand in quotes. */
+/* The text of one value of an option; names may be in quotes. */
 static const char *value_text(copi_yaml *y, const yaml_node_t *node, const cop_option *o) {
     static const char *const wanted[] = {
         [COP_OPTION_COUNT] = "an integer", [COP_OPTION_INTEGER] = "an integer", [COP_OPTION_FLAG] = "true or false"};
@@ -157,7 +157,7 @@ int copi_yaml_count(copi_yaml *y, int node) {
 }
 
 static cop_status fail_twice(copi_yaml *y, const yaml_node_t *item, const char *key) {
-    return fail_at(y, item, "%s %s stands twice in the list", key, show(item).text);
+    return fail_at(y, item, "%s %s is in the list twice", key, show(item).text);
 }
 
 cop_status copi_yaml_numbers(copi_yaml *y, int number, const cop_option *o, double **list, int *n) {
@@ -266,7 +266,7 @@ cop_status copi_yaml_list(copi_yaml *y, int number, const char *key, size_t size
     return COP_OK;
 }
 
-/* `; did you mean "x"?`, or the whole list when nothing is near. */
+/* `; did you mean "x"?`, or the whole list if no name is near. */
 static void add_hint(char *out, size_t size, const char *word, int n, const char *(*name)(int, const void *),
                      const void *user) {
     const char *near = copi_nearest(word, n, name, user);
@@ -335,8 +335,8 @@ static cop_status fail_parse(copi_yaml *y, const yaml_parser_t *parser) {
 
 #define DEPTH_MAX 16 /* a study file needs 5 */
 
-/* A first pass over the events: libyaml's time for a document grows with the square of its nesting, so a deep one is
- * refused before it is loaded. */
+/* A first pass over the events: libyaml's time grows with the square of the nesting, so deep documents are refused before
+ * they are loaded. */
 static cop_status check_depth(copi_yaml *y, const char *text, size_t n) {
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser)) return copi_fail(y->ctx, COP_E_NOMEM, "%s: out of memory", y->path);

@@ -1,5 +1,5 @@
 /* Checkpoints: a safetensors file with the net, tensors "optimizer.<slot>/<param>", and strings. Doubles are written
- * as hexadecimal floats, which come back to the last bit. */
+ * as hexadecimal floats, which are exact. */
 #include "train/checkpoint.h"
 
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LAYOUT "1" /* of the strings below; another one is refused with VERSION */
+#define LAYOUT "1" /* version of the strings below; another one is refused with VERSION */
 
 uint64_t copi_topology_digest(const cop_net *net) {
     uint64_t h = 0;
@@ -96,7 +96,7 @@ cop_status copi_checkpoint_save(const copi_checkpoint *c, const cop_net *net, co
     return s;
 }
 
-/* The next number of *at; clears *good when there is none. strtod reads what %a wrote, nan and inf included. */
+/* Read the next number of *at; clears *good if there is none. strtod reads what %a wrote, also nan and inf. */
 static double next_real(const char **at, bool *good) {
     char *end;
     double v = strtod(*at, &end);
@@ -114,10 +114,10 @@ static long long next_integer(const char **at, bool *good) {
 }
 
 static cop_status malformed(const copi_checkpoint *c, cop_ctx *ctx, const char *what) {
-    return copi_fail(ctx, COP_E_FORMAT, "%s: not a whole checkpoint: %s is missing or malformed", c->path, what);
+    return copi_fail(ctx, COP_E_FORMAT, "%s: incomplete checkpoint: %s is missing or malformed", c->path, what);
 }
 
-/* The line of a text that begins with the same name as this one; "" where there is none. */
+/* The line of a text that begins with the same name as this one; "" if there is none. */
 static const char *line_of(const char *text, const char *line) {
     size_t name = strcspn(line, " \n") + 1;
     while (*text && strncmp(text, line, name) != 0) text += strcspn(text, "\n") + (text[strcspn(text, "\n")] != 0);
@@ -129,7 +129,7 @@ static bool same_line(const char *a, const char *b) {
     return n == strcspn(b, "\n") && memcmp(a, b, n) == 0;
 }
 
-/* The first line of ours that theirs has otherwise; of an option that theirs does not know, the default counts. */
+/* Refuse the first line of ours that differs in theirs. If theirs does not have an option, its default counts. */
 static cop_status compare_lines(const copi_checkpoint *c, cop_ctx *ctx, const char *ours, const char *theirs,
                                 bool turned) {
     for (const char *line = ours; *line; line += strcspn(line, "\n") + 1) {
@@ -163,12 +163,12 @@ static cop_status check_start(const copi_checkpoint *c, const cop_net *net, cons
     if (c->start != start && c->start != copi_net_digest(saved))
         return copi_fail(
             net->ctx, COP_E_REFUSED,
-            "%s: the checkpoint belongs to another net: it began with weights %016llx, this run with %016llx; "
+            "%s: the checkpoint belongs to another net: it started from weights %016llx, this run from %016llx; "
             "name another checkpoint file or remove it",
             c->path, (unsigned long long)start, (unsigned long long)c->start);
     if (threads != copi_threads(net->ctx))
         copi_log(net->ctx, COP_LOG_WARNING,
-                 "%s was written with %lld threads, now there are %d: the result may differ in the last bits",
+                 "%s: written with %lld threads, now resumed with %d: the result may differ in the last bits",
                  c->path, threads, copi_threads(net->ctx));
     return COP_OK;
 }
@@ -207,7 +207,7 @@ static cop_status take_history(const copi_checkpoint *c, cop_ctx *ctx, const cha
     return good ? COP_OK : malformed(c, ctx, "history");
 }
 
-/* The saved net's parameters and masks; its topology is net's, as the digest of the identity says. */
+/* Copy the saved net's parameters and masks; the identity's digest ensures that the topology is the same. */
 static cop_status take_net(const copi_checkpoint *c, const cop_net *saved, cop_net *net) {
     if (saved->params != net->params || saved->block_count != net->block_count)
         return malformed(c, net->ctx, "a parameter");
@@ -233,7 +233,7 @@ cop_status copi_checkpoint_load(const copi_checkpoint *c, cop_net *net, copi_pla
     cop_status s = copi_safetensors_load(net->ctx, c->path, &saved, &x);
     const char *layout = s ? NULL : copi_extras_get(&x, "layout");
     if (!s && (!layout || strcmp(layout, LAYOUT)))
-        s = layout ? copi_fail(net->ctx, COP_E_VERSION, "%s: checkpoint of layout %.20s, this program reads " LAYOUT,
+        s = layout ? copi_fail(net->ctx, COP_E_VERSION, "%s: checkpoint of layout %.20s; this program reads " LAYOUT,
                                c->path, layout)
                    : malformed(c, net->ctx, "layout");
     if (!s) s = check_identity(c, net->ctx, copi_extras_get(&x, "identity"));

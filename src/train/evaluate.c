@@ -1,4 +1,4 @@
-/* Accuracy and loss on a split, and batch-norm statistics made anew. */
+/* Accuracy and loss on a split. */
 #include "train/train.h"
 
 #include <math.h>
@@ -14,11 +14,11 @@ cop_status copi_check_fit(const cop_net *net, const cop_data *data) {
     const cop_data_info *info = &data->info;
     if (in->shape[0] != info->channels || in->shape[1] != info->height || in->shape[2] != info->width)
         return copi_fail(net->ctx, COP_E_SHAPE,
-                         "the net takes images [%lld,%lld,%lld], those of %s are [%lld,%lld,%lld]",
+                         "the net takes images [%lld,%lld,%lld], but those of %s are [%lld,%lld,%lld]",
                          (long long)in->shape[0], (long long)in->shape[1], (long long)in->shape[2], info->path,
                          (long long)info->channels, (long long)info->height, (long long)info->width);
     if (net->classes != info->classes)
-        return copi_fail(net->ctx, COP_E_SHAPE, "the net tells %d classes apart, %s has %d", net->classes, info->path,
+        return copi_fail(net->ctx, COP_E_SHAPE, "the net has %d classes, but %s has %d", net->classes, info->path,
                          info->classes);
     return COP_OK;
 }
@@ -53,8 +53,9 @@ cop_status copi_meter_create(const cop_net *net, const cop_data *data, const cop
     if (s) return s;
     cop_eval_options o = options ? *options : cop_eval_options_default();
     if ((s = COPI_CHECK(ctx, cop_eval_options, &o))) return s;
-    if (o.batch < 1) return copi_fail(ctx, COP_E_RANGE, "evaluate: batch is %lld; at least 1", (long long)o.batch);
-    int64_t largest = 1; /* a plan wider than the data would compute nothing but padding */
+    if (o.batch < 1)
+        return copi_fail(ctx, COP_E_RANGE, "evaluate: batch is %lld; expected at least 1", (long long)o.batch);
+    int64_t largest = 1; /* a larger plan than the data would only compute padding */
     for (int i = 0; i < COP_SPLITS; i++)
         if (data->info.images[i] > largest) largest = data->info.images[i];
     if (o.batch > largest) o.batch = largest;

@@ -1,4 +1,4 @@
-/* The training loop: a loader thread's batches into a plan's steps, and the book that is kept of it. */
+/* The training loop: feeds a loader thread's batches to a plan's steps, and records history and checkpoints. */
 #include "train/checkpoint.h"
 
 #include <math.h>
@@ -22,7 +22,7 @@ typedef struct fit_run {
     copi_progress_state state;
     int64_t per_epoch, steps;
     int epochs, history_cap;
-    double mark; /* training time is counted from here; moved past what is not training */
+    double mark; /* training time counts from here; moved past evaluation and saving */
     double macs; /* per image */
 } fit_run;
 
@@ -59,13 +59,13 @@ static bool distils(const cop_recipe *r) {
     return r->teacher && r->distil_share > 0;
 }
 
-/* Everything that decides what a run computes, a line each, so that a refusal can quote the line that differs. */
+/* One line for everything that decides what a run computes, so that a refusal can quote the line that differs. */
 static cop_status describe(fit_run *f) {
     copi_buffer *b = &f->identity;
     const cop_recipe *r = f->recipe;
     copi_buffer_printf(b, "phase %s\ndata %s\nnet %016llx\n", f->fit->phase, f->data->info.digest,
                        (unsigned long long)copi_topology_digest(f->net));
-    cop_recipe settled = *r; /* what it comes to on this machine, without what it does not use */
+    cop_recipe settled = *r; /* with the precision of this machine, without unused options */
     settled.precision = copi_plan_precision(f->plan);
     if (!distils(r)) settled.distil_share = settled.distil_temperature = 0;
     copi_buffer_printf(b, "seed %llu\n", (unsigned long long)r->seed);
@@ -102,7 +102,7 @@ static cop_status open_teacher(fit_run *f) {
     if (ours.order != theirs.order || memcmp(ours.mean, theirs.mean, channels * sizeof *ours.mean) ||
         memcmp(ours.std, theirs.std, channels * sizeof *ours.std))
         return copi_fail(f->ctx, COP_E_REFUSED,
-                         "teacher: it wants images normalized by mean %g, std %g in channel 0 (%s), the net "
+                         "teacher: its images are normalized by mean %g, std %g in channel 0 (%s), the net's "
                          "by %g, %g (%s); train both with the same normalization",
                          theirs.mean[0], theirs.std[0], cop_channel_order_name(theirs.order), ours.mean[0],
                          ours.std[0], cop_channel_order_name(ours.order));
@@ -118,7 +118,7 @@ static cop_status open_teacher(fit_run *f) {
 
 static cop_status open_plan(fit_run *f) {
     const cop_recipe *r = f->recipe;
-    cop_net *scaled; /* the plan drops what its net says */
+    cop_net *scaled; /* the plan takes its dropout from this net */
     cop_status s = cop_net_clone(f->net, &scaled);
     if (s) return s;
     copi_scale_dropout(scaled, r->dropout);
@@ -156,7 +156,7 @@ static cop_status open_loader(fit_run *f) {
                               &f->loader);
 }
 
-static void count(fit_run *f) { /* the clock's and the book's state of this moment */
+static void count(fit_run *f) { /* update times and counts */
     double now = copi_now();
     f->state.seconds += now - f->mark;
     f->mark = now;
@@ -183,7 +183,7 @@ static void report(fit_run *f, int64_t from, double since) {
                                           .seconds_left = done > 0 ? each * (double)(f->steps - st->step) : NAN});
 }
 
-/* The averages, with batch-norm's statistics made anew: those kept while training are of other weights. */
+/* Take the averaged weights and recompute batch-norm statistics, which training kept for other weights. */
 static cop_status take_average(fit_run *f, cop_net *net) {
     cop_status s = copi_plan_pull_average(f->plan, net);
     return s ? s : copi_recalibrate(net, f->data, COPI_SETTLE_IMAGES, false);
@@ -191,7 +191,7 @@ static cop_status take_average(fit_run *f, cop_net *net) {
 
 static cop_status validate(fit_run *f, cop_epoch *e) {
     if (!f->data->info.images[COP_SPLIT_VALIDATION]) return COP_OK;
-    cop_net *average = NULL; /* what would come out now */
+    cop_net *average = NULL; /* the net that training would return now */
     cop_status s = f->recipe->average > 0 ? cop_net_clone(f->net, &average) : COP_OK;
     if (!s && average) s = take_average(f, average);
     if (!s && !f->meter) s = copi_meter_create(f->net, f->data, NULL, false, &f->meter);
@@ -204,7 +204,7 @@ static cop_status validate(fit_run *f, cop_epoch *e) {
     return COP_OK;
 }
 
-static cop_status keep(fit_run *f) { /* the checkpoint, if there is to be one */
+static cop_status keep(fit_run *f) { /* write the checkpoint, if the recipe has one */
     if (!f->recipe->checkpoint) return COP_OK;
     f->kept = copi_now();
     return copi_checkpoint_save(&f->checkpoint, f->net, f->plan, &f->state, f->history);
@@ -214,12 +214,12 @@ cop_status copi_check_finite(cop_ctx *ctx, const char *phase, const char *what, 
                              int64_t step, double rate) {
     for (size_t i = 0; i < n; i++)
         if (!isfinite(x[i]))
-            return copi_fail(ctx, COP_E_DIVERGED, "%s: a %s is %g after step %lld; a lower rate than %g would help",
-                             phase, what, (double)x[i], (long long)step, rate);
+            return copi_fail(ctx, COP_E_DIVERGED, "%s: a %s is %g after step %lld; try a rate below %g", phase, what,
+                             (double)x[i], (long long)step, rate);
     return COP_OK;
 }
 
-/* Has the time of the recipe run out, at the end of an epoch? */
+/* At the end of an epoch: has the recipe's time run out? */
 static bool is_over(const fit_run *f) {
     const copi_progress_state *st = &f->state;
     return f->recipe->max_seconds > 0 && st->step > 0 && st->step % f->per_epoch == 0 &&
@@ -230,7 +230,7 @@ static cop_status end_epoch(fit_run *f, double rate) {
     cop_history *h = f->history;
     count(f);
     cop_status s = copi_plan_pull(f->plan, f->net);
-    if (!s) /* a step may leave weights that are not finite under a loss that still was */
+    if (!s) /* weights may be not finite although the last loss was */
         s = copi_check_finite(f->ctx, f->fit->phase, "weight", f->net->block, f->net->block_count, f->state.step,
                               f->recipe->rate);
     if (s) return s;
@@ -302,7 +302,7 @@ static cop_status run_steps(fit_run *f) {
     return COP_OK;
 }
 
-/* What the images are like that the net knows. From the start, so that an interrupted net is usable too. */
+/* Store normalization and class names in the net, at the start, so that an interrupted net is usable too. */
 static cop_status adopt(fit_run *f) {
     cop_status s = COP_OK;
     if (!f->net->normalized) {
@@ -321,15 +321,15 @@ static cop_status sign(fit_run *f) {
                          cop_schedule_name(r->schedule), (unsigned long long)r->seed, f->data->info.digest);
 }
 
-static cop_status take_up(fit_run *f) {
+static cop_status resume(fit_run *f) {
     bool found;
     cop_status s = copi_checkpoint_load(&f->checkpoint, f->net, f->plan, &f->state, f->history, &found);
     if (s) return s;
     f->history->resumed = found;
     f->history_cap = f->history->count;
     if (f->state.step > f->steps)
-        return copi_fail(f->ctx, COP_E_FORMAT, "%s: checkpoint of step %lld in a run of %lld", f->recipe->checkpoint,
-                         (long long)f->state.step, (long long)f->steps);
+        return copi_fail(f->ctx, COP_E_FORMAT, "%s: the checkpoint is at step %lld, the run has only %lld",
+                         f->recipe->checkpoint, (long long)f->state.step, (long long)f->steps);
     return COP_OK;
 }
 
@@ -340,18 +340,18 @@ static cop_status prepare(fit_run *f) {
     int64_t images = f->data->info.images[COP_SPLIT_TRAIN];
     f->per_epoch = images / r->batch;
     if (!f->per_epoch)
-        return copi_fail(f->ctx, COP_E_RANGE, "%s: a batch of %lld is more than the %lld training images of %s",
-                         f->fit->phase, (long long)r->batch, (long long)images, f->data->info.path);
+        return copi_fail(f->ctx, COP_E_RANGE, "%s: batch is %lld, but %s has only %lld training images",
+                         f->fit->phase, (long long)r->batch, f->data->info.path, (long long)images);
     f->steps = (int64_t)llround(r->epochs * (double)f->per_epoch);
     if (!f->steps && r->epochs > 0) f->steps = 1;
     f->epochs = (int)((f->steps + f->per_epoch - 1) / f->per_epoch);
     cop_net_info info;
     cop_net_get_info(f->net, &info);
     f->macs = (double)info.macs;
-    copi_net_apply_masks(f->net); /* masked entries are 0 from the first step on */
+    copi_net_apply_masks(f->net); /* so that masked entries are 0 from the first step on */
     f->checkpoint = (copi_checkpoint){.path = r->checkpoint, .start = copi_net_digest(f->net)};
     if ((s = open_plan(f)) || (s = describe(f))) return s;
-    if (r->resume && (s = take_up(f))) {
+    if (r->resume && (s = resume(f))) {
         if (f->fit->unfit) *f->fit->unfit = s != COP_E_NOMEM && s != COP_E_IO && s != COP_E_CANCELLED;
         return s;
     }
@@ -373,7 +373,7 @@ cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit,
         f.mark = f.kept = copi_now();
         s = run_steps(&f);
         count(&f);
-        if (s == COP_E_CANCELLED || s == COP_E_DIVERGED) { /* the text of what ended the run outlives the saving */
+        if (s == COP_E_CANCELLED || s == COP_E_DIVERGED) { /* saving keeps the error's text unless it fails itself */
             cop_status saved = copi_plan_pull(f.plan, net);
             if (!saved && s == COP_E_CANCELLED) saved = keep(&f);
             if (saved) s = saved;
@@ -393,7 +393,7 @@ cop_status copi_fit_run(cop_net *net, const cop_data *data, const copi_fit *fit,
     return s;
 }
 
-cop_status copi_fit_go_on(cop_net *net, const cop_data *data, const copi_fit *fit, cop_history *history) {
+cop_status copi_fit_resume(cop_net *net, const cop_data *data, const copi_fit *fit, cop_history *history) {
     cop_recipe recipe = *fit->recipe;
     copi_fit own = *fit;
     cop_net *kept = NULL;
@@ -405,7 +405,7 @@ cop_status copi_fit_go_on(cop_net *net, const cop_data *data, const copi_fit *fi
     if (recipe.resume) s = cop_net_clone(net, &kept);
     if (!s) s = copi_fit_run(net, data, &own, history);
     if (unfit && unlink(recipe.checkpoint) == 0) {
-        copi_log(net->ctx, COP_LOG_WARNING, "%s; this training begins afresh", cop_error(net->ctx));
+        copi_log(net->ctx, COP_LOG_WARNING, "%s; this training starts over", cop_error(net->ctx));
         cop_history_clear(history);
         recipe.resume = 0;
         s = copi_net_copy_params(net, kept);

@@ -1,13 +1,13 @@
-/* Looks at training images without learning from them: batch-norm's running statistics made anew (after pruning they
- * are those of another net), and the loss's gradient for criteria that rank by it. */
+/* Runs training images through a net without changing its weights: recomputes batch-norm running statistics (after
+ * pruning they are those of another net), and takes the loss gradient for criteria that rank by it. */
 #include "train/train.h"
 
 #include <stddef.h>
 
-/* The engine moves running statistics this share of the way towards each batch's; from 0, a step leaves this share of
- * the batch's own. A test compares what comes out with means computed directly. */
+/* The engine moves running statistics this share of the way towards those of each batch; from 0, one step leaves this
+ * share of the batch's own. A test compares the result with means computed directly. */
 static const double ENGINE_SHARE = 0.1;
-enum { BATCH = 128, BATCH_SQUARES = 16 }; /* a batch's mean hides what its images disagree on */
+enum { BATCH = 128, BATCH_SQUARES = 16 }; /* small: the mean gradient of a batch cancels differences between images */
 
 static bool is_statistic(const copi_param *p) {
     return p->kind == COPI_PARAM_MEAN || p->kind == COPI_PARAM_VAR;
@@ -19,7 +19,7 @@ void copi_scale_dropout(cop_net *net, double factor) {
 }
 
 typedef struct probe {
-    cop_net *work; /* a copy whose dropout rests: neither statistics nor scores may depend on it */
+    cop_net *work; /* a copy without dropout: neither statistics nor scores may depend on it */
     copi_plan *plan;
     copi_loader *loader;
     bool cancellable;
@@ -64,20 +64,19 @@ static cop_status probe_step(probe *p, bool gradient_only, int64_t t, int64_t st
     int64_t n, correct;
     double loss;
     if (p->cancellable && copi_cancelled(ctx))
-        return copi_fail(ctx, COP_E_CANCELLED, "looking at training images: interrupted after %lld of %lld batches",
+        return copi_fail(ctx, COP_E_CANCELLED, "reading training images: interrupted after %lld of %lld batches",
                          (long long)t, (long long)steps);
     cop_status s = copi_loader_next(p->loader, &x, &label, &n);
     if (s) return s;
     if (!n)
-        return copi_fail(ctx, COP_E_INTERNAL,
-                         "looking at training images: the loader ended after %lld of %lld batches", (long long)t,
-                         (long long)steps);
+        return copi_fail(ctx, COP_E_INTERNAL, "reading training images: the loader ended after %lld of %lld batches",
+                         (long long)t, (long long)steps);
     return copi_plan_step(
         p->plan, &(copi_step){.x = x, .label = label, .gradient_only = gradient_only}, &loss,
         &correct);
 }
 
-/* batch: in, the most images of one. */
+/* *batch: on entry the maximum. */
 static cop_status plan_batches(const cop_net *net, const cop_data *data, int64_t images, int64_t *batch,
                                int64_t *steps) {
     cop_status s = copi_check_fit(net, data);
@@ -90,7 +89,7 @@ static cop_status plan_batches(const cop_net *net, const cop_data *data, int64_t
     return COP_OK;
 }
 
-/* Every batch counts alike: sum += what one step from zeroed statistics leaves. */
+/* Sum over batches the statistics that one step from zero leaves; all batches have equal weight. */
 static cop_status gather(probe *p, int64_t steps, double *sum) {
     cop_net *work = p->work;
     for (int64_t t = 0; t < steps; t++) {

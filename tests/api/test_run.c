@@ -201,7 +201,7 @@ typedef struct stopper {
 static void count_points(void *user, cop_log_level level, const char *text) {
     stopper *s = user;
     if (level == COP_LOG_INFO && strstr(text, ": sparsity ")) s->seen_points++;
-    s->afresh |= level == COP_LOG_WARNING && strstr(text, "this training begins afresh");
+    s->afresh |= level == COP_LOG_WARNING && strstr(text, "this training starts over");
 }
 static int poll(void *user) {
     stopper *s = user;
@@ -411,7 +411,7 @@ static void test_refused_at_once(void **state) {
     } bad[] = {
         {"name: t\ndata: {path: nowhere}\nmodel: lenet-5\ntrials: [{method: sss}]\n", COP_E_NOT_FOUND, "nowhere"},
         {"name: t\ndata: {path: data, validation: 0}\nmodel: seed-cnn\ntrials: [{method: sss}]\n", COP_E_NOT_FOUND,
-         "the validation split is empty; a study trains, chooses and tests: set data.validation, e.g. 0.1"},
+         "the validation split is empty; a study needs all three: set data.validation, e.g. 0.1"},
         {"name: t\ndata: {path: data}\nmodel: keras-cifar\ntrials: [{method: sss}]\n", COP_E_SHAPE, "12x12"},
         {"name: t\ndata: {path: data}\nmodel: data/t10k-labels-idx1-ubyte\ntrials: [{method: sss}]\n",
          COP_E_UNSUPPORTED, "t10k-labels-idx1-ubyte"},

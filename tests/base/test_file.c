@@ -195,7 +195,7 @@ static void read_errors(void **state) {
     assert_int_equal(n, 0);
     test_fails(p->ctx, copi_read_file(p->ctx, p->dir, 0, &bytes, &n), COP_E_FORMAT, "is a directory");
     test_ok(p->ctx, copi_write_file(p->ctx, p->file, "0123456789", 10));
-    test_fails(p->ctx, copi_read_file(p->ctx, p->file, 9, &bytes, &n), COP_E_FORMAT, "10 bytes, at most 9");
+    test_fails(p->ctx, copi_read_file(p->ctx, p->file, 9, &bytes, &n), COP_E_FORMAT, "has 10 bytes; at most 9");
     test_ok(p->ctx, copi_read_file(p->ctx, p->file, 10, &bytes, &n));
     assert_int_equal(n, 10);
     copi_free(p->ctx, bytes);
@@ -230,10 +230,10 @@ static void directories(void **state) {
     test_ok(p->ctx, copi_make_dir(p->ctx, "/"));
     test_ok(p->ctx, copi_make_dir(p->ctx, "."));
     test_ok(p->ctx, copi_write_file(p->ctx, p->file, "x", 1));
-    test_fails(p->ctx, copi_make_dir(p->ctx, p->file), COP_E_IO, "cannot make the directory: Not a directory");
+    test_fails(p->ctx, copi_make_dir(p->ctx, p->file), COP_E_IO, "cannot create the directory: Not a directory");
     snprintf(path, sizeof path, "%s/under", p->file);
     test_fails(p->ctx, copi_make_dir(p->ctx, path), COP_E_IO, "Not a directory");
-    test_fails(p->ctx, copi_make_dir(p->ctx, ""), COP_E_IO, "cannot make the directory");
+    test_fails(p->ctx, copi_make_dir(p->ctx, ""), COP_E_IO, "cannot create the directory");
 }
 
 static cop_status all_of_it(cop_ctx *ctx, void *user) {
@@ -270,7 +270,7 @@ static void read_what_is_needed(void **state) {
                 !copi_file_holds(&f, got));
     assert_int_equal(truncate(p->file, 6000), 0);
     test_ok(p->ctx, copi_file_need(&f, f.bytes, 8192)); /* there already */
-    test_fails(p->ctx, copi_file_need(&f, f.bytes, N), COP_E_IO, "was cut short while it was read");
+    test_fails(p->ctx, copi_file_need(&f, f.bytes, N), COP_E_IO, "was truncated while it was read");
     test_fails(p->ctx, copi_file_read(&f, f.bytes + 5900, 200, got), COP_E_IO, p->file);
     test_ok(p->ctx, copi_file_need(&f, f.bytes, 0));
     copi_file_close(&f);

@@ -11,7 +11,9 @@ mask() {
     "$@" >.out 2>.err
     code=$?
     sed -E -e '/^(train|tune) [0-9]+\/[0-9]+, .* left$/d' -e 's/[0-9]+:[0-9][0-9](:[0-9][0-9])?/#/g' -e 's/\b[0-9.]+ s\b/# s/g' -e 's/[0-9,]+ images\/s/# images\/s/g' \
-        -e 's/[0-9]\.[0-9]{4}|[0-9.]+e-[0-9]+/#/g' -e 's/\b(sparsity|dense|conv|net|accuracy|validation,) [0-9.]+ %/\1 #/g' .err .out
+        -e 's/[0-9]\.[0-9]{4}|[0-9.]+e-[0-9]+/#/g' \
+        -e 's/\b(sparsity|dense|conv|net|accuracy|validation,|before,|removal,|score  ) [0-9.]+ %/\1 #/g' \
+        -e '/^ +[0-9]+ /s/ +[0-9.]+ %/  # %/g' .err .out
     rm -f .out .err
     return $code
 }

@@ -86,7 +86,7 @@ static void refusals_come_first(void **state) {
     change;                                                                                                          \
     test_fails(ctx, cop_method_run(net, data, &p, never, &points, &result), status, text);                           \
     assert_null(result)
-    REFUSED(NULL, (void)0, COP_E_ARG, "none is named");
+    REFUSED(NULL, (void)0, COP_E_ARG, "no name is given");
     REFUSED("l1-filtre", (void)0, COP_E_NOT_FOUND, "did you mean 'l1-filter'?");
     REFUSED("magnitude", p.sparsity = 1.2, COP_E_RANGE, "magnitude: sparsity is 1.2");
     REFUSED("magnitude", p.sparsity = NAN, COP_E_RANGE, "sparsity is nan");

@@ -143,7 +143,7 @@ static void state_that_does_not_fit(void **state) {
         f.hooks.warning[0] = 0;
         test_ok(f.ctx, cop_method_run(f.dense, f.data, &p, see, &again, NULL));
         assert_non_null(strstr(f.hooks.warning, path));
-        assert_non_null(strstr(f.hooks.warning, "this training begins afresh"));
+        assert_non_null(strstr(f.hooks.warning, "this training starts over"));
         same(&whole, &again);
         assert_int_equal(files(&f), 0);
         forget(&again);
@@ -164,7 +164,7 @@ static void state_that_does_not_fit(void **state) {
         } else
             test_fails(f.ctx, cop_method_run(f.dense, f.data, &other, NULL, NULL, NULL), COP_E_REFUSED,
                        "up to 0 works");
-        assert_int_equal(strstr(f.hooks.warning, "this training begins afresh") != NULL, kind);
+        assert_int_equal(strstr(f.hooks.warning, "this training starts over") != NULL, kind);
         assert_int_equal(files(&f), 0);
         forget(&again);
     }

@@ -220,18 +220,18 @@ static void mended_factors(void **state) {
             b[u] = u == 5 ? 0.01f : 0;                     /* one above 0, none above the threshold */
         }
         before = little_clone(gated);
-        test_ok(f.ctx, copi_factors_mend(gated, 0, 1));
+        test_ok(f.ctx, copi_factors_repair(gated, 0, 1));
         for (int u = 0; u < 8; u++) assert_true(a[u] > 0);
         assert_true(a[3] == 0.8f && b[5] == 0.01f);
         test_near(little_apart(gated, before), 0, 0, 1e-5); /* the same function */
         assert_null(strstr(gated->provenance, "kept besides"));
-        test_ok(f.ctx, copi_factors_mend(gated, 0.05, 1)); /* raised over the threshold, its producer lowered */
+        test_ok(f.ctx, copi_factors_repair(gated, 0.05, 1)); /* raised over the threshold, its producer lowered */
         assert_true(b[5] > 0.05f && b[5] < 0.0501f);
         test_near(little_apart(gated, before), 0, 0, 1e-5);
         assert_non_null(strstr(gated->provenance, "unit 5 was kept besides"));
         assert_non_null(strstr(f.hooks.warning, "conv2"));
         for (int u = 0; u < 16; u++) c[u] = 0;
-        test_ok(f.ctx, copi_factors_mend(gated, 0, 3)); /* of equal zeros the first three, each from 1 again */
+        test_ok(f.ctx, copi_factors_repair(gated, 0, 3)); /* of equal zeros the first three, each from 1 again */
         for (int u = 0; u < 16; u++) assert_true(c[u] == (u < 3 ? 1.0f : 0.0f));
         cop_net *folded, *shrunk;
         test_ok(f.ctx, copi_net_fold_gates(gated, 0, &folded));
@@ -298,7 +298,7 @@ static void whole_structures_go(void **state) {
             assert_int_equal(factors(gated, name)->count, 1);
             factors(gated, name)->data[0] = 0;
         }
-        test_ok(f.ctx, copi_factors_mend(gated, 0, 1)); /* a block at 0 is no empty layer */
+        test_ok(f.ctx, copi_factors_repair(gated, 0, 1)); /* a block at 0 is no empty layer */
         for (int i = 0; blocks && i < 3; i++) {
             snprintf(name, sizeof name, "%s.%s", which[i], last);
             assert_true(factors(gated, name)->data[0] == 0);
@@ -574,8 +574,7 @@ static void filters_then_weights(void **state) {
     p.compound.first = "lamp";
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "first is \"lamp\"");
     p.compound.first = "l2-filtre";
-    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG,
-               "did you mean \"l2-filter\"?");
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "did you mean \"l2-filter\"?");
     p.compound.first = "l2-filter";
     p.compound.share = 1;
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE,
@@ -694,7 +693,7 @@ static void gamma_is_found(void **state) {
     p.sss.reach = 0.01;
     p.sss.tries = 2;
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_REFUSED,
-               "2 tries of gamma, the last 4e-09, leave 1.0000 of the MACs; 0.0100 are allowed");
+               "2 tries of gamma, the last 4e-09, leave 100.00 % of the MACs; at most 1.00 % may stay");
     p.sss.gamma = 0;
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "gamma is 0");
     p.sss.target = COP_TARGET_SPARSITY;

@@ -172,7 +172,7 @@ static void test_structures_and_limits(void **state) {
     refuse(HEAD "trials: [{method: sss, macs: .5, sparsity: .5}]\n",
            ":4:30: gamma can be searched for sparsity or macs, not both");
     refuse(HEAD "trials: [{method: sss, macs: .5, gamma: [1, 2]}]\n",
-           ":4:41: gamma is a list, but macs says that it is searched; give one to start from");
+           ":4:41: gamma is a list, but macs makes it searched; give one value to start from");
     refuse(HEAD "trials: [{method: sss, tries: 3}]\n",
            ":4:31: tries has no effect without a sparsity, macs or parameters to reach");
     refuse(HEAD "trials: [{method: l1-filter, sparsity: .5, limits: [{keep: 3}]}]\n",
@@ -294,14 +294,14 @@ static void test_compound(void **state) {
     refuse(HEAD "trials: [{method: compound, sparsity: .9, share: .5}]\n",
            ":4:50: share has no effect on compound, first sss");
     refuse(HEAD "trials: [{method: compound, sparsity: .9, first: l2-filter}]\n",
-           ":4:10: trial: share is 0; first l2-filter needs to know what share of each layer goes");
+           ":4:10: trial: share is 0; first l2-filter needs the share of each layer to remove");
     refuse(HEAD "trials: [{method: compound, sparsity: .9, first: l2-filter, share: .5, gamma: 1}]\n",
            ":4:79: gamma has no effect on compound, first l2-filter");
     refuse(HEAD "trials: [{method: compound, sparsity: .9, first: lamp, share: .5}]\n",
            ":4:50: first is \"lamp\"; expected one of sss, l1-filter, l2-filter, l2-neuron, fpgm, bn-scale, taylor, "
            "random-filter, random-neuron");
     refuse(HEAD "trials: [{method: lamp, sparsity: .9, pace: gradual}]\n",
-           ":4:10: trial: rounds is 0; pace gradual prunes within one training: rounds 1");
+           ":4:10: trial: rounds is 0; pace gradual prunes within one training, so use 1");
 }
 
 /* Trials that differ in what labels leave out are told apart by it; the first one keeps its label. */
@@ -386,7 +386,7 @@ static void test_recipes(void **state) {
     refuse(HEAD "trials: [{recipe: fst, sparsity: .9}]\n", ":4:19: recipe is \"fst\"; did you mean \"fast\"?");
     refuse(HEAD "trials: [{sparsity: .9}]\n", ":4:10: trial: \"method\" is missing");
     refuse(HEAD "trials: [{recipe: fast, method: sss}]\n",
-           ":4:19: recipe has no effect on sss, which has a recipe of its own for search and retrain");
+           ":4:19: recipe has no effect on sss, which has its own recipes for search and retrain");
 }
 
 static void test_paths(void **state) {
@@ -473,7 +473,7 @@ static void test_values(void **state) {
     refuse(HEAD "trials: [{method: magnitude, sparsity: 1}]\n", ":4:40: sparsity is 1; expected a number in [0,1)");
     refuse(HEAD "trials: [{method: magnitude, sparsity: -0.1}]\n",
            ":4:40: sparsity is -0.1; expected a number in [0,1)");
-    refuse(HEAD "trials: [{method: magnitude, sparsity: [.5, .5]}]\n", ":4:45: sparsity .5 stands twice in the list");
+    refuse(HEAD "trials: [{method: magnitude, sparsity: [.5, .5]}]\n", ":4:45: sparsity .5 is in the list twice");
     refuse(HEAD "trials: [{method: magnitude, sparsity: []}]\n",
            ":4:40: sparsity is an empty list; give at least one number");
     refuse(HEAD "trials: [{method: sss, gamma: 1e400}]\n",
@@ -484,7 +484,7 @@ static void test_values(void **state) {
     refuse(HEAD "seeds: [1, -2]\ntrials: [{method: sss}]\n",
            ":4:12: seeds is -2; expected an integer in [0,9.22337e18]");
     refuse(HEAD "version: 0\ntrials: [{method: sss}]\n", ":4:10: version is 0; expected an integer in [1,1e9]");
-    refuse(HEAD "seeds: [1, 2, 1]\ntrials: [{method: sss}]\n", ":4:15: seeds 1 stands twice in the list");
+    refuse(HEAD "seeds: [1, 2, 1]\ntrials: [{method: sss}]\n", ":4:15: seeds 1 is in the list twice");
     refuse(HEAD "seeds: 9223372036854775808\ntrials: [{method: sss}]\n",
            ":4:8: seeds is \"9223372036854775808\"; expected an integer in [0,9.22337e18]");
     refuse(HEAD "dense: {batch: 12.5}\ntrials: [{method: sss}]\n",
@@ -497,7 +497,7 @@ static void test_values(void **state) {
     refuse(HEAD "dense: {step_epochs: [1, 2, 3, 4, 5]}\ntrials: [{method: sss}]\n",
            ":4:22: step_epochs has 5 numbers; expected 1 to 4");
     refuse(HEAD "dense: {augment: [none, flip]}\ntrials: [{method: sss}]\n",
-           ":4:18: augment is \"none\" and something else; choose one");
+           ":4:18: augment: \"none\" cannot be combined; remove it or the others");
     refuse(HEAD "score: {floor: 1}\ntrials: [{method: sss}]\n", ":4:16: floor is 1; expected a number in [0,1)");
     refuse(HEAD "dense: {rate: }\ntrials: [{method: sss}]\n", ":4:15: rate is empty; expected a number");
     refuse(HEAD "dense: {rate: [1]}\ntrials: [{method: sss}]\n", ":4:15: rate is a list; expected a number");

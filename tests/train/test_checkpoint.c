@@ -196,7 +196,7 @@ static void damaged_files(void **state) {
     cop_recipe r = recipe(&f, COP_OPTIMIZER_ADAMW);
     cop_net *net = begin(&f, false);
     test_ok(f.ctx, cop_net_save(net, f.path)); /* a model, but no checkpoint */
-    test_fails(f.ctx, go(&f, net, &r, false, NULL), COP_E_FORMAT, "not a whole checkpoint");
+    test_fails(f.ctx, go(&f, net, &r, false, NULL), COP_E_FORMAT, "incomplete checkpoint");
     uint8_t *bytes;
     size_t n;
     test_ok(f.ctx, copi_read_file(f.ctx, f.path, 0, &bytes, &n));

@@ -246,7 +246,7 @@ static void limits(void **state) {
     test_dir_remove(dir);
     r = little_recipe(1);
     r.batch = 500;
-    test_fails(ctx, cop_train(net, data, &r, NULL), COP_E_RANGE, "batch of 500 is more than the 320");
+    test_fails(ctx, cop_train(net, data, &r, NULL), COP_E_RANGE, "has only 320 training images");
     r.batch = -1;
     test_fails(ctx, cop_train(net, data, &r, NULL), COP_E_RANGE, "batch is -1");
     cop_net_destroy(start);
