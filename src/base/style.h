@@ -1,4 +1,4 @@
-/* How a method is drawn, in every plot and on every page. It stands with the method or criterion itself. */
+/* How a method is drawn, in every plot and on every page. Each method or criterion declares its own. */
 #ifndef COPPICE_STYLE_H
 #define COPPICE_STYLE_H
 

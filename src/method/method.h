@@ -50,9 +50,9 @@ extern const copi_method copi_method_criterion;
 #undef X
 /** NULL: no such method. */
 const copi_method *copi_method_find(const char *name);
-/** How a method is drawn; NULL: there is none of that name. */
+/** How a method is drawn; NULL: no such method. */
 const copi_style *copi_method_style(const char *name);
-/** The method whose levels a trial takes: that of the name, or of what it is like. NULL: like names none. */
+/** The method whose levels a trial takes: the named one, or the one it is like. NULL: like names no method. */
 const copi_method *copi_method_of(const char *name, const char *like);
 /** The options of a trial's text: those of a method, or of scratch and the method it is like, with INLINE recipes expanded.
  *  Returns how many; the last has a NULL name. */
@@ -95,7 +95,7 @@ cop_status copi_method_options_check(cop_ctx *ctx, const copi_method *method, co
 void copi_label_cut(copi_buffer *b, const cop_method_params *params, double level);
 void copi_label_rounds(copi_buffer *b, const cop_method_params *params);
 void copi_label_epochs(copi_buffer *b, double epochs);
-/** Fill what a point says of a net: its accuracy on both splits (NaN where one has no images), sizes and costs. */
+/** Fill a point with a net's accuracy on both splits (NaN for an empty split), sizes and costs. */
 cop_status copi_measure_point(const cop_net *net, const cop_data *data, cop_point *point);
 /** Measure net on both splits, fill a point and report it. The caller has set round, level, asked, threshold and
  *  accuracy_pruned; history (may be NULL) is passed to on_point and cleared. */

@@ -45,7 +45,7 @@ typedef struct copi_spec {
 cop_status copi_spec_load(cop_ctx *ctx, const char *path, copi_spec *spec);
 /** The same from its text; path is for errors and for resolving paths. Used by the fuzzer. */
 cop_status copi_spec_parse(cop_ctx *ctx, const char *path, const char *text, size_t n, copi_spec *spec);
-/** A spec without a file: what it holds before keys are read. What is put into it is made by copi_alloc and belongs to it.
+/** Begin a spec before keys are read, or without a file. It owns what is put into it, which must come from copi_alloc.
  *  Errors: NOMEM. */
 cop_status copi_spec_begin(cop_ctx *ctx, const char *path, const char *text, size_t n, copi_spec *spec);
 void copi_spec_clear(copi_spec *spec);
@@ -125,8 +125,9 @@ typedef struct copi_stored_trial {
     X(spec_path)                                                                                                     \
     X(spec_text)                                                                                                     \
     X(command)                                                                                                       \
-    X(program) X(build) X(machine) X(threads) X(model) X(data_path) X(data_format) X(data_shape) X(data_classes)     \
-        X(data_images) X(data_digest) X(best)
+    X(program)                                                                                                       \
+    X(build) X(machine) X(threads) X(model) X(data_path) X(data_format) X(data_shape) X(data_classes) X(data_images) \
+        X(data_digest) X(best)
 typedef struct copi_meta {
 #define X(field) char *field;
     COPI_META_LIST(X)

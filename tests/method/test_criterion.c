@@ -294,7 +294,8 @@ static void gradual_within_training(void **state) {
                "within one training, so use 1");
     p.rounds = 1;
     p.gradual.begin = 0.8;
-    test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE, "begin is 0.8 and end is 0.7");
+    test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE,
+               "begin is 0.8 and end is 0.7");
     p.gradual.begin = 0;
     p.tune.max_seconds = 9;
     test_fails(f.ctx, cop_method_run(f.dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "max_seconds is 9");
