@@ -141,9 +141,9 @@ static void test_bad_directories(void **state) {
     static const char garbage[8192] = "this is no database";
     test_ok(ctx, copi_write_file(ctx, in("garbage", "study.db"), garbage, sizeof garbage));
     test_fails(ctx, copi_store_open(ctx, path, COPI_STORE_WRITE, &store), COP_E_FORMAT,
-               "study.db: not a study's store");
+               "study.db: not a study database");
     test_fails(ctx, copi_store_open(ctx, path, COPI_STORE_READ, &store), COP_E_FORMAT,
-               "study.db: not a study's store");
+               "study.db: not a study database");
     fill(ctx, "newer", "t");
     sqlite3 *db;
     assert_int_equal(sqlite3_open(in("newer", "study.db"), &db), SQLITE_OK);
