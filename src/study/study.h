@@ -126,7 +126,8 @@ typedef struct copi_stored_trial {
     X(spec_text)                                                                                                     \
     X(command)                                                                                                       \
     X(program)                                                                                                       \
-    X(build) X(machine) X(threads) X(model) X(data_path) X(data_format) X(data_shape) X(data_classes) X(data_images) \
+    X(build)                                                                                                         \
+    X(machine) X(threads) X(model) X(data_path) X(data_format) X(data_shape) X(data_classes) X(data_images)          \
         X(data_digest) X(best)
 typedef struct copi_meta {
 #define X(field) char *field;
