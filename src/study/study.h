@@ -119,13 +119,26 @@ typedef struct copi_stored_trial {
 } copi_stored_trial;
 
 /* Facts about a study that its report tells; the names are those of the store's `meta` table. */
+/* clang-format off */
 #define COPI_META_LIST(X)                                                                                            \
     X(name)                                                                                                          \
     X(floor)                                                                                                         \
     X(spec_path)                                                                                                     \
     X(spec_text)                                                                                                     \
-    X(command) X(program) X(build) X(machine) X(threads) X(model) X(data_path) X(data_format) X(data_shape)          \
-        X(data_classes) X(data_images) X(data_digest) X(best)
+    X(command)                                                                                                       \
+    X(program)                                                                                                       \
+    X(build)                                                                                                         \
+    X(machine)                                                                                                       \
+    X(threads)                                                                                                       \
+    X(model)                                                                                                         \
+    X(data_path)                                                                                                     \
+    X(data_format)                                                                                                   \
+    X(data_shape)                                                                                                    \
+    X(data_classes)                                                                                                  \
+    X(data_images)                                                                                                   \
+    X(data_digest)                                                                                                   \
+    X(best)
+/* clang-format on */
 typedef struct copi_meta {
 #define X(field) char *field;
     COPI_META_LIST(X)
