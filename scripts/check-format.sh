@@ -11,7 +11,8 @@ if [ -z "$tool" ]; then
     echo "check-format: skipped: clang-format 14 is not installed, and other versions format some lines differently"
     exit 0
 fi
-git ls-files '*.c' '*.h' | xargs "$tool" --dry-run --Werror || {
-    echo "check-format: run: git ls-files '*.c' '*.h' | xargs $tool -i" >&2
+sources="src cli include tests fuzz examples bench"
+find $sources -name '*.[ch]' -exec "$tool" --dry-run --Werror {} + || {
+    echo "check-format: run: find $sources -name '*.[ch]' -exec $tool -i {} +" >&2
     exit 1
 }

@@ -70,7 +70,6 @@ def run(program, lines):
             done = subprocess.run(
                 ["sh", "-c", '. "$HERE/helpers.sh"\n' + command],
                 cwd=here, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                timeout=240,
             )
             text = done.stdout.decode("utf-8", "backslashreplace")
             result += text.splitlines()
