@@ -7,7 +7,8 @@ build="build-essential cmake ninja-build pkg-config libdnnl-dev zlib1g-dev libzi
        libjansson-dev libyaml-dev libsqlite3-dev
        protobuf-c-compiler libprotobuf-c-dev libonnx-dev libhdf5-dev"
 demo="librsvg2-bin dataset-fashion-mnist"
-check="libcmocka-dev dataset-fashion-mnist clang libclang-rt-dev libomp-dev librsvg2-bin python3 sqlite3"
+check="libcmocka-dev dataset-fashion-mnist clang libclang-rt-dev libomp-dev librsvg2-bin python3 sqlite3
+       git clang-format clang-tidy cppcheck"
 # Ubuntu has chromium only as a snap; without a browser the test of the report page is left out.
 grep -q '^ID=ubuntu' /etc/os-release 2>/dev/null || check="$check chromium"
 bench="python3-torch python3-numpy python3-pil"
