@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install the Debian/Ubuntu packages that Coppice needs: install-packages.sh [build] [demo] [check] [bench] [arm64]
-# Says what it installs, asks sudo only when it must, and does nothing when everything is there.
+# Prints what it installs, uses sudo only if needed, and does nothing when all packages are there.
 set -eu
 
 build="build-essential cmake ninja-build pkg-config libdnnl-dev zlib1g-dev libzip-dev libturbojpeg0-dev libspng-dev
@@ -37,7 +37,7 @@ done
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-    echo "install-packages.sh: this system has no apt-get; install by hand what these Debian packages hold:$missing" >&2
+    echo "install-packages.sh: this system has no apt-get; install what these Debian packages hold:$missing" >&2
     exit 1
 fi
 echo "installing Debian packages:$missing"

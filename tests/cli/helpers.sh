@@ -2,7 +2,7 @@
 
 make_data() { "$PYTHON" "$HERE/make-data.py" "$@"; }
 
-# Run a command, send it a signal once a file is there, wait: interrupt SIGNAL FILE COMMAND...
+# Run a command and send it a signal once a file exists: interrupt SIGNAL FILE COMMAND...
 interrupt() { "$PYTHON" "$HERE/interrupt.py" "$@"; }
 
 # Search with five times the budget that a search asks for, kept in the file `budget`. Where the machine has become
@@ -21,8 +21,8 @@ auto_within() {
     return $code
 }
 
-# Hide what differs from machine to machine: digits of times, rates, accuracies, losses, sparsities, and the lines of
-# progress that a slow one prints.
+# Hide what differs between machines: the digits of times, rates, accuracies, losses and sparsities, and the lines of
+# progress that a slow machine prints.
 mask() {
     "$@" >.out 2>.err
     code=$?
@@ -32,5 +32,5 @@ mask() {
     return $code
 }
 
-# The zeros and sparsity columns of `coppice inspect`: training leaves some biases at 0.
+# Hide the zeros and sparsity columns of `coppice inspect`: training leaves some biases at 0.
 hide_zeros() { sed -E 's/ +[0-9,]+ +[0-9.]+ %/  #/'; }

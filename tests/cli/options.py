@@ -91,7 +91,7 @@ def check_option(name, option, value, explanation):
         check(f"--{option}" in error, f"{name} --{option}{argument}: does not name the option: {error}")
         check(error.count("\n") == 1, f"{name} --{option}{argument}: not one line: {error}")
 
-    def accepted(argument):  # the command then misses its operand, or a file that is not there
+    def accepted(argument):  # the command then fails for lack of an operand or a file
         code, error = run(argument)
         check(code in (0, 2, 3), f"{name} --{option}{argument} exits with {code}")
         check(not re.search(f"--{option}( is|:)", error), f"{name} --{option}{argument} is refused: {error}")
@@ -142,7 +142,7 @@ def check_option(name, option, value, explanation):
 
 
 def check_recipe():
-    """Every option of a recipe makes another net."""
+    """Every option of a recipe changes the trained net."""
     values = {
         "epochs": ["3"], "batch": ["50"], "optimizer": ["sgd"], "rate": ["1e-3"], "schedule": ["constant"],
         "warmup": [".5"], "step-epochs": ["1.5", "--schedule=step", "--step-epochs=1"], "restarts": ["1"],
@@ -168,7 +168,7 @@ def check_recipe():
             with open(os.path.join(work, name), "rb") as f:
                 data = f.read()
             start = 8 + int.from_bytes(data[:8], "little")
-            return data[start:]  # the weights: what is said about the run in the file differs anyway
+            return data[start:]  # the weights alone: what the file says about the run always differs
 
         base = {(): train("base.safetensors")}
         if not re.search("bf16|fp16|amx", coppice("--version")[1]):
