@@ -143,11 +143,12 @@ static void bad_options(void **state) {
     cop_ctx *ctx = test_ctx();
     cop_data *data;
     for (size_t i = 0; i < COPI_COUNT(shares); i++) {
-        open_fails(ctx, dir, &(cop_data_options){.validation = shares[i]}, COP_E_RANGE,
-                   "expected a number in");
+        open_fails(ctx, dir, &(cop_data_options){.validation = shares[i]}, COP_E_RANGE, "expected a number in");
     }
-    open_fails(ctx, dir, &(cop_data_options){.limit = -1}, COP_E_RANGE, "limit is -1; expected an integer in [0,1e12]");
-    open_fails(ctx, dir, &(cop_data_options){.height = -1}, COP_E_RANGE, "height is -1; expected an integer in [0,16384]");
+    open_fails(ctx, dir, &(cop_data_options){.limit = -1}, COP_E_RANGE,
+               "limit is -1; expected an integer in [0,1e12]");
+    open_fails(ctx, dir, &(cop_data_options){.height = -1}, COP_E_RANGE,
+               "height is -1; expected an integer in [0,16384]");
     open_fails(ctx, dir, &(cop_data_options){.width = 20000}, COP_E_RANGE, "width is 20000; expected");
     open_fails(ctx, dir, &(cop_data_options){.width = 5}, COP_E_UNSUPPORTED,
                "idx images are 3x4 and are not resized");

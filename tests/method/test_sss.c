@@ -574,8 +574,7 @@ static void filters_then_weights(void **state) {
     p.compound.first = "lamp";
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "first is \"lamp\"");
     p.compound.first = "l2-filtre";
-    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG,
-               "did you mean \"l2-filter\"?");
+    test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_ARG, "did you mean \"l2-filter\"?");
     p.compound.first = "l2-filter";
     p.compound.share = 1;
     test_fails(f.ctx, cop_method_run(dense, f.data, &p, NULL, NULL, NULL), COP_E_RANGE,
