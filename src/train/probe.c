@@ -72,9 +72,8 @@ static cop_status probe_step(probe *p, bool gradient_only, int64_t t, int64_t st
         return copi_fail(ctx, COP_E_INTERNAL,
                          "looking at training images: the loader ended after %lld of %lld batches", (long long)t,
                          (long long)steps);
-    return copi_plan_step(
-        p->plan, &(copi_step){.x = x, .label = label, .gradient_only = gradient_only}, &loss,
-        &correct);
+    return copi_plan_step(p->plan, &(copi_step){.x = x, .label = label, .gradient_only = gradient_only}, &loss,
+                          &correct);
 }
 
 /* batch: in, the most images of one. */

@@ -118,11 +118,8 @@ static void engine_steps_are_the_stored_form(void **state) {
         int64_t n, correct;
         double loss;
         test_ok(f.ctx, copi_loader_next(loader, &x, &label, &n));
-        test_ok(f.ctx,
-                copi_plan_step(
-                    plan,
-                    &(copi_step){.x = x, .label = label, .rate = 0.01, .gate_rate = 0.1},
-                    &loss, &correct));
+        test_ok(f.ctx, copi_plan_step(plan, &(copi_step){.x = x, .label = label, .rate = 0.01, .gate_rate = 0.1},
+                                      &loss, &correct));
         test_ok(f.ctx, copi_plan_gradient(plan, number, g));
         test_ok(f.ctx, copi_plan_pull(plan, gated));
         for (int u = 0; u < 8; u++) {

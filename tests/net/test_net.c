@@ -370,7 +370,8 @@ static void preprocessing_becomes_normalization(void **state) {
     net = small(*state);
     p = cop_preprocessing_default();
     p.order = COP_CHANNEL_ORDER_BGR;
-    test_fails(*state, cop_net_set_preprocessing(net, &p), COP_E_SHAPE, "bgr needs 3 channels; the net's images have 2");
+    test_fails(*state, cop_net_set_preprocessing(net, &p), COP_E_SHAPE,
+               "bgr needs 3 channels; the net's images have 2");
     cop_net_destroy(net);
 }
 
