@@ -1,14 +1,15 @@
-# For a newcomer: `make demo` and `make check` do all the set-up on a fresh Debian or Ubuntu. CMake does the building.
+# Shortcuts that also install the packages they need on Debian or Ubuntu. CMake does the building.
 .PHONY: demo check interop build install clean help
 DEMO ?= build/demo
 
 help:
-	@echo 'make demo    install what is needed, build, prune a net on Fashion-MNIST by five methods, write a page'
-	@echo 'make check   install what is needed, build with gcc and with clang + sanitizers, run every test'
-	@echo 'make interop run what the program writes in onnxruntime and Keras, which it installs from PyPI'
+	@echo 'make demo    build, prune a net on Fashion-MNIST by five methods, and write a page'
+	@echo 'make check   check format and lint, build with gcc and with clang and sanitizers, run every test'
+	@echo 'make interop run what the program writes in onnxruntime and Keras, installed from PyPI'
 	@echo 'make build   build the program: build/release/coppice'
 	@echo 'make install build and install it (PREFIX=/usr/local)'
 	@echo 'make clean   remove build/'
+	@echo 'Each but clean first installs the Debian packages that are missing.'
 
 build:
 	@scripts/install-packages.sh build
@@ -18,7 +19,7 @@ build:
 
 demo: build
 	@scripts/install-packages.sh demo
-	build/release/coppice study run studies/fashion-mnist.yaml -o $(DEMO)
+	build/release/coppice study run studies/demo.yaml -o $(DEMO)
 	@echo 'The page: $(abspath $(DEMO))/report.html'
 
 check:

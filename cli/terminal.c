@@ -193,7 +193,7 @@ static void draw(const cop_progress *p) {
             fprintf(stderr, "  %s", part[i].text);
             state.drawn += 2 + text_columns(part[i].text);
         }
-    fflush(stderr);
+    (void)fflush(stderr);
 }
 
 static void print_line(const cop_progress *p) {

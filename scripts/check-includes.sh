@@ -1,10 +1,10 @@
 #!/bin/sh
-# No room may include a room above it (docs/design.md); only the engine sees dnnl.h; the program sees coppice.h alone.
+# No room includes one above it (docs/design.md), only the engine includes dnnl.h, and the program only coppice.h.
 set -u
 cd "$(dirname "$0")/.."
 bad=0
 
-# allow ROOM "ROOM...": headers of which rooms its files may include
+# allow ROOM "ROOM...": the rooms whose headers its files may include
 allow() {
     [ -d "src/$1" ] || return 0
     for file in $(find "src/$1" -name '*.[ch]'); do

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the engine against oneDNN 3.x and runs its tests. Debian 12 has 2.6; the package index of Python has 3.2, which
-# is installed into a temporary directory that goes when this ends. Needs python3 with venv, and the network once.
+# Build the engine against oneDNN 3.x and run its tests. Debian 12 has 2.6; PyPI has 3.2, which is installed into a
+# temporary directory. Needs python3 with venv, and the network.
 set -eu
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)

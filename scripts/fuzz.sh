@@ -1,8 +1,8 @@
 #!/bin/sh
-# Fuzz the readers, one after another, each for so many seconds of processor time, and say what came of it.
+# Fuzz the readers one after another, each for that many seconds of processor time, and print the results.
 #   scripts/fuzz.sh [SECONDS [READER ...]]      600 s of every fuzz/fuzz_READER.c
-# New inputs go to build/fuzz/run/READER/corpus, findings to build/fuzz/run/READER/, a line a reader to
-# build/fuzz/run/log. What is worth keeping: build/fuzz/fuzz/fuzz_READER -merge=1 fuzz/corpus/READER CORPUS.
+# New inputs go to build/fuzz/run/READER/corpus, findings to build/fuzz/run/READER/, and one line per reader to
+# build/fuzz/run/log. To keep new inputs: build/fuzz/fuzz/fuzz_READER -merge=1 fuzz/corpus/READER CORPUS.
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-600}

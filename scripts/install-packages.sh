@@ -1,13 +1,14 @@
 #!/bin/sh
 # Install the Debian/Ubuntu packages that Coppice needs: install-packages.sh [build] [demo] [check] [bench] [arm64]
-# Says what it installs, asks sudo only when it must, and does nothing when everything is there.
+# Prints what it installs, uses sudo only if needed, and does nothing when all packages are there.
 set -eu
 
 build="build-essential cmake ninja-build pkg-config libdnnl-dev zlib1g-dev libzip-dev libturbojpeg0-dev libspng-dev
        libjansson-dev libyaml-dev libsqlite3-dev
        protobuf-c-compiler libprotobuf-c-dev libonnx-dev libhdf5-dev"
 demo="librsvg2-bin dataset-fashion-mnist"
-check="libcmocka-dev dataset-fashion-mnist clang libclang-rt-dev libomp-dev librsvg2-bin python3 sqlite3"
+check="libcmocka-dev dataset-fashion-mnist clang libclang-rt-dev libomp-dev librsvg2-bin python3 sqlite3
+       git clang-format clang-tidy cppcheck"
 # Ubuntu has chromium only as a snap; without a browser the test of the report page is left out.
 grep -q '^ID=ubuntu' /etc/os-release 2>/dev/null || check="$check chromium"
 bench="python3-torch python3-numpy python3-pil"
@@ -36,7 +37,7 @@ done
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-    echo "install-packages.sh: this system has no apt-get; install by hand what these Debian packages hold:$missing" >&2
+    echo "install-packages.sh: this system has no apt-get; install what these Debian packages hold:$missing" >&2
     exit 1
 fi
 echo "installing Debian packages:$missing"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Do others read what the program writes? tests/interop/check.py against onnxruntime, Keras 3 and TF-Keras 2.15, each from PyPI in a
+# Check that other programs read our files: tests/interop/check.py with onnxruntime, Keras 3 and TF-Keras 2.15, each from PyPI in a
 # virtual environment under build/interop. Needs the network; `make check` does not.  Usage: interop.sh COPPICE
 set -eu
 program=$1

@@ -290,7 +290,7 @@ cop_status copi_atomic_commit(copi_atomic *a) {
 
 void copi_atomic_abort(copi_atomic *a) {
     if (!a->file) return;
-    fclose(a->file);
+    (void)fclose(a->file);
     if (a->temporary) unlink(a->temporary);
     atomic_forget(a);
 }

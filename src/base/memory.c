@@ -79,7 +79,7 @@ void *copi_grow(cop_ctx *ctx, void *block, size_t old_count, size_t new_count, s
 char *copi_strdup(cop_ctx *ctx, const char *text) {
     size_t n = strlen(text);
     char *copy = copi_alloc(ctx, n + 1, 1);
-    if (copy) memcpy(copy, text, n);
+    if (copy) memcpy(copy, text, n + 1);
     return copy;
 }
 

@@ -42,7 +42,7 @@ static cop_status read_header(copi_source *s, int dimensions, uint64_t *size) {
                          (unsigned)big_endian(header), want[dimensions]);
     }
     status = copi_source_read(s, header, 4 * (size_t)dimensions);
-    for (int i = 0; i < dimensions && !status; i++) size[i] = big_endian(header + 4 * i);
+    for (int i = 0; i < dimensions && !status; i++) size[i] = big_endian(header + 4 * (size_t)i);
     return status;
 }
 

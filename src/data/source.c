@@ -86,7 +86,7 @@ static cop_status pull_gzip(copi_source *s, uint8_t *dst, size_t n, size_t *got)
 static void close_packed(copi_source *s) {
     packed *p = s->from;
     if (p->opened) inflateEnd(&p->z);
-    if (p->file) fclose(p->file);
+    if (p->file) (void)fclose(p->file);
     copi_free(s->ctx, p);
 }
 

@@ -34,7 +34,7 @@ static void random_block(uint64_t key, uint64_t counter, uint32_t out[4][LANES])
     memcpy(out[3], c3, sizeof c3);
 }
 /* Elements per block of random numbers, 16 bits each. */
-#define DROP_BLOCK (LANES * 8)
+enum { DROP_BLOCK = LANES * 8 };
 static void keep_block(uint64_t key, uint64_t block, uint32_t threshold, float scale, float *factor) {
     uint32_t r[4][LANES];
     random_block(key, block * LANES, r);

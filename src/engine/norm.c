@@ -46,11 +46,11 @@ static void repeat(float *v, int64_t channels, int64_t l) {
 static void sum_up(copi_plan *p, const plan_action *a, const copi_norm *v, bool backward) {
     const int64_t channels = p->net->node[a->node].shape[0], l = v->l;
     const int threads = copi_threads(p->ctx);
-    memset(p->norm_sum, 0, (size_t)(2 * threads * p->norm_width) * sizeof *p->norm_sum);
+    memset(p->norm_sum, 0, (size_t)(p->norm_width * 2 * threads) * sizeof *p->norm_sum);
 #pragma omp parallel num_threads(threads) if (a->n > PLAN_SMALL)
     {
         int part = omp_get_thread_num();
-        double *total = p->norm_sum + 2 * part * p->norm_width;
+        double *total = p->norm_sum + p->norm_width * 2 * part;
         float *sum = p->norm_strip + (5 + 2 * part) * p->norm_length, *other = sum + p->norm_length;
         int64_t from, to;
         plan_split(a->n, l, omp_get_thread_num(), omp_get_num_threads(), &from, &to);
@@ -69,7 +69,7 @@ static void sum_up(copi_plan *p, const plan_action *a, const copi_norm *v, bool 
         }
     }
     for (int t = 1; t < threads; t++)
-        for (int64_t k = 0; k < 2 * p->norm_width; k++) p->norm_sum[k] += p->norm_sum[2 * t * p->norm_width + k];
+        for (int64_t k = 0; k < 2 * p->norm_width; k++) p->norm_sum[k] += p->norm_sum[p->norm_width * 2 * t + k];
 }
 
 /* Estimate the means from the first strip, so that the sum of squares does not cancel. */

@@ -78,7 +78,10 @@ copi_axis copi_axis_make(const char *title, double low, double high, int most, c
     double step = round_step(high > low ? high - low : 1, most);
     double first = floor(low / step + 1e-9), last = fmax(-floor(-high / step + 1e-9), first + 1);
     copi_axis axis = {.title = title, .low = first * step, .high = last * step, .say = say};
-    for (double k = first; k <= last && axis.ticks < COPI_TICKS; k++) axis.tick[axis.ticks++] = k * step;
+    while (first + axis.ticks <= last && axis.ticks < COPI_TICKS) {
+        axis.tick[axis.ticks] = (first + axis.ticks) * step;
+        axis.ticks++;
+    }
     return axis;
 }
 

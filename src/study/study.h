@@ -119,6 +119,7 @@ typedef struct copi_stored_trial {
 } copi_stored_trial;
 
 /* Facts about a study for its report; the names are the keys of the store's `meta` table. */
+/* clang-format off */
 #define COPI_META_LIST(X)                                                                                            \
     X(name)                                                                                                          \
     X(floor)                                                                                                         \
@@ -127,8 +128,17 @@ typedef struct copi_stored_trial {
     X(command)                                                                                                       \
     X(program)                                                                                                       \
     X(build)                                                                                                         \
-    X(machine) X(threads) X(model) X(data_path) X(data_format) X(data_shape) X(data_classes) X(data_images)          \
-        X(data_digest) X(best)
+    X(machine)                                                                                                       \
+    X(threads)                                                                                                       \
+    X(model)                                                                                                         \
+    X(data_path)                                                                                                     \
+    X(data_format)                                                                                                   \
+    X(data_shape)                                                                                                    \
+    X(data_classes)                                                                                                  \
+    X(data_images)                                                                                                   \
+    X(data_digest)                                                                                                   \
+    X(best)
+/* clang-format on */
 typedef struct copi_meta {
 #define X(field) char *field;
     COPI_META_LIST(X)

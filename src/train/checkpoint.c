@@ -226,7 +226,7 @@ cop_status copi_checkpoint_load(const copi_checkpoint *c, cop_net *net, copi_pla
     FILE *file = fopen(c->path, "rb");
     if (!file && errno == ENOENT) return COP_OK;
     if (!file) return copi_fail(net->ctx, COP_E_IO, "%s: %s", c->path, strerror(errno));
-    fclose(file);
+    (void)fclose(file);
     copi_extras x;
     cop_net *saved = NULL;
     copi_extras_init(&x, net->ctx);

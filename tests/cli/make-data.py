@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Write small data sets that a net learns in seconds: make-data.py KIND PATH.
+"""Write a small data set that a net learns in seconds: make-data.py KIND PATH.
 
 KIND: idx, idx.gz, npz, folder, cifar10. Class k of four (ten for cifar10) is a bright square in its own place on a
-noisy ground. Nothing but the standard library, and the same bytes every time.
+noisy background. Uses the standard library alone, and writes the same bytes every time.
 """
 import gzip
 import os

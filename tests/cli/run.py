@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Run the commands of a transcript and compare what they print to the byte.
+"""Run the commands of a transcript and compare their output to the byte.
 
-    run.py COPPICE CASE.txt            run, show the difference, exit 1 if there is one
-    run.py COPPICE CASE.txt --update   write what they print into the transcript
+    run.py COPPICE CASE.txt            show the difference; exit code 1 if there is one
+    run.py COPPICE CASE.txt --update   write the output into the transcript
 
-A transcript holds commands ("$ " and, for further lines, "> "), each followed by exactly what it prints on standard
-output and standard error, and "[code]" when it exits with another code than 0. Lines before the first command, and
-lines that begin with "# ", are remarks. Commands run in an empty directory, one shell each; helpers.sh gives them
-make-data and mask.
+A transcript holds commands ("$ ", and "> " for further lines). Each is followed by exactly what it prints on standard
+output and standard error, and by "[code]" if its exit code is not 0. Lines before the first command and lines that
+start with "# " are remarks. Commands run in an empty directory, one shell each, with the functions of helpers.sh.
 """
 import difflib
 import os
@@ -70,7 +69,6 @@ def run(program, lines):
             done = subprocess.run(
                 ["sh", "-c", '. "$HERE/helpers.sh"\n' + command],
                 cwd=here, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                timeout=240,
             )
             text = done.stdout.decode("utf-8", "backslashreplace")
             result += text.splitlines()

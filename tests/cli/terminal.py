@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""terminal.py COPPICE: what the program writes to a terminal of 60 and 100 columns.
+"""terminal.py COPPICE: check what the program writes to terminals of several widths.
 
-A pseudo-terminal stands for the terminal; a small model of one (carriage return, line feed, cursor up, erase) keeps
-what would be on its screen.
+The program writes to a pseudo-terminal. A small model of a terminal (carriage return, line feed, cursor up, erase)
+keeps what its screen would show.
 """
 import fcntl
 import os
@@ -25,7 +25,7 @@ def check(condition, text):
 
 
 def run(words, columns, cwd, **environment):
-    """What the command sent to a terminal of so many columns, and its exit code."""
+    """What the command sends to a terminal of that many columns, and its exit code."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
     env = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "OMP_WAIT_POLICY": "passive"}
@@ -47,7 +47,7 @@ def run(words, columns, cwd, **environment):
 
 
 def screen(data):
-    """Lines on the screen at the end, and the widest line that ever stood there."""
+    """The lines on the screen at the end, and the width of the widest line there ever was."""
     lines, row, column, widest = [""], 0, 0, 0
     for part in re.findall(r"\033\[[0-9;]*[A-Za-z]|\r|\n|[^\033\r\n]+", data):
         if part == "\r":
@@ -87,7 +87,7 @@ with tempfile.TemporaryDirectory() as work:
     data, _ = run([*train, "-o", "m.safetensors"], 100, work, NO_COLOR="1")
     check("##" in data and "\033[3" not in data and "m" not in re.findall(r"\033\[[0-9;]*([A-Za-z])", data), "NO_COLOR: colours")
     data, _ = run([*train, "-o", "m.safetensors"], 100, work, TERM="dumb")
-    plain = r"(train \d+/100, .*\r\n)*validation accuracy .*\r\n"  # on a slow machine, a line now and then
+    plain = r"(train \d+/100, .*\r\n)*validation accuracy .*\r\n"  # a slow machine prints a line now and then
     check(re.fullmatch(plain, data), f"TERM=dumb: {data[:200]!r}")
     data, _ = run([*train, "-q", "-o", "m.safetensors"], 100, work)
     check("train" not in data, f"--quiet: {data[:200]!r}")
@@ -105,5 +105,5 @@ with tempfile.TemporaryDirectory() as work:
         lines, _ = screen(run(["help", "train"], columns, work)[0])
         check(all(len(line) <= columns for line in lines), f"help in {columns} columns: too wide: {max(lines, key=len)}")
 
-print("\n".join(problems) or "terminal: all well")
+print("\n".join(problems) or "terminal: passed")
 sys.exit(1 if problems else 0)

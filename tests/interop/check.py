@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Are the files that the program writes the files that others read? Converts every fixture with `coppice convert` and runs the
-result in onnxruntime, Keras 3 or TF-Keras (whichever this Python has), against the fixture's expected outputs.
+"""Check that other programs read our files: convert every fixture with `coppice convert` and run the result in onnxruntime,
+Keras 3 or TF-Keras (whichever this Python has), against the fixture's expected outputs.
 
-    make interop                                    # or, with what is there:
+    make interop                                    # or, with what is installed:
     tests/interop/check.py build/release/coppice
 """
 import glob
@@ -28,7 +28,7 @@ def expectation(model):
 
 
 def normalize(x, text, model):
-    """The program keeps what a model does to its images as normalization of pixels in [0,1]."""
+    """The program stores a model's preprocessing as a normalization of pixels in [0,1]."""
     if not text:
         return x
     norm = json.loads(text)

@@ -58,7 +58,7 @@ static void check_figures(const fixture *f, const cop_point *p, const cop_net *n
 
 static int64_t rank_of(const float *x, int64_t n, int64_t at) { /* by magnitude; ties go to the lower index */
     int64_t rank = 0;
-    for (int64_t i = 0; i < n; i++) rank += fabsf(x[i]) < fabsf(x[at]) || (fabsf(x[i]) == fabsf(x[at]) && i < at);
+    for (int64_t i = 0; i < n; i++) rank += fabsf(x[i]) < fabsf(x[at]) || (i < at && fabsf(x[i]) == fabsf(x[at]));
     return rank;
 }
 

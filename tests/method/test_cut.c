@@ -86,7 +86,8 @@ static void damage_is_no_agreement(void **state) {
         const copi_param *bias = copi_node_slot(net, &net->node[i], COPI_BIAS);
         if (bias) bias->data[0] = NAN;
     }
-    test_fails(ctx, cop_shrink(net, &shrunk, NULL), COP_E_DIVERGED, "outputs for random images are not finite (NaN or infinity)");
+    test_fails(ctx, cop_shrink(net, &shrunk, NULL), COP_E_DIVERGED,
+               "outputs for random images are not finite (NaN or infinity)");
     cop_net_destroy(net);
     cop_ctx_destroy(ctx);
 }

@@ -60,6 +60,38 @@ static void finding(void **state) {
     cop_net_destroy(NULL);
 }
 
+static void check_layers(cop_ctx *ctx, const cop_net *net) {
+    cop_layer_info l;
+    test_ok(ctx, cop_net_get_layer(net, 1, &l));
+    assert_string_equal(l.name, "conv");
+    assert_string_equal(l.op, "conv");
+    assert_int_equal(l.rank, 3);
+    assert_int_equal(l.shape[0] * 100 + l.shape[1] * 10 + l.shape[2], 422);
+    assert_int_equal(l.weight_rank, 4);
+    assert_int_equal(l.weight_shape[1] * 100 + l.weight_shape[2] * 10 + l.weight_shape[3], 233);
+    assert_int_equal(l.parameters, 76);
+    assert_int_equal(l.parameters_dense, 76);
+    assert_int_equal(l.zeros, 14);
+    assert_int_equal(l.masked, 14);
+    test_near(l.sparsity, 14.0 / 76, 1e-15, 0);
+    assert_int_equal(l.macs, 288);
+    assert_int_equal(l.macs_effective, 248);
+    test_ok(ctx, cop_net_get_layer(net, 7, &l));
+    assert_int_equal(l.zeros, 6);
+    assert_int_equal(l.masked, 0);
+    test_ok(ctx, cop_net_get_layer(net, 2, &l));
+    assert_int_equal(l.parameters, 8);
+    assert_int_equal(l.weight_rank, 1);
+    assert_int_equal(l.macs, 0);
+    test_ok(ctx, cop_net_get_layer(net, 3, &l));
+    assert_int_equal(l.weight_rank, 0);
+    assert_true(l.parameters == 0 && l.sparsity == 0 && l.macs == 0);
+    test_fails(ctx, cop_net_get_layer(net, 8, &l), COP_E_RANGE, "layer 8; the net has layers 0 to 7");
+    assert_null(l.name);
+    test_fails(ctx, cop_net_get_layer(net, -1, &l), COP_E_RANGE, "layer -1");
+    assert_int_equal(cop_net_get_layer(NULL, 0, &l), COP_E_ARG);
+}
+
 static void info(void **state) {
     cop_net *net = small(*state);
     const int64_t conv = 4 * 2 * 9 + 4, bn = 8, side = 8, dense = 3 * 16 + 3, all = conv + bn + side + dense;
@@ -103,35 +135,7 @@ static void info(void **state) {
     assert_int_equal(f.macs, macs);
     assert_int_equal(f.macs_effective, macs - 10 * 4 - 6);
 
-    cop_layer_info l;
-    test_ok(*state, cop_net_get_layer(net, 1, &l));
-    assert_string_equal(l.name, "conv");
-    assert_string_equal(l.op, "conv");
-    assert_int_equal(l.rank, 3);
-    assert_int_equal(l.shape[0] * 100 + l.shape[1] * 10 + l.shape[2], 422);
-    assert_int_equal(l.weight_rank, 4);
-    assert_int_equal(l.weight_shape[1] * 100 + l.weight_shape[2] * 10 + l.weight_shape[3], 233);
-    assert_int_equal(l.parameters, conv);
-    assert_int_equal(l.parameters_dense, conv);
-    assert_int_equal(l.zeros, 14);
-    assert_int_equal(l.masked, 14);
-    test_near(l.sparsity, 14.0 / (double)conv, 1e-15, 0);
-    assert_int_equal(l.macs, 288);
-    assert_int_equal(l.macs_effective, 248);
-    test_ok(*state, cop_net_get_layer(net, 7, &l));
-    assert_int_equal(l.zeros, 6);
-    assert_int_equal(l.masked, 0);
-    test_ok(*state, cop_net_get_layer(net, 2, &l));
-    assert_int_equal(l.parameters, 8);
-    assert_int_equal(l.weight_rank, 1);
-    assert_int_equal(l.macs, 0);
-    test_ok(*state, cop_net_get_layer(net, 3, &l));
-    assert_int_equal(l.weight_rank, 0);
-    assert_true(l.parameters == 0 && l.sparsity == 0 && l.macs == 0);
-    test_fails(*state, cop_net_get_layer(net, 8, &l), COP_E_RANGE, "layer 8; the net has layers 0 to 7");
-    assert_null(l.name);
-    test_fails(*state, cop_net_get_layer(net, -1, &l), COP_E_RANGE, "layer -1");
-    assert_int_equal(cop_net_get_layer(NULL, 0, &l), COP_E_ARG);
+    check_layers(*state, net);
 
     /* the marks of the dense net stay while the net changes, until they are taken anew */
     net->dense_parameters *= 2;

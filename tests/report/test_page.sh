@@ -98,7 +98,7 @@ browse() { # WIDTH [OPTION...]: what the page says of itself
 HTML
     shift
     rm -rf "$work/profile"
-    timeout 120 "$chromium" --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
+    "$chromium" --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
         --disable-component-update --disable-sync --user-data-dir="$work/profile" --window-size=1400,1300 \
         --virtual-time-budget=10000 --dump-dom "$@" "file://$work/frame.html" 2>"$work/stderr" |
         sed -n 's|.*<p id="seen">\([^<]*\)</p>.*|\1|p'

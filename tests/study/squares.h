@@ -54,7 +54,7 @@ static void make_split(const char *name, uint32_t n, uint64_t seed) {
     assert_int_equal(fclose(labels), 0);
 }
 
-static void make_data(void) {
+static inline void make_data(void) {
     cop_ctx *ctx = test_ctx();
     test_ok(ctx, copi_make_dir(ctx, in("data", "")));
     test_ctx_destroy(ctx);
@@ -64,7 +64,7 @@ static void make_data(void) {
 
 /* -- what a study wrote -- */
 
-static char *read_text(const char *folder, const char *name) {
+static inline char *read_text(const char *folder, const char *name) {
     cop_ctx *ctx = test_ctx();
     uint8_t *bytes;
     size_t n;
@@ -78,7 +78,7 @@ static char *read_text(const char *folder, const char *name) {
 }
 
 /* trials.csv without what no two runs share: the seconds. */
-static char *measured(const char *folder) {
+static inline char *measured(const char *folder) {
     char *text = read_text(folder, "trials.csv"), *to = text;
     int column = 0;
     for (const char *at = text; *at; at++) {
