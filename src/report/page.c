@@ -73,14 +73,20 @@ static void card_end(const page *p) {
     html(p, "</p></div>\n");
 }
 
+/* 91.64 % */
+static words percent(double share) {
+    words w = {{0}};
+    snprintf(w.text, sizeof w.text, "%.40s %%", copi_say_share(share, 2).text);
+    return w;
+}
+
 static void part_cards(page *p) {
     const copi_figures *f = p->f;
     char label[160];
     if (f->best >= 0) {
         const copi_setting *s = &f->setting[f->best];
         const cop_point *best = &copi_setting_best(s)->p;
-        card(p, "Best score, chosen on validation", copi_say_number(s->score.mean, 4).text,
-             plus_minus(s->score, 1, 4).text);
+        card(p, "Best score, chosen on validation", percent(s->score.mean).text, plus_minus(s->score, 100, 2).text);
         copi_buffer_printf(p->b, "Sparsity %s %%, test accuracy %s %%: ", copi_say_share(s->sparsity.mean, 2).text,
                            copi_say_spread(s->test, 100, 2).text);
         escape(p, copi_setting_label(s, label));
@@ -94,9 +100,7 @@ static void part_cards(page *p) {
     if (f->dense >= 0) {
         const copi_setting *s = &f->setting[f->dense];
         const cop_point *dense = &copi_setting_point(s)->p;
-        words percent = {{0}};
-        snprintf(percent.text, sizeof percent.text, "%.40s %%", copi_say_share(s->test.mean, 2).text);
-        card(p, "Accuracy of the dense net", percent.text, plus_minus(s->test, 100, 2).text);
+        card(p, "Accuracy of the dense net", percent(s->test.mean).text, plus_minus(s->test, 100, 2).text);
         copi_buffer_printf(p->b, "%s parameters, %s MACs, %g epochs", copi_grouped(dense->parameters).text,
                            copi_say_scaled((double)dense->macs).text, dense->epochs);
     } else {
@@ -220,7 +224,7 @@ static void method_cell(const page *p, int method, const char *text) {
 
 static void part_best_table(page *p) {
     static const char *const titles[] = {"<setting",    "sparsity, %", "conv, %",    "dense, %",
-                                         "accuracy, %", "score",       "parameters", "MACs",
+                                         "accuracy, %", "score, %",    "parameters", "MACs",
                                          "epochs",      "hypervolume", NULL};
     head(p, titles, false, "The best of each method");
     for (int m = 0; m < p->f->methods; m++) {
@@ -234,7 +238,7 @@ static void part_best_table(page *p) {
             share_cell(p, s->sparsity_conv.mean);
             share_cell(p, s->sparsity_dense.mean);
             cell(p, s->test.mean, copi_say_spread(s->test, 100, 2));
-            cell(p, s->score.mean, copi_say_spread(s->score, 1, 4));
+            cell(p, s->score.mean, copi_say_spread(s->score, 100, 2));
             cell(p, s->nonzero.mean, copi_grouped(llround(s->nonzero.mean)));
             cell(p, s->macs_effective.mean, copi_say_scaled(s->macs_effective.mean));
             cell(p, s->epochs.mean, copi_say_number(s->epochs.mean, 1));
@@ -334,7 +338,7 @@ static void trial_row(const page *p, int method, const copi_stored_trial *t, con
         const double shares[] = {x->sparsity, x->sparsity_conv, x->sparsity_dense, x->accuracy_val, x->accuracy_test};
         for (size_t i = 0; i < COPI_COUNT(shares); i++) share_cell(p, shares[i]);
         double score = cop_score(x->accuracy_test, x->sparsity, p->r->floor);
-        cell(p, score, copi_say_number(score, 4));
+        share_cell(p, score);
         cell(p, (double)x->macs_effective, copi_say_scaled((double)x->macs_effective));
         cell(p, x->epochs, copi_say_number(x->epochs, 1));
         cell(p, x->seconds, copi_say_number(x->seconds, 1));
@@ -353,8 +357,9 @@ static void trial_row(const page *p, int method, const copi_stored_trial *t, con
 }
 
 static void part_trials(page *p) {
-    static const char *const titles[] = {"<trial",  "seed",  "asked", "sparsity, %", "conv, %", "dense, %", "val., %",
-                                         "test, %", "score", "MACs",  "epochs",      "seconds", "<status",  NULL};
+    static const char *const titles[] = {"<trial",   "seed",    "asked",   "sparsity, %", "conv, %",
+                                         "dense, %", "val., %", "test, %", "score, %",    "MACs",
+                                         "epochs",   "seconds", "<status", NULL};
     const copi_setting *best = p->f->best < 0 ? NULL : &p->f->setting[p->f->best];
     head(p, titles, true, "All trials");
     for (int i = 0; i < p->r->trials; i++) {
