@@ -32,9 +32,9 @@ typedef struct copi_loader copi_loader;
 typedef struct copi_loader_options {
     cop_split split;
     int64_t batch;
-    bool shuffle;           /* a new order each epoch, from (seed, epoch) */
-    bool drop_last;         /* leave out a smaller last batch */
-    int flip, shift, erase; /* augmentation, as cop_recipe; shifted-in and erased pixels are 0 after normalization */
+    bool shuffle;       /* a new order each epoch, from (seed, epoch) */
+    bool drop_last;     /* leave out a smaller last batch */
+    cop_recipe augment; /* its flip, shift and erase; shifted-in and erased pixels are 0 after normalization */
     uint64_t seed;
     int64_t first_step;       /* start in the middle of the run: step = epoch * steps_per_epoch + k (resume) */
     int64_t steps;            /* the run's length in batches, over as many epochs as that takes: batches first_step

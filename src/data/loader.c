@@ -53,12 +53,12 @@ typedef struct move {
 
 static move draw(const copi_loader *l, int64_t epoch, int64_t place) {
     uint32_t r[4];
-    if (!l->options.flip && !l->options.shift && !l->options.erase) return (move){0};
+    if (!l->options.augment.flip && !l->options.augment.shift && !l->options.augment.erase) return (move){0};
     copi_philox(l->options.seed, COPI_STREAM_AUGMENT, (uint64_t)(epoch * l->count + place), r);
-    uint64_t span = 2 * (uint64_t)l->options.shift + 1;
-    return (move){.flip = l->options.flip && (r[0] & 1),
-                  .down = (int64_t)(r[1] * span >> 32) - l->options.shift,
-                  .right = (int64_t)(r[2] * span >> 32) - l->options.shift,
+    uint64_t span = 2 * (uint64_t)l->options.augment.shift + 1;
+    return (move){.flip = l->options.augment.flip && (r[0] & 1),
+                  .down = (int64_t)(r[1] * span >> 32) - l->options.augment.shift,
+                  .right = (int64_t)(r[2] * span >> 32) - l->options.augment.shift,
                   .y = (int64_t)((r[3] >> 16) * (uint64_t)l->height >> 16),
                   .x = (int64_t)((r[3] & 0xFFFF) * (uint64_t)l->width >> 16)};
 }
@@ -123,7 +123,7 @@ static void place_image(const copi_loader *l, int64_t row, move m, float *dst) {
 }
 
 static void erase(const copi_loader *l, move m, float *dst) {
-    const int64_t side = l->options.erase, top = m.y - side / 2, left = m.x - side / 2;
+    const int64_t side = l->options.augment.erase, top = m.y - side / 2, left = m.x - side / 2;
     const int64_t from = left > 0 ? left : 0, to = left + side < l->width ? left + side : l->width;
     for (int64_t c = 0; c < l->channels; c++)
         for (int64_t y = top > 0 ? top : 0; y < top + side && y < l->height; y++)
@@ -138,7 +138,7 @@ static void fill(copi_loader *l, int64_t step, batch *b) {
         int64_t row = l->index[l->order[first + i]];
         move m = draw(l, epoch, first + i);
         place_image(l, row, m, b->x + i * l->item);
-        if (l->options.erase) erase(l, m, b->x + i * l->item);
+        if (l->options.augment.erase) erase(l, m, b->x + i * l->item);
         b->label[i] = l->images->label[row];
     }
 }
@@ -170,8 +170,10 @@ static cop_status check(cop_ctx *ctx, const cop_data *data, const copi_loader_op
         return copi_fail(ctx, COP_E_ARG, "batch is %lld, the %s split has only %lld images: choose a smaller batch",
                          (long long)o->batch, name, (long long)count);
     }
-    if (o->shift < 0) return copi_fail(ctx, COP_E_RANGE, "shift is %d; it must be 0 or more pixels", o->shift);
-    if (o->erase < 0) return copi_fail(ctx, COP_E_RANGE, "erase is %d; it must be 0 or more pixels", o->erase);
+    if (o->augment.shift < 0)
+        return copi_fail(ctx, COP_E_RANGE, "shift is %d; it must be 0 or more pixels", o->augment.shift);
+    if (o->augment.erase < 0)
+        return copi_fail(ctx, COP_E_RANGE, "erase is %d; it must be 0 or more pixels", o->augment.erase);
     if (o->first_step < 0 || o->steps < 0) {
         return copi_fail(ctx, COP_E_ARG, "step %lld of %lld can't be loaded", (long long)o->first_step,
                          (long long)o->steps);
@@ -242,7 +244,8 @@ cop_status copi_loader_create(cop_ctx *ctx, const cop_data *data, const copi_loa
     l->end = options->steps ? options->steps : l->per_epoch;
     l->order_epoch = -1;
     int64_t side = l->height > l->width ? l->height : l->width;
-    if (l->options.shift > side) l->options.shift = (int)side; /* any larger shift also leaves nothing visible */
+    if (l->options.augment.shift > side)
+        l->options.augment.shift = (int)side; /* any larger shift also leaves nothing visible */
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->filled, NULL);
     pthread_cond_init(&l->freed, NULL);

@@ -156,7 +156,7 @@ static void moved_images_are_the_image_moved(void **state) {
     enum { SHIFT = 2, SPAN = 2 * SHIFT + 1, MOVES = 2 * SPAN * SPAN, ROUNDS = 40 };
     int seen[MOVES] = {0};
     copi_loader *loader = make(&(copi_loader_options){
-        .batch = TRAIN, .shuffle = true, .flip = 1, .shift = SHIFT, .seed = 9, .steps = ROUNDS});
+        .batch = TRAIN, .shuffle = true, .augment.flip = 1, .augment.shift = SHIFT, .seed = 9, .steps = ROUNDS});
     for (int k = 0; k < ROUNDS; k++) {
         const float *x;
         const int32_t *label;
@@ -185,7 +185,7 @@ static void a_square_is_erased(void **state) {
     int seen[H * W] = {0};
     const copi_loader_options plain = {.batch = TRAIN, .shuffle = true, .seed = 5, .steps = ROUNDS};
     copi_loader_options options = plain;
-    options.erase = SIDE;
+    options.augment.erase = SIDE;
     copi_loader *loader = make(&options), *whole = make(&plain);
     for (int k = 0; k < ROUNDS; k++) {
         const float *x, *y;
@@ -216,7 +216,8 @@ static void a_square_is_erased(void **state) {
 
 static void a_shift_out_of_sight(void **state) {
     (void)state;
-    copi_loader *loader = make(&(copi_loader_options){.batch = TRAIN, .shift = 1000000, .seed = 3, .steps = 20});
+    copi_loader *loader =
+        make(&(copi_loader_options){.batch = TRAIN, .augment.shift = 1000000, .seed = 3, .steps = 20});
     int empty = 0, partly = 0;
     for (int k = 0; k < 20; k++) {
         const float *x;
@@ -239,7 +240,8 @@ static void batch_k_is_a_function_of_k(void **state) {
     enum { STEPS = 25, BATCH = 16 };
     static float want[STEPS][BATCH * ITEM];
     static int32_t want_label[STEPS][BATCH];
-    copi_loader_options options = {.batch = BATCH, .shuffle = true, .flip = 1, .shift = 1, .seed = 7, .steps = STEPS};
+    copi_loader_options options = {
+        .batch = BATCH, .shuffle = true, .augment.flip = 1, .augment.shift = 1, .seed = 7, .steps = STEPS};
     const float *x;
     const int32_t *label;
     int64_t n;
@@ -310,7 +312,7 @@ static void channels_may_be_reversed(void **state) {
     (void)state;
     const double mean[C] = {0.5, 0}, std[C] = {2, 1};
     copi_loader *loader = make(&(copi_loader_options){
-        .batch = TRAIN, .mean = mean, .std = std, .order = COP_CHANNEL_ORDER_BGR, .flip = 1, .seed = 4});
+        .batch = TRAIN, .mean = mean, .std = std, .order = COP_CHANNEL_ORDER_BGR, .augment.flip = 1, .seed = 4});
     const float *x;
     const int32_t *label;
     int64_t n, found[2] = {0};
@@ -341,7 +343,8 @@ static void float_images(void **state) {
     copi_free(ctx, train->pixels);
     train->pixels = NULL;
     for (int moved = 0; moved < 2; moved++) {
-        copi_loader *loader = make(&(copi_loader_options){.batch = TRAIN, .flip = moved, .shift = moved, .seed = 4});
+        copi_loader *loader =
+            make(&(copi_loader_options){.batch = TRAIN, .augment.flip = moved, .augment.shift = moved, .seed = 4});
         const float *x;
         const int32_t *label;
         int64_t n;
@@ -364,7 +367,7 @@ static void ends_cleanly_at_any_time(void **state) {
     (void)state;
     for (int taken = 0; taken < 60; taken++) {
         copi_loader *loader =
-            make(&(copi_loader_options){.batch = 8, .shuffle = true, .shift = 1, .steps = 1000000000});
+            make(&(copi_loader_options){.batch = 8, .shuffle = true, .augment.shift = 1, .steps = 1000000000});
         const float *x;
         const int32_t *label;
         int64_t n;
@@ -387,8 +390,8 @@ static void bad_options(void **state) {
         {{.batch = 1, .split = COP_SPLIT_TEST}, COP_E_NOT_FOUND, "has no test images"},
         {{.batch = 1, .split = (cop_split)7}, COP_E_RANGE, "there is no split 7"},
         {{.batch = 104, .drop_last = true}, COP_E_ARG, "batch is 104, the train split has only 103 images"},
-        {{.batch = 1, .shift = -1}, COP_E_RANGE, "shift is -1"},
-        {{.batch = 1, .erase = -1}, COP_E_RANGE, "erase is -1"},
+        {{.batch = 1, .augment.shift = -1}, COP_E_RANGE, "shift is -1"},
+        {{.batch = 1, .augment.erase = -1}, COP_E_RANGE, "erase is -1"},
         {{.batch = 1, .first_step = -1}, COP_E_ARG, "step -1 of 0"},
         {{.batch = 1, .steps = -5}, COP_E_ARG, "step 0 of -5"},
     };
@@ -416,7 +419,7 @@ static void how_fast(void **state) {
     (void)state;
     enum { STEPS = 400 };
     copi_loader *loader = make(&(copi_loader_options){
-        .batch = 64, .shuffle = true, .drop_last = true, .flip = 1, .shift = 2, .steps = STEPS});
+        .batch = 64, .shuffle = true, .drop_last = true, .augment.flip = 1, .augment.shift = 2, .steps = STEPS});
     const float *x;
     const int32_t *label;
     int64_t n, images = 0;
