@@ -1,4 +1,4 @@
-/* cop_study_report and cop_study_list. */
+/* All that a study writes besides its database: cop_study_report, and the end of a run. */
 #include "report/report.h"
 
 #include <math.h>
@@ -62,46 +62,6 @@ cop_status cop_study_report(cop_ctx *ctx, const char *dir, cop_study_summary *su
     copi_store_close(store);
     copi_locale_restore(numbers);
     return status;
-}
-
-cop_status cop_study_list(cop_ctx *ctx, const char *dir, int (*on_row)(void *user, const cop_trial_row *row),
-                          void *user) {
-    COPI_REQUIRE(NULL, ctx);
-    COPI_REQUIRE(ctx, dir);
-    COPI_REQUIRE(ctx, on_row);
-    copi_store *store;
-    copi_results r;
-    cop_status status = copi_store_open(ctx, dir, COPI_STORE_READ, &store);
-    if (!status) status = copi_store_load(store, &r);
-    copi_store_close(store);
-    if (status) return status;
-    int stop = 0;
-    for (int i = 0; !stop && i < r.trials; i++) {
-        const copi_stored_trial *t = &r.trial[i];
-        cop_trial_row row = {.trial = t->name, .method = t->method, .status = COPI_DONE, .seed = t->seed};
-        for (int k = 0; !stop && k < t->points; k++) {
-            row.point = t->point[k].p;
-            row.point.history = (cop_history){0};
-            row.score = cop_score(row.point.accuracy_test, row.point.sparsity, r.floor);
-            stop = on_row(user, &row);
-        }
-        if (stop || strcmp(t->status, COPI_DONE) == 0) continue;
-        row.status = t->status;
-        row.score = NAN;
-        row.point = (cop_point){.level = t->level,
-                                .asked = t->asked,
-                                .threshold = NAN,
-                                .sparsity = NAN,
-                                .sparsity_conv = NAN,
-                                .sparsity_dense = NAN,
-                                .accuracy_val = NAN,
-                                .accuracy_test = NAN,
-                                .accuracy_pruned = NAN,
-                                .seconds = t->seconds};
-        stop = on_row(user, &row);
-    }
-    copi_results_clear(&r);
-    return COP_OK;
 }
 
 cop_status copi_report_end(copi_study *study, cop_status status, cop_study_summary *summary) {

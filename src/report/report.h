@@ -8,7 +8,7 @@
  *   plot.c     the renderer: a plot as SVG, for the page, frontier.svg and sensitivity.svg
  *   png.c      frontier.png and sensitivity.png, made of the SVG
  *   page.c     report.html, from page/, embedded at build time; words.c: numbers for people
- *   report.c   all of them, cop_study_report, cop_study_list
+ *   report.c   all of them, cop_study_report
  *   best.c     best.safetensors is the net of the best point
  *   sensitivity_plot.c  what cop_sensitivity_write writes
  */

@@ -1,10 +1,11 @@
 /* A study: methods x levels x seeds from one YAML file, and a database of the results.
  *
- *   yaml.c   a YAML mapping read into a struct by a table of keys
+ *   yaml.c   what a study file is read with: values by their options, places for errors
  *   spec.c   the keys of a study file; a spec as text
  *   trial.c  a spec expanded into trials, each named by a digest of all that decides it
  *   store.c  study.db: the plan, the trials, their points, curves and layers
  *   run.c    plan a study, run its trials, commit each when it is done
+ *   list.c   cop_study_list
  *   jobs.c   run trials in order, one at a time or several side by side
  */
 #ifndef COPPICE_STUDY_H
