@@ -4,6 +4,7 @@
     cmake --preset release -DCOPPICE_BENCH=ON && cmake --build --preset release
     bench/speed.py build/release/bench/bench_step [--rounds 5] [--threads 2] [--blas DIR]
 
+With --before OTHER/bench_step the other program is an older build of Coppice.
 Both programs run in turn, round by round, so that other work on the machine affects both. A figure is the median over the
 rounds of a run's own median. torch runs under /usr/bin/python3 (Debian's python3-torch) without OPENBLAS_CORETYPE and
 OPENBLAS_L2_SIZE, which would slow OpenBLAS down. --blas DIR: a directory with another libblas.so.3 for torch. Debian's
@@ -58,22 +59,24 @@ def machine(programs, rounds):
     sys.stdout.flush()
 
 
+ROWS = [(mode, batch, precision) for mode in ("train", "infer") for precision in ("f32", "bf16")
+        for batch in ((64, 128) if mode == "train" else (1, 64))]
+
+
 def main_table(programs, rounds):
-    rows = [(mode, batch, precision) for mode in ("train", "infer") for precision in ("f32", "bf16")
-            for batch in ((64, 128) if mode == "train" else (1, 64))]
-    got = {row: ([], []) for row in rows}
+    got = {row: ([], []) for row in ROWS}
     for _ in range(rounds):
-        for mode, batch, precision in rows:
+        for mode, batch, precision in ROWS:
             runs = 300 if batch == 1 else 20
             got[mode, batch, precision][0].append(programs.coppice(mode, batch, precision, runs))
             got[mode, batch, precision][1].append(programs.torch(mode, batch, precision, runs))
-    first = got[rows[0]]
+    first = got[ROWS[0]]
     print(f"{first[0][0]['version']}; torch {first[1][0]['version']}.")
     print()
     print("| | batch | precision | ms | sum of primitives, ms | ms / primitives | images/s | torch, images/s "
           "| Coppice / torch | Coppice / torch f32 |")
     print("|---|---:|---|---:|---:|---:|---:|---:|---:|---:|")
-    for row in rows:
+    for row in ROWS:
         ours, theirs = got[row]
         ms, primitives = median(ours, "median_ms"), median(ours, "primitives_ms")
         rate, other = median(ours, "images_per_second"), median(theirs, "images_per_second")
@@ -83,6 +86,20 @@ def main_table(programs, rounds):
               f"| {rate / plain:.1f} |")
     print()
     sys.stdout.flush()
+
+
+def before_table(programs, before, rounds):
+    """Two builds in turn, so that whatever else the machine does falls on both."""
+    print("| | batch | precision | before, ms | now, ms | now / before, median of rounds (min to max) |")
+    print("|---|---:|---|---:|---:|---:|")
+    for mode, batch, precision in ROWS:
+        runs = 300 if batch == 1 else 20
+        pairs = [(before.coppice(mode, batch, precision, runs), programs.coppice(mode, batch, precision, runs))
+                 for _ in range(rounds)]
+        ratios = sorted(now["median_ms"] / old["median_ms"] for old, now in pairs)
+        print(f"| {'training step' if mode == 'train' else 'inference'} | {batch} | {precision} "
+              f"| {median([p[0] for p in pairs], 'median_ms'):.2f} | {median([p[1] for p in pairs], 'median_ms'):.2f} "
+              f"| {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) |", flush=True)
 
 
 def shrunk_table(programs, rounds, batch=128):
@@ -105,9 +122,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--blas", help="directory of another libblas.so.3 for torch")
+    parser.add_argument("--before", metavar="BENCH_STEP", help="compare with this older build instead of torch")
     a = parser.parse_args()
     programs = Programs(a.bench_step, a.threads, a.blas)
     machine(programs, a.rounds)
+    if a.before:
+        before_table(programs, Programs(a.before, a.threads, a.blas), a.rounds)
+        return
     main_table(programs, a.rounds)
     shrunk_table(programs, a.rounds)
 
