@@ -1,4 +1,5 @@
-/* The program's internals: settings, options, commands, terminal, tables. The library is seen through coppice.h alone. */
+/* The program's internals: settings, options, commands, terminal, tables. The library is seen through coppice.h
+ * alone. */
 #ifndef COPPICE_CLI_H
 #define COPPICE_CLI_H
 
@@ -328,8 +329,8 @@ int json_print(json_t *root); /* to standard output; frees root; returns EXIT_DO
 /* open.c. Each returns EXIT_DONE, or the exit code after an error. */
 /** Open s->data (which an option or operand gave). */
 int open_data(const settings *s, cop_ctx *ctx, cop_data **data);
-/** Open a model file, or a preset shaped by the data (may be NULL) or by --shape and --classes. --scale, --mean, --std
- *  and --channels override its preprocessing. */
+/** Open a model file, or a preset shaped by the data (may be NULL) or by --shape and --classes. --scale, --mean,
+ *  --std and --channels override its preprocessing. */
 int open_model(const settings *s, cop_ctx *ctx, const cop_data *data, cop_net **net);
 /** Open both; images of a folder are scaled to a model file's input size, unless --height or --width is given. */
 int open_both(const settings *s, cop_ctx *ctx, cop_data **data, cop_net **net);

@@ -103,9 +103,9 @@ static int is_interrupted(void *user) {
     return interrupted;
 }
 
-/* The handler needs its own stack: kernels that oneDNN generates use the stack pointer as a general register, so it may
- * point into the heap when a signal arrives. The stack is large enough for the registers of a processor with matrix
- * units. */
+/* The handler needs its own stack: kernels that oneDNN generates use the stack pointer as a general register, so it
+ * may point into the heap when a signal arrives. The stack is large enough for the registers of a processor with
+ * matrix units. */
 static void catch_signals(void) {
     static char handler_stack[1 << 16];
     struct sigaction action = {.sa_handler = on_signal};
@@ -220,10 +220,10 @@ static int run(int words, char **word) {
     return code;
 }
 
-/* OpenMP threads spin for milliseconds at every barrier unless told otherwise before the process starts. If other work
- * runs on the same processors, spinning costs a time slice per barrier. Without any spinning each barrier costs a
- * wake-up, which is most of the time of a small net. So: spin for some microseconds, then sleep (docs/benchmarks.md).
- * Settings of the user stay. */
+/* OpenMP threads spin for milliseconds at every barrier unless told otherwise before the process starts. If other
+ * work runs on the same processors, spinning costs a time slice per barrier. Without any spinning each barrier costs
+ * a wake-up, which is most of the time of a small net. So: spin for some microseconds, then sleep
+ * (docs/benchmarks.md). Settings of the user stay. */
 static void wait_briefly(char **argv) {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("GOMP_SPINCOUNT", "2000", 1)) return;
     execv("/proc/self/exe", argv); /* if that fails, the program runs anyway */

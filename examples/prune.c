@@ -1,8 +1,7 @@
 /* Train a small net, prune nine tenths of its weights, let it grow back, save it: the library in one page.
  *
  *     cc prune.c $(pkg-config --cflags --libs coppice) -o prune
- *     ./prune /usr/share/datasets/fashion-mnist pruned.safetensors 5000
- */
+ *     ./prune /usr/share/datasets/fashion-mnist pruned.safetensors 5000 */
 #include <coppice/coppice.h>
 #include <stdio.h>
 #include <stdlib.h>

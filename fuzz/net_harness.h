@@ -14,8 +14,8 @@ static inline void fuzz_require(int condition) {
     if (!condition) abort();
 }
 
-/** A failure says why in one line. A net can be described and cloned, its numbers are finite, and the clone's graph is
- *  the same. Frees net. */
+/** A failure says why in one line. A net can be described and cloned, its numbers are finite, and the clone's graph
+ *  is the same. Frees net. */
 static inline void fuzz_net_end(cop_ctx *ctx, cop_status status, cop_net *net) {
     cop_net_info info;
     cop_layer_info layer;

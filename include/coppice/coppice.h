@@ -236,8 +236,8 @@ enum {
     COP_OPTION_UNUSED_AT_0 = 256 /* a recipe that does nothing with 0 epochs */
 };
 
-/** One option of a parameter struct: a row of the tables that defaults, checks, study files, command line and help are
- *  made from. The tables are read by cop_data_option(i), cop_recipe_option(i), cop_prune_option(i) and
+/** One option of a parameter struct: a row of the tables that defaults, checks, study files, command line and help
+ *  are made from. The tables are read by cop_data_option(i), cop_recipe_option(i), cop_prune_option(i) and
  *  cop_method_option(method, i), which give NULL past the last row. Owns: the library; read-only. */
 typedef struct cop_option {
     const char *name; /* as in study files; on the command line with - for _ */
@@ -259,9 +259,9 @@ typedef struct cop_option {
 
 /** The range or choices of an option as text: "(0,1000]", "sgd, adam, adamw"; "" where anything goes. */
 COP_API void cop_option_range(const cop_option *option, char text[COP_OPTION_PROBLEM]);
-/** Read text as a value of an option and store it at value, which has the option's type. A set or list is written A,B.
- *  Returns 0 on failure, with the reason in problem: "NAME is -1; expected a number in (0,1000]", where name is how the
- *  caller calls the option; else 1. */
+/** Read text as a value of an option and store it at value, which has the option's type. A set or list is written
+ *  A,B. Returns 0 on failure, with the reason in problem: "NAME is -1; expected a number in (0,1000]", where name is
+ *  how the caller calls the option; else 1. */
 COP_API int cop_option_parse(const cop_option *option, const char *name, const char *text, void *value,
                              char problem[COP_OPTION_PROBLEM]);
 /** The name in a list that is nearest to a word, for "did you mean"; NULL: none is near. */
@@ -980,8 +980,8 @@ typedef struct cop_method_params {
     const char *state;
     uint64_t reserved[8];
 } cop_method_params;
-/** magnitude, layer, 0 rounds, one-shot, shrink 1; SSS: neurons, gamma 1e-3, 8 tries, apg; compound: sss first, lamp.
- *  */
+/** magnitude, layer, 0 rounds, one-shot, shrink 1; SSS: neurons, gamma 1e-3, 8 tries, apg; compound: sss first,
+ *  lamp. */
 COP_OPTIONS(cop_method_params)
 
 /** Named recipes, such as "fast" and "best". */
@@ -1009,8 +1009,8 @@ typedef struct cop_point {
     uint64_t reserved[8];
 } cop_point;
 
-/** Called for each point reached, in order. point and pruned are valid during the call. Return nonzero to stop early.
- *  */
+/** Called for each point reached, in order. point and pruned are valid during the call. Return nonzero to stop
+ *  early. */
 typedef int (*cop_point_fn)(void *user, const cop_point *point, const cop_net *pruned);
 
 /** Run one method from a dense net, which is left unchanged. on_point and result may be NULL. Points reached before
@@ -1161,8 +1161,8 @@ typedef struct cop_sensitivity {
  *  Source:  docs/methods.md, "Sensitivity". */
 COP_API cop_status cop_sensitivity_run(const cop_net *net, const cop_data *data, const cop_sensitivity_params *params,
                                        cop_sensitivity *result);
-/** Write sensitivity.csv, sensitivity.svg and, with rsvg-convert (librsvg's program), sensitivity.png into a directory,
- *  which is made. Without a working rsvg-convert a warning is logged. Errors: ARG, IO, NOMEM. */
+/** Write sensitivity.csv, sensitivity.svg and, with rsvg-convert (librsvg's program), sensitivity.png into a
+ *  directory, which is made. Without a working rsvg-convert a warning is logged. Errors: ARG, IO, NOMEM. */
 COP_API cop_status cop_sensitivity_write(const cop_sensitivity *result, const char *dir);
 COP_API void cop_sensitivity_clear(cop_sensitivity *result);
 

@@ -56,7 +56,8 @@ double copi_now(void); /* seconds, monotonic */
 #define COPI_ENUM_TEXT(name, text) text,
 
 /* -- options: structs that begin with their size and end with a reserve of zeros, by which they grow -- */
-/** The body of cop_X_init: copy the defaults. For another size only the size is set, which COPI_CHECK then refuses. */
+/** The body of cop_X_init: copy the defaults. For another size only the size is set, which COPI_CHECK then
+ *  refuses. */
 void copi_struct_init(void *options, size_t size, const void *usual, size_t usual_size);
 /** Refuse options that are NULL, not initialised, or of another version's size or fields. Errors: ARG. */
 #define COPI_CHECK(ctx, type, options) copi_struct_check(ctx, #type, options, sizeof(type), offsetof(type, reserved))
@@ -119,8 +120,8 @@ uint64_t copi_hash(uint64_t seed, const void *bytes, size_t n); /* 64-bit, for d
 /** Read a whole file (at most max bytes; 0: 16 GiB). *bytes is the caller's to copi_free, NUL-terminated past *n.
  *  Errors: IO (path and the system's message), FORMAT (a directory, too large), NOMEM. */
 cop_status copi_read_file(cop_ctx *ctx, const char *path, size_t max, uint8_t **bytes, size_t *n);
-/** A file that is read on demand, so that weights are read once, straight into the net. bytes has room for the whole file,
- *  but holds only what was asked for; untouched pages take no memory. */
+/** A file that is read on demand, so that weights are read once, straight into the net. bytes has room for the whole
+ *  file, but holds only what was asked for; untouched pages take no memory. */
 typedef struct copi_file {
     cop_ctx *ctx;
     const char *path; /* borrowed */
@@ -141,8 +142,8 @@ bool copi_file_holds(const copi_file *file, const void *at);
 cop_status copi_file_need(copi_file *file, const void *at, size_t n);
 /** Copy the same n bytes into the caller's memory. */
 cop_status copi_file_read(copi_file *file, const void *at, size_t n, void *to);
-/** Does a path beside a model's file lead, through links, to a file outside the model's folder? Both the folder as given
- *  and the one that the model's own link leads to count as inside. False also where a file is missing. */
+/** Does a path beside a model's file lead, through links, to a file outside the model's folder? Both the folder as
+ *  given and the one that the model's own link leads to count as inside. False also where a file is missing. */
 bool copi_file_leads_away(const char *path, const char *model);
 
 /** A file that appears whole or not at all: open a temporary beside path, write, then commit (sync, rename) or abort

@@ -12,8 +12,8 @@
 
 static int available_processors(void) {
 #if defined(__linux__)
-    /* A machine may have more processors than a fixed cpu_set_t can name: grow the set until the kernel accepts it.
-     */
+    /* A machine may have more processors than a fixed cpu_set_t can name: grow the set until the kernel accepts
+     * it. */
     for (int processors = CPU_SETSIZE; processors <= 1 << 20; processors *= 2) {
         cpu_set_t *set = CPU_ALLOC((size_t)processors);
         if (!set) break;

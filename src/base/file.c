@@ -51,7 +51,8 @@ static cop_status read_all(cop_ctx *ctx, const char *path, int fd, size_t max, u
     if (S_ISREG(st.st_mode) && (uintmax_t)st.st_size > max)
         return copi_fail(ctx, COP_E_FORMAT, "%s: has %jd bytes; at most %zu are accepted", path, (intmax_t)st.st_size,
                          max);
-    /* One byte more than the size, so that the last read finds the end; the block grows for pipes and growing files. */
+    /* One byte more than the size, so that the last read finds the end; the block grows for pipes and growing
+     * files. */
     size_t cap = S_ISREG(st.st_mode) ? (size_t)st.st_size + 1 : 65536, have = 0;
     uint8_t *data = copi_alloc(ctx, cap, 1);
     if (!data) return copi_fail_in(ctx, COP_E_NOMEM, "%s", path);

@@ -1,5 +1,5 @@
-/* Tables of options: defaults, checks, reading and printing of values. Each table is in the room whose struct it describes,
- * and ends with a NULL name. */
+/* Tables of options: defaults, checks, reading and printing of values. Each table is in the room whose struct it
+ * describes, and ends with a NULL name. */
 #ifndef COPPICE_OPTIONS_H
 #define COPPICE_OPTIONS_H
 
@@ -32,8 +32,8 @@ const cop_option *copi_option_find(const cop_option *table, const char *name);
 void copi_option_print(copi_buffer *b, const cop_option *o, const void *object);
 /** Print the value for people; choices by name. */
 void copi_option_say(copi_buffer *b, const cop_option *o, const void *object);
-/** Print the text that a digest is taken of: one line "name=value" per option. A LATE option is left out while it has the
- *  value of usual, so that older trials keep their names. */
+/** Print the text that a digest is taken of: one line "name=value" per option. A LATE option is left out while it has
+ *  the value of usual, so that older trials keep their names. */
 void copi_options_print(copi_buffer *b, const cop_option *table, const void *object, const void *usual);
 /** Print how object differs from other, for people: ", tune restarts 1". of: the key that both are under, or "". */
 void copi_options_say_difference(copi_buffer *b, const cop_option *table, const void *object, const void *other,

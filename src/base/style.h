@@ -14,8 +14,8 @@ typedef enum copi_shape {
     COPI_SHAPES
 } copi_shape;
 
-/* Colours keep their distance for all common kinds of colour blindness (after Okabe & Ito, and Tol). Methods of like colour
- * have different shapes. */
+/* Colours keep their distance for all common kinds of colour blindness (after Okabe & Ito, and Tol). Methods of like
+ * colour have different shapes. */
 typedef struct copi_style {
     char light[8], dark[8]; /* colours "#rrggbb" on a light and a dark page */
     copi_shape shape;

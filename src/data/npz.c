@@ -1,5 +1,5 @@
-/* NPZ as Keras users keep their data: a ZIP of .npy arrays x_train, y_train, x_test, y_test and perhaps x_val, y_val.
- */
+/* NPZ as Keras users keep their data: a ZIP of .npy arrays x_train, y_train, x_test, y_test and perhaps x_val,
+ * y_val. */
 #include "data/formats.h"
 
 #include <string.h>

@@ -64,10 +64,11 @@ static bool by_matrix_units(const char *implementation) {
     return !strncmp(implementation, "jit:avx512_core_amx", 19);
 }
 
-/* Shapes for which oneDNN is wrong and its next choice right; tests/engine/test_shapes.c has examples. Where a horizontal
- * stride leaves room for one column only, 3.7's forward takes the wrong columns, or reads beyond the image. In bf16 the
- * gradient by weights reads beyond images narrower than the stride, in 2.6 too. On matrix units 2.6's gradient by weights
- * is wrong for dilated rows of ragged channels. On arm64 3.7's depthwise code for SVE is wrong in places. */
+/* Shapes for which oneDNN is wrong and its next choice right; tests/engine/test_shapes.c has examples. Where a
+ * horizontal stride leaves room for one column only, 3.7's forward takes the wrong columns, or reads beyond the
+ * image. In bf16 the gradient by weights reads beyond images narrower than the stride, in 2.6 too. On matrix units
+ * 2.6's gradient by weights is wrong for dilated rows of ragged channels. On arm64 3.7's depthwise code for SVE is
+ * wrong in places. */
 static void find_wrong(const copi_plan *p, const copi_node *n, const copi_node *from, linear *x) {
     const cop_conv_params *c = &n->u.conv;
     x->wrong_forward = x->wrong_weights = x->wrong_data = by_sve;

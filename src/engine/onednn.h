@@ -69,7 +69,8 @@ dnnl_status_t dn_chosen(dn_md *md, const_dnnl_primitive_desc_t pd, dnnl_query_t 
 const char *dn_isa(void); /* what oneDNN's kernels use of this processor: "avx512_core_bf16" */
 bool dn_bf16(void);       /* has it bf16 kernels for that? */
 bool dn_reference(const_dnnl_primitive_desc_t pd); /* by the slow reference loops? */
-/** Replace pd by oneDNN's next choice until `wrong` accepts its implementation's name. Errors: unimplemented if none is
+/** Replace pd by oneDNN's next choice until `wrong` accepts its implementation's name. Errors: unimplemented if none
+ *  is
  * left; pd is then NULL. */
 dnnl_status_t dn_skip(dnnl_primitive_desc_t *pd, dnnl_engine_t e, dnnl_primitive_desc_t hint,
                       bool (*wrong)(const char *name));

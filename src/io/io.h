@@ -40,17 +40,19 @@ cop_status copi_safetensors_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, 
  *  UNSUPPORTED (node, op and what would be read), VERSION, NOMEM, IO. */
 cop_status copi_onnx_read(copi_file *file, const char *path, cop_net **net);
 cop_status copi_onnx_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_net **net); /* the same from memory */
-/** Write a net as ONNX: opset 13, IR 8, images [N,C,H,W], N open. SPARSE stores a kernel as a sparse initializer where that
- *  is smaller. Dropout is left out; a gate becomes a Mul. Classes, normalization, masks and dense totals travel in the
- *  file's metadata. Errors: IO, NOMEM, RANGE (weights that are not finite), UNSUPPORTED, ARG (names). */
+/** Write a net as ONNX: opset 13, IR 8, images [N,C,H,W], N open. SPARSE stores a kernel as a sparse initializer
+ *  where that is smaller. Dropout is left out; a gate becomes a Mul. Classes, normalization, masks and dense totals
+ *  travel in the file's metadata. Errors: IO, NOMEM, RANGE (weights that are not finite), UNSUPPORTED, ARG
+ *  (names). */
 typedef enum copi_onnx_form { COPI_ONNX_DENSE, COPI_ONNX_SPARSE } copi_onnx_form;
 cop_status copi_onnx_save(const cop_net *net, copi_onnx_form form, const char *path);
 /** Keras: a whole model in .h5 (Keras 2's layout and Keras 3's), or in .keras. Errors: FORMAT,
  *  UNSUPPORTED (layer, class and what would be read; weights alone), NOMEM. */
 cop_status copi_keras_h5_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_net **net);
 cop_status copi_keras_zip_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_net **net);
-/** Write a whole model for Keras: .h5 as Keras 2 has it (Keras 3 reads it too), and Keras 3's .keras. Layers' names lose
- *  what Keras does not take. Errors: UNSUPPORTED (what Keras has no layer for: layer and reason), IO, NOMEM, RANGE. */
+/** Write a whole model for Keras: .h5 as Keras 2 has it (Keras 3 reads it too), and Keras 3's .keras. Layers' names
+ *  lose what Keras does not take. Errors: UNSUPPORTED (what Keras has no layer for: layer and reason), IO, NOMEM,
+ *  RANGE. */
 cop_status copi_keras_h5_save(const cop_net *net, const char *path);
 cop_status copi_keras_zip_save(const cop_net *net, const char *path);
 /** A Keras model's JSON, with weights drawn from the context's seed. */
@@ -58,11 +60,11 @@ cop_status copi_keras_json_parse(cop_ctx *ctx, const uint8_t *bytes, size_t n, c
 /** Does an .h5 hold a model, or weights alone? */
 cop_status copi_keras_h5_kind(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_model_kind *kind);
 /** Keras weights alone (.h5 of either layout) into a net of the same layers, by name, or by order, and
- *  shape. On failure the net is as it was, unless a number in the file is impossible or damaged. Errors: FORMAT (also numbers
- *  that no layer takes), UNSUPPORTED, NOMEM. */
+ *  shape. On failure the net is as it was, unless a number in the file is impossible or damaged. Errors: FORMAT (also
+ *  numbers that no layer takes), UNSUPPORTED, NOMEM. */
 cop_status copi_keras_weights_parse(cop_net *net, const uint8_t *bytes, size_t n);
-/** The other way: a file with the names, attributes and layout of `like`, another weights file (or whole model) of the
- *  same layers, and the net's numbers in it: what `model.load_weights` takes. like_path is for
+/** The other way: a file with the names, attributes and layout of `like`, another weights file (or whole model) of
+ *  the same layers, and the net's numbers in it: what `model.load_weights` takes. like_path is for
  *  errors about that file. Errors: FORMAT (shapes: a shrunk net's differ), RANGE, IO, NOMEM. */
 cop_status copi_keras_weights_save(const cop_net *net, const char *like_path, const uint8_t *like, size_t n,
                                    const char *path);

@@ -212,7 +212,8 @@ static void list_name(copi_buffer *list, int number, const char *name) {
     if (number == NAMED) copi_buffer_text(list, ", ...");
 }
 
-/* A convolution's bias that the net does not have, since a batch-norm alone follows: bn(x + b) has the mean less b. */
+/* A convolution's bias that the net does not have, since a batch-norm alone follows: bn(x + b) has the mean less
+ * b. */
 static bool fold_bias(cop_net *net, int node, const copi_array *a) {
     int reader[2];
     if (net->node[node].op != COPI_OP_CONV || a->rank != 1 || a->count != net->node[node].shape[0] ||

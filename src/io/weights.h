@@ -1,5 +1,6 @@
-/* Weights without a graph, as arrays by name: what PyTorch's state_dict becomes in a safetensors file, or what Keras's
- * save_weights writes. To be looked at (cop_weights), and to be put into a net (weight_map.c, keras/read.c). */
+/* Weights without a graph, as arrays by name: what PyTorch's state_dict becomes in a safetensors file, or what
+ * Keras's save_weights writes. To be looked at (cop_weights), and to be put into a net (weight_map.c,
+ * keras/read.c). */
 #ifndef COPPICE_IO_WEIGHTS_H
 #define COPPICE_IO_WEIGHTS_H
 
@@ -40,8 +41,8 @@ cop_status copi_safetensors_weights(copi_file *file, cop_weights *w);
 cop_status copi_keras_weights_list(cop_ctx *ctx, const uint8_t *bytes, size_t n, cop_weights *w);
 void copi_weights_clear(cop_weights *w);
 
-/** Put arrays into a net by name: each name is translated by map (a file of rules, a built-in map's name, or NULL), then
- *  its ending. Errors: FORMAT (all that is left over on both sides, in one line), IO, NOMEM. */
+/** Put arrays into a net by name: each name is translated by map (a file of rules, a built-in map's name, or NULL),
+ *  then its ending. Errors: FORMAT (all that is left over on both sides, in one line), IO, NOMEM. */
 cop_status copi_weights_into(cop_net *net, const cop_weights *w, const char *map);
 /** The same with the rules' text, which is called `what` in messages. */
 cop_status copi_weights_into_by(cop_net *net, const cop_weights *w, const char *what, const char *text);

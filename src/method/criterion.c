@@ -115,8 +115,8 @@ static void put_back(const cop_net *tuned, const cop_net *untuned, const copi_sh
     }
 }
 
-/* One round on full, the net in its original size, which keeps every mask. *small: the shrunk net that is measured, for
- * structured criteria; the caller destroys it. before: the training since the last point; cleared. */
+/* One round on full, the net in its original size, which keeps every mask. *small: the shrunk net that is measured,
+ * for structured criteria; the caller destroys it. before: the training since the last point; cleared. */
 static cop_status one_round(copi_run *run, cop_net *full, int round, bool structured, cop_history *before,
                             cop_net **small) {
     const cop_method_params *p = run->params;

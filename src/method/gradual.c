@@ -1,5 +1,5 @@
-/* Gradual pruning (Zhu & Gupta 2017, arXiv:1710.01878): while the net trains, the sparsity rises along a cubic, fast at
- * first and slow at the end. The rest of the training recovers the accuracy. */
+/* Gradual pruning (Zhu & Gupta 2017, arXiv:1710.01878): while the net trains, the sparsity rises along a cubic, fast
+ * at first and slow at the end. The rest of the training recovers the accuracy. */
 #include "method/method.h"
 
 #include <inttypes.h>
@@ -18,7 +18,8 @@ double copi_gradual_share(const cop_method_params *p, int64_t t, int64_t n) {
     return p->sparsity * (1 - pow(1 - ((double)t - from) / (to - from), 3));
 }
 
-/* Share of the nonzero weights to exchange at step t: revive at the beginning, falling to 0 at the end as a cosine. */
+/* Share of the nonzero weights to exchange at step t: revive at the beginning, falling to 0 at the end as a
+ * cosine. */
 static double revived_share(const cop_method_params *p, int64_t t, int64_t n) {
     double from = p->gradual.begin * (double)n, to = p->gradual.end * (double)n;
     if (p->gradual.revive <= 0 || t == 0 || (double)t >= to || t + 1 >= n) return 0;

@@ -1,5 +1,5 @@
-/* The ways to combine pruning and training, each with a file and a line in methods.def. Every criterion is a method too,
- * by criterion.c. */
+/* The ways to combine pruning and training, each with a file and a line in methods.def. Every criterion is a method
+ * too, by criterion.c. */
 #ifndef COPPICE_METHOD_H
 #define COPPICE_METHOD_H
 
@@ -40,8 +40,8 @@ typedef struct copi_method {
     void (*label)(copi_buffer *b, const cop_method_params *params, double level);
     /** A given key that has no effect on these params, and why; NULL: none. */
     const char *(*idle)(const cop_method_params *params, const copi_given *given, char why[160]);
-    /** Set the target that the first kind of level is searched for, when another level is given. NULL: the method has one
-     *  kind of level. */
+    /** Set the target that the first kind of level is searched for, when another level is given. NULL: the method has
+     *  one kind of level. */
     void (*aim)(cop_method_params *params, const cop_option *level);
 } copi_method;
 extern const copi_method copi_method_criterion;
@@ -54,8 +54,8 @@ const copi_method *copi_method_find(const char *name);
 const copi_style *copi_method_style(const char *name);
 /** The method whose levels a trial takes: the named one, or the one it is like. NULL: like names no method. */
 const copi_method *copi_method_of(const char *name, const char *like);
-/** The options of a trial's text: those of a method, or of scratch and the method it is like, with INLINE recipes expanded.
- *  Returns how many; the last has a NULL name. */
+/** The options of a trial's text: those of a method, or of scratch and the method it is like, with INLINE recipes
+ *  expanded. Returns how many; the last has a NULL name. */
 enum { COPI_METHOD_OPTIONS = 96 };
 int copi_method_options(const char *name, const char *like, cop_option table[COPI_METHOD_OPTIONS]);
 /** Refuse params outside the ranges of a method's options, except levels. */
@@ -101,9 +101,10 @@ cop_status copi_measure_point(const cop_net *net, const cop_data *data, cop_poin
  *  accuracy_pruned; history (may be NULL) is passed to on_point and cleared. */
 cop_status copi_run_point(copi_run *run, const cop_net *net, cop_point *point, cop_history *history);
 
-/** Train net by a recipe as training number `round` of the run, add up its cost, and settle the net. The order of images
- *  differs between rounds and is the same for all methods. If params->state is set, the training resumes from the file
- *  that an earlier run left. Methods need no code for that; they only repeat everything in the same order. */
+/** Train net by a recipe as training number `round` of the run, add up its cost, and settle the net. The order of
+ *  images differs between rounds and is the same for all methods. If params->state is set, the training resumes from
+ *  the file that an earlier run left. Methods need no code for that; they only repeat everything in the same
+ *  order. */
 cop_status copi_run_train(copi_run *run, cop_net *net, const copi_fit *fit, int round, cop_history *history);
 /** Recompute batch-norm statistics for the net as it is now, before it is measured. */
 cop_status copi_run_settle(const copi_run *run, cop_net *net);
@@ -113,27 +114,27 @@ cop_status copi_run_validate(const copi_run *run, const cop_net *net, double *ac
 double copi_pace_share(cop_pace pace, double sparsity, int r, int n);
 /** Refuse a recipe that a method can't use; what names it in errors. */
 cop_status copi_method_recipe_check(cop_ctx *ctx, const char *what, const cop_recipe *recipe);
-/** Make the factors of a gated net ready for folding. None is negative afterwards (the plain subgradient lets them cross
- *  0); the function stays the same. At least keep factors of each gate except a block's are above the threshold, so that
- *  no layer is emptied; units kept for this reason are logged and noted in the provenance. */
+/** Make the factors of a gated net ready for folding. None is negative afterwards (the plain subgradient lets them
+ *  cross 0); the function stays the same. At least keep factors of each gate except a block's are above the
+ *  threshold, so that no layer is emptied; units kept for this reason are logged and noted in the provenance. */
 cop_status copi_factors_repair(cop_net *gated, double factor_threshold, int64_t keep);
 
 cop_status copi_criterion_check(cop_ctx *ctx, const cop_method_params *params);
 /** The net that a criterion's rounds start from: the dense net, trained by params->sparsify if that has epochs. */
 cop_status copi_criterion_start(copi_run *run, cop_net **full, cop_history *history);
-/** Prune net to a share, by the criterion named as the method. gradient: as for copi_prune; NULL: computed on the run's
- *  data if the criterion needs it. */
+/** Prune net to a share, by the criterion named as the method. gradient: as for copi_prune; NULL: computed on the
+ *  run's data if the criterion needs it. */
 cop_status copi_criterion_prune(const copi_run *run, cop_net *net, double share, const float *const *gradient);
 /** Train net by params->tune while its sparsity rises to params->sparsity (pace gradual). */
 cop_status copi_gradual_train(copi_run *run, cop_net *net, cop_history *history);
 cop_status copi_gradual_check(cop_ctx *ctx, const cop_method_params *params);
 /** The share to prune to at step t of n. */
 double copi_gradual_share(const cop_method_params *params, int64_t t, int64_t n);
-/** In each pruned kernel of net, as pulled from plan, mask this share of its unmasked weights, those of lowest |w|, and
- *  unmask as many with the largest |gradient| of the plan's last step, at value 0. */
+/** In each pruned kernel of net, as pulled from plan, mask this share of its unmasked weights, those of lowest |w|,
+ *  and unmask as many with the largest |gradient| of the plan's last step, at value 0. */
 cop_status copi_revive(cop_net *net, double share, copi_plan *plan);
-/** SSS up to the removal: the dense net with trained factors, folded, and (params->shrink) without the structures at 0.
- *  *gamma: the one used or found; history gets the training. */
+/** SSS up to the removal: the dense net with trained factors, folded, and (params->shrink) without the structures at
+ *  0. *gamma: the one used or found; history gets the training. */
 cop_status copi_sss_search(copi_run *run, cop_net **net, cop_history *history, double *gamma);
 cop_status copi_sss_check(cop_ctx *ctx, const cop_method_params *params);
 

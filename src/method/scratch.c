@@ -1,6 +1,6 @@
-/* The control that a pruned net's weights must beat: its structure alone (or its masks, if weights were pruned), trained
- * from new weights. It spends the training MACs of the pruned net, including those of the dense net. Source: Liu et al.
- * 2019, arXiv:1810.05270 (Scratch-B). */
+/* The control that a pruned net's weights must beat: its structure alone (or its masks, if weights were pruned),
+ * trained from new weights. It spends the training MACs of the pruned net, including those of the dense net. Source:
+ * Liu et al. 2019, arXiv:1810.05270 (Scratch-B). */
 #include "method/method.h"
 
 #include <math.h>
@@ -122,8 +122,8 @@ static cop_status structure(copi_run *run, cop_net **small, double *macs) {
     return COP_OK;
 }
 
-/* Draw new weights for the unmasked entries. He's variance uses the inputs that are left: a kernel's mean over its units.
- */
+/* Draw new weights for the unmasked entries. He's variance uses the inputs that are left: a kernel's mean over its
+ * units. */
 static cop_status renew(cop_net *net, uint64_t seed) {
     cop_net *masked;
     cop_status s = cop_net_clone(net, &masked);

@@ -83,8 +83,8 @@ static void aim(cop_method_params *p, const cop_option *level) {
         if (strcmp(level->name, cop_target_name(t)) == 0) p->sss.target = t;
 }
 
-/* Change a factor's value and multiply its producer by the ratio, so that the function stays the same. Units of a block
- * or group share a factor. */
+/* Change a factor's value and multiply its producer by the ratio, so that the function stays the same. Units of a
+ * block or group share a factor. */
 static void rescale(cop_net *net, const copi_node *gate, int64_t factor, float value) {
     copi_param *lambda = copi_node_slot(net, gate, COPI_GATE);
     const copi_node *producer = &net->node[gate->src[0]];

@@ -13,8 +13,8 @@ typedef enum copi_op {
     COPI_OPS
 } copi_op;
 
-/* The public kinds of tensors. Weights, biases, scales and shifts count as parameters; running statistics are not trained
- * by gradient, and factors are folded away. */
+/* The public kinds of tensors. Weights, biases, scales and shifts count as parameters; running statistics are not
+ * trained by gradient, and factors are folded away. */
 typedef enum copi_param_kind {
 #define X(NAME, text) COPI_PARAM_##NAME,
     COP_TENSOR_KIND_LIST(X)

@@ -1,6 +1,6 @@
 /* Pruning by a criterion: rank the units of every layer, choose the lowest, mask them. A unit is a weight, or a set
- * of coupled channels (for plain chains: one filter or neuron); layers whose channels are coupled rank as one layer.
- */
+ * of coupled channels (for plain chains: one filter or neuron); layers whose channels are coupled rank as one
+ * layer. */
 #include "prune/rules.h"
 
 #include <fnmatch.h>

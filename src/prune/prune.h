@@ -1,5 +1,5 @@
-/* Criteria, ranking, masks, coupling groups, shrink: pure functions on nets. cut.c alone needs more than the net: it gets
- * the gradients that some criteria rank by, and checks that a shrunk net gives the same outputs. */
+/* Criteria, ranking, masks, coupling groups, shrink: pure functions on nets. cut.c alone needs more than the net: it
+ * gets the gradients that some criteria rank by, and checks that a shrunk net gives the same outputs. */
 #ifndef COPPICE_PRUNE_H
 #define COPPICE_PRUNE_H
 
@@ -23,8 +23,9 @@ typedef struct copi_criterion {
     double
         macs_power; /* ranked globally, a score is divided by this power of the MACs that its unit takes part in; of
                            weights only; 0: not */
-    /** Score the units of one layer; low scores go first. score [units]: one per weight (logical order), filter, neuron
-     *  or channel. gradient [count of the node's first parameter]: what the criterion needs, else NULL. Masked weights are 0; whole units that were masked before are never chosen again, whatever their score.
+    /** Score the units of one layer; low scores go first. score [units]: one per weight (logical order), filter,
+     *  neuron or channel. gradient [count of the node's first parameter]: what the criterion needs, else NULL. Masked
+     *  weights are 0; whole units that were masked before are never chosen again, whatever their score.
      *  Errors: NOMEM. */
     cop_status (*score)(const cop_net *net, const copi_node *node, const float *gradient, uint64_t seed,
                         float *score);
@@ -49,8 +50,8 @@ const char *copi_choice_scope(int i);
                                                        .since = "0.1",                                               \
                                                        .help = "how to combine the scores of coupled channels"
 
-/** What cop_prune does once what the criterion needs is at hand (prune knows no engine; cop_prune, in method, asks it).
- *  gradient: [net params] pointers, or NULL. Errors as cop_prune. */
+/** What cop_prune does once what the criterion needs is at hand (prune knows no engine; cop_prune, in method, asks
+ *  it). gradient: [net params] pointers, or NULL. Errors as cop_prune. */
 cop_status copi_prune(cop_net *net, const cop_prune_params *params, const float *const *gradient,
                       cop_prune_report *report);
 
@@ -60,12 +61,12 @@ cop_status copi_limits_check(cop_ctx *ctx, const cop_layer_limit *limit, int lim
 /** Refuse a bound on MACs where it would have no effect: only weights ranked globally (scope NULL: layer) heed it. */
 cop_status copi_macs_check(cop_ctx *ctx, const copi_criterion *criterion, const char *scope, double macs);
 
-/** Indices of the k lowest of score [n], which holds no NaN, are set to 0 in keep [n] (others 1); ties go to the lower
- *  index. O(n). scratch: copi_lowest_scratch(n) floats (n are always enough), or NULL: slower. */
+/** Indices of the k lowest of score [n], which holds no NaN, are set to 0 in keep [n] (others 1); ties go to the
+ *  lower index. O(n). scratch: copi_lowest_scratch(n) floats (n are always enough), or NULL: slower. */
 void copi_lowest(const float *score, int64_t n, int64_t k, uint8_t *keep, float *scratch);
 int64_t copi_lowest_scratch(int64_t n);
-/** The value of rank k (0-based, in [0,n)) of x [n]; x is left unchanged. O(n). Without memory for its scratch it is only
- *  slower. */
+/** The value of rank k (0-based, in [0,n)) of x [n]; x is left unchanged. O(n). Without memory for its scratch it is
+ *  only slower. */
 float copi_select(cop_ctx *ctx, const float *x, int64_t n, int64_t k);
 
 /** Channels that must be kept or removed together: one group lists (node, channel) members.

@@ -1,5 +1,5 @@
-/* The reference study's claims, tested on a study's own figures: docs/methods.md, "Claims". Levels are chosen on validation;
- * the accuracies that are compared are those of the test split. */
+/* The reference study's claims, tested on a study's own figures: docs/methods.md, "Claims". Levels are chosen on
+ * validation; the accuracies that are compared are those of the test split. */
 #include "report/report.h"
 
 #include <math.h>
@@ -214,7 +214,8 @@ static void sss_is_best(const facts *x) {
 
 /* -- e -- */
 
-/* Parameters in layers of one kind: those left, or those of the dense net. Layers that were removed are not listed. */
+/* Parameters in layers of one kind: those left, or those of the dense net. Layers that were removed are not
+ * listed. */
 static int64_t parameters_in(const copi_stored_point *p, const char *op, bool left) {
     int64_t n = 0;
     for (int i = 0; i < p->layers; i++)

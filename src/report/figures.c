@@ -1,5 +1,5 @@
-/* Means over seeds, frontiers, hypervolume, the best of each method. Choices are made on validation; the figures shown of
- * them are those of the test split (docs/methods.md, "Honest evaluation"). */
+/* Means over seeds, frontiers, hypervolume, the best of each method. Choices are made on validation; the figures
+ * shown of them are those of the test split (docs/methods.md, "Honest evaluation"). */
 #include "report/report.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* report.html: page/page.html with its {{places}} filled. All text from study files, data sets and errors passes through
- * copi_escape. */
+/* report.html: page/page.html with its {{places}} filled. All text from study files, data sets and errors passes
+ * through copi_escape. */
 #include "report/report.h"
 
 #include <inttypes.h>

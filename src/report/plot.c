@@ -1,5 +1,5 @@
-/* The renderer: a plot's description becomes SVG. Colours come from its style sheet, so one drawing serves light and dark
- * pages. */
+/* The renderer: a plot's description becomes SVG. Colours come from its style sheet, so one drawing serves light and
+ * dark pages. */
 #include "report/report.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* A picture as PNG, made of the SVG by rsvg-convert. librsvg is run, not linked: linked, it would bring 40 libraries into
- * every program that uses this one. */
+/* A picture as PNG, made of the SVG by rsvg-convert. librsvg is run, not linked: linked, it would bring 40 libraries
+ * into every program that uses this one. */
 #include "report/report.h"
 
 #include <errno.h>

@@ -10,8 +10,7 @@
  *   page.c     report.html, from page/, embedded at build time; words.c: numbers for people
  *   report.c   all of them, cop_study_report
  *   best.c     best.safetensors is the net of the best point
- *   sensitivity_plot.c  what cop_sensitivity_write writes
- */
+ *   sensitivity_plot.c  what cop_sensitivity_write writes */
 #ifndef COPPICE_REPORT_H
 #define COPPICE_REPORT_H
 
@@ -70,8 +69,8 @@ const copi_stored_point *copi_setting_best(const copi_setting *setting);
 bool copi_setting_tuned(const copi_setting *setting); /* trained after pruning: drawn filled, else hollow */
 /** A setting's label: that of its trial, with the round or threshold if the trial has several points. */
 const char *copi_setting_label(const copi_setting *setting, char out[160]);
-/** Mark the points that no other dominates: (x', y') dominates (x, y) if x' >= x and y' >= y, and one is greater. Of equal
- *  points the first is marked. Points with NaN never are. */
+/** Mark the points that no other dominates: (x', y') dominates (x, y) if x' >= x and y' >= y, and one is greater. Of
+ *  equal points the first is marked. Points with NaN never are. */
 void copi_frontier(const double *x, const double *y, int n, bool *on);
 /** The area that the points dominate above and right of (x0, y0); scratch holds n ints. */
 double copi_hypervolume(const double *x, const double *y, int n, double x0, double y0, int *scratch);
@@ -102,8 +101,9 @@ typedef enum copi_across {
     COPI_ACROSS_MACS,
     COPI_ACROSS_SECONDS
 } copi_across;
-/** The test accuracy of all settings against what goes across; with frontiers if that is sparsity. Series are the methods
- *  by their index, then the frontier over all. The caller clears the plot, which borrows from results and figures. */
+/** The test accuracy of all settings against what goes across; with frontiers if that is sparsity. Series are the
+ *  methods by their index, then the frontier over all. The caller clears the plot, which borrows from results and
+ *  figures. */
 cop_status copi_plot_settings(const copi_results *results, const copi_figures *figures, copi_across across,
                               copi_plot *plot);
 /** The axis that suits a study's sparsities: logarithmic if most of them are above .85. */
@@ -139,11 +139,11 @@ extern const unsigned char copi_embed_page_html[], copi_embed_page_css[], copi_e
     copi_embed_plot_dark_css[];
 extern const size_t copi_embed_page_html_size, copi_embed_page_css_size, copi_embed_page_js_size;
 
-/** Write the report of what is done and fill the summary, unless status is an error other than CANCELLED. Returns status, or
- *  the error of writing. */
+/** Write the report of what is done and fill the summary, unless status is an error other than CANCELLED. Returns
+ *  status, or the error of writing. */
 cop_status copi_report_end(copi_study *study, cop_status status, cop_study_summary *summary);
-/** Let best.safetensors hold the net of the point with the best mean validation score: copy its file, or run its trial
- *  again. */
+/** Let best.safetensors hold the net of the point with the best mean validation score: copy its file, or run its
+ *  trial again. */
 cop_status copi_report_keep_best(copi_study *study);
 
 #endif

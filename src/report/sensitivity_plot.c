@@ -23,7 +23,8 @@ static void table(copi_buffer *b, const cop_sensitivity *r) {
         }
 }
 
-/* From violet over teal to amber, the first group of the net to the last; lighter by a share of what is left to white. */
+/* From violet over teal to amber, the first group of the net to the last; lighter by a share of what is left to
+ * white. */
 static void colour(char out[8], int i, int n, double lighter) {
     static const double stop[][3] = {{84, 39, 143}, {30, 110, 160}, {20, 150, 120}, {120, 160, 30}, {205, 120, 10}};
     const int last = (int)COPI_COUNT(stop) - 1;
@@ -37,8 +38,8 @@ static void colour(char out[8], int i, int n, double lighter) {
     snprintf(out, 8, "#%02x%02x%02x", (unsigned)rgb[0] & 255u, (unsigned)rgb[1] & 255u, (unsigned)rgb[2] & 255u);
 }
 
-/* Groups by the accuracy that is left at the last level, highest first: the key's order is the lines' at their ends.
- */
+/* Groups by the accuracy that is left at the last level, highest first: the key's order is the lines' at their
+ * ends. */
 static int *order_of(const cop_sensitivity *r) {
     int *order = copi_alloc(r->ctx, (size_t)r->groups, sizeof *order), last = r->levels - 1;
     for (int g = 0; order && g < r->groups; g++) {

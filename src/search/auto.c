@@ -1,5 +1,5 @@
-/* cop_auto_run: a study that grows. Each step adds trials to the plan, runs those that are pending and decides on the next
- * ones. An interrupted run decides the same again and finds its trials done. */
+/* cop_auto_run: a study that grows. Each step adds trials to the plan, runs those that are pending and decides on the
+ * next ones. An interrupted run decides the same again and finds its trials done. */
 #include "search/auto.h"
 
 #include <inttypes.h>
@@ -206,8 +206,8 @@ static cop_status remember(copi_auto *a) {
     return status;
 }
 
-/* Seconds of trials that were interrupted when at most so many were planned. A decision may know no later ones, or it would
- * come out differently when it is made again. */
+/* Seconds of trials that were interrupted when at most so many were planned. A decision may know no later ones, or it
+ * would come out differently when it is made again. */
 static cop_status lost_until(copi_auto *a, int decided, double *seconds) {
     char *text;
     *seconds = 0;

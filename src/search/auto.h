@@ -61,8 +61,8 @@ typedef struct copi_auto {
 
 #define COPI_AUTO_BATCH 128 /* of training the dense net */
 
-/** The study of the attempts so far, as structs, with the text of a study file that gives the same trials. The caller clears
- *  it. Errors: NOMEM. */
+/** The study of the attempts so far, as structs, with the text of a study file that gives the same trials. The caller
+ *  clears it. Errors: NOMEM. */
 cop_status copi_auto_spec(const copi_auto *a, copi_spec *spec);
 /** Fill candidate[] with those available. */
 void copi_auto_candidates(copi_auto *a);
@@ -88,9 +88,9 @@ double copi_auto_miss(const copi_auto *a, const copi_measures *m, bool accuracy_
 void copi_auto_tell_miss(const copi_auto *a, const copi_measures *m, copi_bound which, char *text, size_t size);
 bool copi_auto_bound(const copi_auto *a); /* is there a bound other than accuracy? */
 bool copi_auto_accuracy_bound(const copi_auto *a);
-/** The least level at which a candidate's net satisfies all bounds but that on accuracy. Estimated by pruning the dense net
- *  without training, and corrected by what its attempts showed. Kept in the store, since milliseconds measured again
- *  would give another level. */
+/** The least level at which a candidate's net satisfies all bounds but that on accuracy. Estimated by pruning the
+ *  dense net without training, and corrected by what its attempts showed. Kept in the store, since milliseconds
+ *  measured again would give another level. */
 cop_status copi_auto_level(copi_auto *a, const cop_net *dense, int candidate, double *level);
 /** A level with three digits of 1 - level, as in the study file. */
 double copi_auto_round(double level);
@@ -103,7 +103,8 @@ cop_status copi_auto_add(copi_auto *a, int candidate, double epochs, double leve
 double copi_auto_cost(const copi_auto *a, int candidate);
 /** How good an attempt is, given the bounds. Higher is better; -1: it has no net. */
 double copi_auto_merit(const copi_auto *a, const copi_attempt *t);
-/** Plan the next trials, from the results so far and the seconds left. *more: false when there is nothing left to do. */
+/** Plan the next trials, from the results so far and the seconds left. *more: false when there is nothing left to
+ *  do. */
 cop_status copi_auto_next(copi_auto *a, double left, bool *more);
 
 #endif

@@ -1,5 +1,5 @@
-/* What auto tries next. It follows from the store alone: the results so far and the seconds left. So an interrupted run plans
- * the same trials again. */
+/* What auto tries next. It follows from the store alone: the results so far and the seconds left. So an interrupted
+ * run plans the same trials again. */
 #include "search/auto.h"
 
 #include <math.h>
@@ -114,8 +114,8 @@ static cop_status level_rung(copi_auto *a) {
 
 /* -- long trials -- */
 
-/* The vertex of the parabola of merit over log(1 - level) through the winner's attempts of one length, limited to their
- * range; where there is no maximum, the best of them. */
+/* The vertex of the parabola of merit over log(1 - level) through the winner's attempts of one length, limited to
+ * their range; where there is no maximum, the best of them. */
 static double best_level(const copi_auto *a) {
     double x[3], y[3], best = LEVEL_FIRST, most = -1;
     int n = 0;

@@ -114,7 +114,8 @@ static void put_string(copi_buffer *b, const char *text) {
     json_decref(string);
 }
 
-/* The file has absolute paths, since it may be run from anywhere. The spec, and so errors and the page, has them as given. */
+/* The file has absolute paths, since it may be run from anywhere. The spec, and so errors and the page, has them as
+ * given. */
 static void put_path(copi_buffer *b, const char *path) {
     char folder[4096];
     bool whole = *path == '/' || !getcwd(folder, sizeof folder);

@@ -1,4 +1,5 @@
-/* Sensitivity: remove a share of one coupling group at a time and measure the accuracy. docs/methods.md, "Sensitivity". */
+/* Sensitivity: remove a share of one coupling group at a time and measure the accuracy.
+ * docs/methods.md, "Sensitivity". */
 #include "report/report.h"
 
 #include <math.h>
@@ -75,7 +76,8 @@ static bool probed(const probe *p, int g, cop_group_info *info) {
     return false;
 }
 
-/* Limit the layers of each group: cap [cop_groups_count] is the largest share that may go. Returns the number of limits. */
+/* Limit the layers of each group: cap [cop_groups_count] is the largest share that may go. Returns the number of
+ * limits. */
 static int cap_groups(probe *p, const double *cap) {
     int n = 0;
     for (int g = 0; g < cop_groups_count(p->groups); g++) {
@@ -157,8 +159,8 @@ static cop_status probe_group(probe *p, int g, const cop_group_info *info, doubl
     return status;
 }
 
-/* All groups at the advised levels, the last group first: a cut also removes weights of the layers behind it, which would
- * change their scores. */
+/* All groups at the advised levels, the last group first: a cut also removes weights of the layers behind it, which
+ * would change their scores. */
 static cop_status probe_advice(probe *p, double *cap) {
     cop_sensitivity *r = p->result;
     cop_net *net = NULL;

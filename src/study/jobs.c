@@ -1,5 +1,5 @@
-/* Runs the trials of a study in order, one at a time or several side by side. Each job has its own context with its share
- * of the threads. The store, the plan and the sums are shared behind one lock. */
+/* Runs the trials of a study in order, one at a time or several side by side. Each job has its own context with its
+ * share of the threads. The store, the plan and the sums are shared behind one lock. */
 #include "study/study.h"
 
 #include <pthread.h>

@@ -1,5 +1,6 @@
-/* Runs a study: first the dense nets, one per seed, then every trial from its seed's dense net. Each trial is committed
- * when it is over, and the running one saves its state: Ctrl-C costs nothing, a crash an epoch or some seconds. */
+/* Runs a study: first the dense nets, one per seed, then every trial from its seed's dense net. Each trial is
+ * committed when it is over, and the running one saves its state: Ctrl-C costs nothing, a crash an epoch or some
+ * seconds. */
 #include "study/study.h"
 
 #include <inttypes.h>
@@ -162,8 +163,8 @@ static cop_status stored(copi_study *run, cop_status status) {
     return status && shared != run ? copi_fail(run->ctx, status, "%s", cop_error(shared->ctx)) : status;
 }
 
-/* Write best.safetensors first, then commit the trial that names it: after a crash in between, the trial runs again and
- * gives the same net. */
+/* Write best.safetensors first, then commit the trial that names it: after a crash in between, the trial runs again
+ * and gives the same net. */
 static cop_status commit_locked(copi_study *run, collector *c, cop_status ended, const char *message) {
     cop_ctx *ctx = run->ctx;
     copi_study *shared = copi_study_shared(run);
@@ -283,8 +284,8 @@ static cop_status train_dense(copi_study *run, const copi_trial *trial, const ch
     return status;
 }
 
-/* Load or train the dense net of trial number t, and record it. run->dense stays NULL if there can be none; then *reason
- * (owned) says why. */
+/* Load or train the dense net of trial number t, and record it. run->dense stays NULL if there can be none; then
+ * *reason (owned) says why. */
 static cop_status need_dense(copi_study *run, int t, char **reason) {
     const copi_trial *trial = &run->trials.trial[t];
     if (run->dense && run->dense_of == t) return COP_OK;

@@ -1,6 +1,6 @@
 /* Reads study files. Every recipe starts as a copy of the dense net's, so that methods share batch, optimizer,
- * augmentation and budget unless the file changes them (docs/methods.md, "Honest evaluation"). The keys of recipes and
- * trials are the rows of the recipe's and the methods' tables. */
+ * augmentation and budget unless the file changes them (docs/methods.md, "Honest evaluation"). The keys of recipes
+ * and trials are the rows of the recipe's and the methods' tables. */
 #include "study/study.h"
 
 #include <string.h>
@@ -199,8 +199,8 @@ static double *level_field(cop_method_params *p, const cop_option *o) {
     return (double *)(void *)((char *)p + o->offset);
 }
 
-/* Read the levels: values of the method's own kind (sparsity, gamma), or of a target that its own kind is searched for. In
- * a search, the own kind is where it starts. */
+/* Read the levels: values of the method's own kind (sparsity, gamma), or of a target that its own kind is searched
+ * for. In a search, the own kind is where it starts. */
 static cop_status read_levels(reading *r) {
     copi_spec_trial *t = r->trial;
     const copi_method *method = copi_method_of(t->p.method, t->p.scratch.like);

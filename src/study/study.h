@@ -6,8 +6,7 @@
  *   store.c  study.db: the plan, the trials, their points, curves and layers
  *   run.c    plan a study, run its trials, commit each when it is done
  *   list.c   cop_study_list
- *   jobs.c   run trials in order, one at a time or several side by side
- */
+ *   jobs.c   run trials in order, one at a time or several side by side */
 #ifndef COPPICE_STUDY_H
 #define COPPICE_STUDY_H
 
@@ -41,12 +40,13 @@ typedef struct copi_spec {
     int trials;
 } copi_spec;
 
-/** Read and check a study file. Relative paths in it start at the file's folder if they exist there, else they are used
- *  as given. Errors: IO, FORMAT, NOMEM. *spec is cleared on failure. */
+/** Read and check a study file. Relative paths in it start at the file's folder if they exist there, else they are
+ *  used as given. Errors: IO, FORMAT, NOMEM. *spec is cleared on failure. */
 cop_status copi_spec_load(cop_ctx *ctx, const char *path, copi_spec *spec);
 /** The same from its text; path is for errors and for resolving paths. Used by the fuzzer. */
 cop_status copi_spec_parse(cop_ctx *ctx, const char *path, const char *text, size_t n, copi_spec *spec);
-/** Begin a spec before keys are read, or without a file. It owns what is put into it, which must come from copi_alloc.
+/** Begin a spec before keys are read, or without a file. It owns what is put into it, which must come from
+ *  copi_alloc.
  *  Errors: NOMEM. */
 cop_status copi_spec_begin(cop_ctx *ctx, const char *path, const char *text, size_t n, copi_spec *spec);
 void copi_spec_clear(copi_spec *spec);
@@ -177,8 +177,8 @@ void copi_results_clear(copi_results *results);
 
 /* -------------------------------------------------------------------------------------------------- running -- */
 
-/* A running study: set ctx, dir, start and the hooks, then plan, go and end. It may be planned again with more trials, as
- * auto does; trials that are in the store are skipped. */
+/* A running study: set ctx, dir, start and the hooks, then plan, go and end. It may be planned again with more
+ * trials, as auto does; trials that are in the store are skipped. */
 typedef struct copi_study {
     cop_ctx *ctx;
     const char *dir;
@@ -214,8 +214,8 @@ cop_status copi_study_start_net(copi_study *run, uint64_t seed, cop_net **net);
 cop_status copi_study_dense(copi_study *run);
 /** Run the pending trials. Errors: CANCELLED (finished trials are kept), IO, NOMEM. */
 cop_status copi_study_go(copi_study *run);
-/** Run one trial: get its dense net, run the method, commit. no_dense: why there is no dense net, if known; *found (NULL
- *  before, owned by the caller after): why, if found out here. */
+/** Run one trial: get its dense net, run the method, commit. no_dense: why there is no dense net, if known; *found
+ *  (NULL before, owned by the caller after): why, if found out here. */
 cop_status copi_study_trial(copi_study *run, int t, const char *no_dense, char **found);
 /** Lock what jobs share: the store, and best_score and sum of copi_study_shared(run). */
 void copi_study_lock(copi_study *run);

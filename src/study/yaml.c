@@ -1,6 +1,6 @@
-/* Reads study files: values by their options, checked names, and the place of every error. libcyaml checks types too, but it
- * has neither ranges nor "did you mean", and reports lines only in its log. libyaml, on which it builds, gives every node's
- * place. */
+/* Reads study files: values by their options, checked names, and the place of every error. libcyaml checks types too,
+ * but it has neither ranges nor "did you mean", and reports lines only in its log. libyaml, on which it builds, gives
+ * every node's place. */
 #include "study/yaml.h"
 
 #include <errno.h>
@@ -335,8 +335,8 @@ static cop_status fail_parse(copi_yaml *y, const yaml_parser_t *parser) {
 
 #define DEPTH_MAX 16 /* a study file needs 5 */
 
-/* A first pass over the events: libyaml's time grows with the square of the nesting, so deep documents are refused before
- * they are loaded. */
+/* A first pass over the events: libyaml's time grows with the square of the nesting, so deep documents are refused
+ * before they are loaded. */
 static cop_status check_depth(copi_yaml *y, const char *text, size_t n) {
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser)) return copi_fail(y->ctx, COP_E_NOMEM, "%s: out of memory", y->path);

@@ -18,7 +18,8 @@ cop_status copi_yaml_fail(copi_yaml *y, int node, const char *key, const char *f
 cop_status copi_yaml_fail_key(copi_yaml *y, int node, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/** Refuse anything but a mapping, unknown keys (name(i) lists the known ones, NULL past the last) and repeated keys. */
+/** Refuse anything but a mapping, unknown keys (name(i) lists the known ones, NULL past the last) and repeated
+ *  keys. */
 cop_status copi_yaml_keys(copi_yaml *y, int node, const char *what, const char *(*name)(int i, const void *user),
                           const void *user);
 /** The i-th key of a mapping; NULL past the last. */

@@ -42,8 +42,8 @@ enum { COPI_SETTLE_IMAGES = 4096 }; /* a channel's mean to about 1/64 of its dev
 /** Recompute batch-norm running statistics on n training images (no gradient). Does nothing without batch-norm.
  *  Unless cancellable, it runs to its end. */
 cop_status copi_recalibrate(cop_net *net, const cop_data *data, int64_t images, bool cancellable);
-/** d loss / d parameter without dropout, the mean over n training images; or, with squares, the mean over small batches
- *  of its square. gradient [net->block_count], in the layout of net->block. */
+/** d loss / d parameter without dropout, the mean over n training images; or, with squares, the mean over small
+ *  batches of its square. gradient [net->block_count], in the layout of net->block. */
 cop_status copi_mean_gradient(const cop_net *net, const cop_data *data, int64_t images, bool squares,
                               float *gradient);
 /** Append the epochs and costs of more to history, and leave more empty. */

@@ -1,6 +1,6 @@
-/* What version 0.1.0 left on disk goes on today: a finished study is found done and reports the same figures, one that
- * was interrupted takes up its trial's state, and a training resumes from its checkpoint. The files lie in fixtures/v0.1;
- * the program of that version wrote them with `api_test_former --write`. */
+/* What version 0.1.0 left on disk goes on today: a finished study is found done and reports the same figures, one
+ * that was interrupted takes up its trial's state, and a training resumes from its checkpoint. The files lie in
+ * fixtures/v0.1; the program of that version wrote them with `api_test_former --write`. */
 #include "../train/little.h"
 #include "report/report.h"
 

@@ -1,5 +1,5 @@
-/* One table per struct: each option's default, range and name are the same in the library, in study files, on the command
- * line, in help and in the manual page. By looping over the tables: nothing is listed here. */
+/* One table per struct: each option's default, range and name are the same in the library, in study files, on the
+ * command line, in help and in the manual page. By looping over the tables: nothing is listed here. */
 #include "check.h"
 #include "report/report.h"
 

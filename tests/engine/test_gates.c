@@ -244,8 +244,8 @@ static void finite_differences(void **state) {
     cop_ctx_destroy(ctx);
 }
 
-/* Pulling and pushing what was pulled leaves the path of the factors alone; factors that the caller moves start over.
- */
+/* Pulling and pushing what was pulled leaves the path of the factors alone; factors that the caller moves start
+ * over. */
 static void push_keeps_look_ahead(void **state) {
     (void)state;
     cop_ctx *ctx = ctx_of_threads(1);

@@ -54,8 +54,8 @@ typedef struct track {
     float *g;
 } track; /* of one parameter */
 
-/* One step by the definition. Kernels get decay and penalties, conv kernels l2_conv too, batch-norm scales l1_scale.
- */
+/* One step by the definition. Kernels get decay and penalties, conv kernels l2_conv too, batch-norm scales
+ * l1_scale. */
 static void reference_step(const cop_net *net, const copi_param *param, const cop_recipe *o, double rate, int64_t t,
                            track *k) {
     bool kernel = param->kind == COPI_PARAM_WEIGHT, conv = kernel && net->node[param->node].op == COPI_OP_CONV;

@@ -21,8 +21,8 @@ static void run(cop_precision precision, int nets, uint64_t first) {
         assert_non_null(net);
         no_dropout(net);
         if (i % 4 == 1) test_net_mask(net, params.seed, 0.5);
-        /* three images at least: of two numbers a batch-norm makes +1 and -1, and all gradients behind it cancel to 0
-         */
+        /* three images at least: of two numbers a batch-norm makes +1 and -1, and all gradients behind it cancel to
+         * 0 */
         subject s = subject_make(ctx, net, 3 + i % 2, precision, params.seed);
         for (int k = 0; k < net->nodes; k++) seen[net->node[k].op]++;
         verdict v = {0};

@@ -85,8 +85,8 @@ static void check(cop_ctx *ctx, const cop_net *net, int64_t n, cop_precision pre
         }
         subject_free(&s);
         if (!clear) continue;
-        /* oneDNN's reference loops are a thousand times slower than the rest: a layout that needs them is a mistake
-         */
+        /* oneDNN's reference loops are a thousand times slower than the rest: a layout that needs them is a
+         * mistake */
         if (slow) fail_msg("%s runs %d reference loops", label, slow);
         if (!(v.ratio <= FACTOR)) fail_msg("%s, ratio %.2f: %s", label, v.ratio, v.what);
         return;

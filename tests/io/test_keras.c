@@ -510,8 +510,8 @@ static void test_lengths_are_held_to_the_file(void **state) {
     test_ctx_destroy(ctx);
 }
 
-/* 8 numbers in chunks of 4, packed by gzip; the second chunk holds `bytes` zeros. Is the file's image, the caller's.
- */
+/* 8 numbers in chunks of 4, packed by gzip; the second chunk holds `bytes` zeros. Is the file's image, the
+ * caller's. */
 static uint8_t *packed_file(cop_ctx *ctx, size_t bytes, size_t *n) {
     const hsize_t eight = 8, four = 4, first = 0, second = 4;
     const float numbers[4] = {1, 2, 3, 4};

@@ -439,8 +439,8 @@ static void test_random_nets_come_back(void **state) {
         net->dense_parameters += 1000;
         test_ok(ctx, copi_onnx_save(net, seed % 2 ? COPI_ONNX_SPARSE : COPI_ONNX_DENSE, in_dir("net.onnx")));
         test_ok(ctx, cop_net_load(ctx, in_dir("net.onnx"), &back));
-        /* gates come back as batch-norms, whose arithmetic rounds otherwise; epsilon and slope are floats in the file
-         */
+        /* gates come back as batch-norms, whose arithmetic rounds otherwise; epsilon and slope are floats in the
+         * file */
         same_function(net, back, 1e-6);
         assert_string_equal(back->class_name[1], "b");
         assert_int_equal(back->dense_parameters, net->dense_parameters);

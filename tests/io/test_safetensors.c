@@ -386,8 +386,8 @@ static void test_golden_bad_files_fail_by_name(void **state) {
     bad_files_fail(BAD, ".safetensors", bad, COPI_COUNT(bad), cop_net_load);
 }
 
-/* Every prefix of a good file, and every file with one byte changed, either fails with a line or is read; never more.
- */
+/* Every prefix of a good file, and every file with one byte changed, either fails with a line or is read; never
+ * more. */
 static void test_mangled_files_never_hurt(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();

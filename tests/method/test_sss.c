@@ -1,5 +1,5 @@
-/* Sparse structure selection: its three forms agree, factors fall as the theory says, folding and removal are exact.
- */
+/* Sparse structure selection: its three forms agree, factors fall as the theory says, folding and removal are
+ * exact. */
 #include "seen.h"
 #include "nets.h"
 

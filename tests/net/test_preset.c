@@ -14,8 +14,8 @@ static int teardown(void **state) {
 }
 
 /* Figures counted by hand or published: seed-cnn (docs/methods.md, "Reference study"); the LeNets Han et al. 2015
- * (266K, 431K); the Keras example's model.summary(); VGG-16 for CIFAR Li et al. 2017 (1.5e7 parameters, 3.13e8 MACs of
- * its convolutions); ResNet-20/56/110 (0.27M, 0.85M, 1.7M) plus two projections (1x1: 16*32 + 2*32, 32*64 + 2*64
+ * (266K, 431K); the Keras example's model.summary(); VGG-16 for CIFAR Li et al. 2017 (1.5e7 parameters, 3.13e8 MACs
+ * of its convolutions); ResNet-20/56/110 (0.27M, 0.85M, 1.7M) plus two projections (1x1: 16*32 + 2*32, 32*64 + 2*64
  * parameters). */
 static const struct {
     const char *name;

@@ -456,8 +456,8 @@ static void nothing_to_prune(void **state) {
     test_ctx_destroy(ctx);
 }
 
-/* stem -> (conv a + conv b) -> batch-norm -> relu -> dense: a and b share each channel, scores are summed, both go.
- */
+/* stem -> (conv a + conv b) -> batch-norm -> relu -> dense: a and b share each channel, scores are summed, both
+ * go. */
 static void coupled_filters(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();
@@ -494,8 +494,8 @@ static void coupled_filters(void **state) {
     test_ctx_destroy(ctx);
 }
 
-/* A unit takes along every batch-norm that then reads nothing but zeros: after a relu, a concat, or the add of both.
- */
+/* A unit takes along every batch-norm that then reads nothing but zeros: after a relu, a concat, or the add of
+ * both. */
 static void masking_a_unit(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();

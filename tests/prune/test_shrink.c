@@ -158,8 +158,8 @@ static void constants_through_pools(void **state) {
     test_ctx_destroy(ctx);
 }
 
-/* Without a bias, what is constant goes into the running mean of the batch-norm behind, if that is all that reads it.
- */
+/* Without a bias, what is constant goes into the running mean of the batch-norm behind, if that is all that reads
+ * it. */
 static void constants_without_bias(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();

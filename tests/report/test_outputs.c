@@ -434,8 +434,8 @@ static void test_axis(void **state) {
     cop_ctx_destroy(ctx);
 }
 
-/* The SVG stands alone and shows what the page shows; rsvg-convert makes the PNG of it. Without that program one warning
- * says how to get it, and all else is written. */
+/* The SVG stands alone and shows what the page shows; rsvg-convert makes the PNG of it. Without that program one
+ * warning says how to get it, and all else is written. */
 static void test_pictures(void **state) {
     (void)state;
     logged log = {0};

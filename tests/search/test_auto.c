@@ -246,7 +246,8 @@ static void test_bounds(void **state) {
     assert_true(copi_auto_round(0) == 0 && copi_auto_round(1) == 0.9995);
 }
 
-/* What auto plans is what its study file says: the same dense net and trials, to the last bit, for every candidate. */
+/* What auto plans is what its study file says: the same dense net and trials, to the last bit, for every
+ * candidate. */
 static void test_file(void **state) {
     (void)state;
     cop_ctx *ctx = test_ctx();

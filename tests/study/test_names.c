@@ -1,6 +1,7 @@
-/* Trial names, settings and labels are those of the program that wrote the fixture: a store of last year is found done.
- * Each case of fixtures/names.txt is a line "dense {...}", "trial {...}" or "study FILE", then what it expands to, a
- * line "  NAME SETTING LABEL" per trial. New cases are put in and `study_test_names --write` writes the file again. */
+/* Trial names, settings and labels are those of the program that wrote the fixture: a store of last year is found
+ * done. Each case of fixtures/names.txt is a line "dense {...}", "trial {...}" or "study FILE", then what it expands
+ * to, a line "  NAME SETTING LABEL" per trial. New cases are put in and `study_test_names --write` writes the file
+ * again. */
 #include "check.h"
 #include "study/study.h"
 

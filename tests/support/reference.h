@@ -42,8 +42,8 @@ typedef struct ref_loss_params {
     double distil_share, distil_temperature;
 } ref_loss_params;
 /** Mean over the images of (1-a) CE(softmax(logits), smoothed labels) + a T^2 KL(softmax(teacher/T) ||
- * softmax(logits/T)); a = 0 without a teacher. Sets grad of the logits' node to d loss / d logits, all others to 0.
- */
+ * softmax(logits/T)); a = 0 without a teacher. Sets grad of the logits' node to d loss / d logits, all others to
+ * 0. */
 double ref_loss(ref_run *r, const int32_t *label, const ref_loss_params *params);
 /** Any other loss: set grad of one node, all others to 0. dout [n*count]. */
 void ref_seed(ref_run *r, int node, const double *dout);

@@ -1,5 +1,5 @@
-/* One unit by the rules of src/prune: held at zero, or found to be zero. For tests of room prune and those above it.
- */
+/* One unit by the rules of src/prune: held at zero, or found to be zero. For tests of room prune and those above
+ * it. */
 #ifndef COPPICE_TEST_UNIT_H
 #define COPPICE_TEST_UNIT_H
 

@@ -102,8 +102,8 @@ static hid_t open_object(const copi_h5 *h5, const char *path) {
 
 /* -- strings: those of any length lie in heaps, and an attribute holds [length u32][heap's address u64][number u32]
  * of each. libhdf5 1.10 takes that length's memory before it looks at the heap, and never ends on some heaps that are
- * damaged. So it is only asked for these places, by a conversion that converts nothing, and the heap is read here. --
- */
+ * damaged. So it is only asked for these places, by a conversion that converts nothing, and the heap is read here.
+ * -- */
 
 enum { PLACE = 16, HEAD = 16 /* of a heap */ };
 
@@ -375,8 +375,8 @@ static bool is_plain(hid_t data, size_t bytes) {
     return plain && filters >= 0;
 }
 
-/* -- libhdf5 unpacks a chunk to whatever it holds and only then compares: so each is unpacked before, for length --
- */
+/* -- libhdf5 unpacks a chunk to whatever it holds and only then compares: so each is unpacked before, for length
+ * -- */
 
 /* Not over most bytes? What is damaged is left to libhdf5 to refuse. */
 static bool unpacks_within(const uint8_t *packed, size_t n, size_t most) {

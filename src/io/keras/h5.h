@@ -1,5 +1,5 @@
-/* The little of HDF5 that Keras files need, read with care: from bytes in memory, through hard links only, no external
- * files, no filters but those that HDF5 itself brings. */
+/* The little of HDF5 that Keras files need, read with care: from bytes in memory, through hard links only, no
+ * external files, no filters but those that HDF5 itself brings. */
 #ifndef COPPICE_IO_H5_H
 #define COPPICE_IO_H5_H
 
@@ -32,8 +32,8 @@ typedef enum copi_h5_what { COPI_H5_ABSENT, COPI_H5_GROUP, COPI_H5_FLOATS, COPI_
 copi_h5_what copi_h5_look(const copi_h5 *h5, const char *path);
 /** A string attribute of the object at path ("" the root); *text is the caller's, NULL when there is none. */
 cop_status copi_h5_text(copi_h5 *h5, const char *path, const char *attribute, char **text);
-/** A list of strings, also one split into attribute0, attribute1, ...; *names is a block with the count+1 pointers first,
- *  freed by one copi_free; NULL when there is none. */
+/** A list of strings, also one split into attribute0, attribute1, ...; *names is a block with the count+1 pointers
+ *  first, freed by one copi_free; NULL when there is none. */
 cop_status copi_h5_names(copi_h5 *h5, const char *path, const char *attribute, char ***names, int *count);
 /** The names of what lies in the group at path, by name; freed like those of copi_h5_names. NULL: no group there. */
 cop_status copi_h5_members(copi_h5 *h5, const char *path, char ***names, int *count);

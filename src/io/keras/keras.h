@@ -1,6 +1,6 @@
-/* Keras models, inside. A model is read in two steps: its JSON becomes a graph and a list of the numbers that each layer
- * wants, in Keras's order (config.c); then the numbers are found in the HDF5 file, whose layouts differ, and put
- * in their places (read.c). Images are [N,H,W,C] in Keras and [N,C,H,W] here; kernels HWIO there and OIHW here;
+/* Keras models, inside. A model is read in two steps: its JSON becomes a graph and a list of the numbers that each
+ * layer wants, in Keras's order (config.c); then the numbers are found in the HDF5 file, whose layouts differ, and
+ * put in their places (read.c). Images are [N,H,W,C] in Keras and [N,C,H,W] here; kernels HWIO there and OIHW here;
  * a vector that was an image remembers that, so the next dense layer's rows are put right. */
 #ifndef COPPICE_IO_KERAS_H
 #define COPPICE_IO_KERAS_H
@@ -57,8 +57,8 @@ typedef struct copi_flat_image {
     int64_t image[3]; /* C, H, W */
 } copi_flat_image;
 cop_status copi_keras_flat_images(const cop_net *net, copi_flat_image *flat);
-/** "layers/<class in snake case>[_k]/vars": where Keras 3 puts the numbers of the layer that before others of its class
- *  come before. */
+/** "layers/<class in snake case>[_k]/vars": where Keras 3 puts the numbers of the layer that before others of its
+ *  class come before. */
 void copi_keras_vars(const char *class_name, int before, char *path, size_t size);
 
 #endif

@@ -6,10 +6,10 @@
  *   ops.def   every op that is read, with what is read of it; ops.c and shape.c do it
  *   write.c   the other way
  *
- * Each ONNX value becomes a constant, an image or a vector. Images in ONNX may stand in any order of dimensions (exports
- * from Keras transpose back and forth): a value remembers which of C, H, W each dimension is, so a Transpose costs
- * nothing, and a vector remembers the order in which an image was flattened, so that the next dense layer can have its
- * columns permuted. */
+ * Each ONNX value becomes a constant, an image or a vector. Images in ONNX may stand in any order of dimensions
+ * (exports from Keras transpose back and forth): a value remembers which of C, H, W each dimension is, so a Transpose
+ * costs nothing, and a vector remembers the order in which an image was flattened, so that the next dense layer can
+ * have its columns permuted. */
 #ifndef COPPICE_IO_ONNX_H
 #define COPPICE_IO_ONNX_H
 
@@ -68,8 +68,8 @@ typedef struct copi_onnx_fill {
     const int64_t *order; /* [in] the column (or unit) each of the file's goes to; NULL: as it is */
 } copi_onnx_fill;
 
-/* A layer that waits for what follows: a bias, or another product or sum with a constant per channel. It is added to the
- * net when anything else reads it. */
+/* A layer that waits for what follows: a bias, or another product or sum with a constant per channel. It is added to
+ * the net when anything else reads it. */
 typedef struct copi_onnx_pending {
     const Onnx__NodeProto *named; /* by this node, or by its weight */
     const char *weight;
@@ -169,7 +169,8 @@ bool copi_onnx_text_is(const copi_onnx_node *n, const char *name, const char *te
 cop_status copi_onnx_ints(const copi_onnx_node *n, const char *name, int count, int64_t *list, int64_t otherwise);
 /** Input i, or NULL where it is left out. */
 copi_onnx_value *copi_onnx_input(const copi_onnx_node *n, int i);
-/** Input i as an image laid out C, H, W; padding allowed only where the handler deals with it. Errors: UNSUPPORTED. */
+/** Input i as an image laid out C, H, W; padding allowed only where the handler deals with it. Errors:
+ *  UNSUPPORTED. */
 cop_status copi_onnx_image(const copi_onnx_node *n, int i, copi_onnx_value **value);
 /** Input i as an image or vector without padding; a vector may still have to be flattened. Errors: UNSUPPORTED. */
 cop_status copi_onnx_unpadded(const copi_onnx_node *n, int i, copi_onnx_value **value);
@@ -194,7 +195,8 @@ cop_status copi_onnx_lay_flat(copi_onnx_reader *r, copi_onnx_value *value);
 /** In a file of our own the node's name; else one people know: the weight's without its ending, or the node's without
  *  its op. */
 void copi_onnx_name_layer(const copi_onnx_node *n, const char *weight, char *name, size_t size);
-/** Add a node to the net; weight: the name of the initializer its name may come from, or NULL. *number is the net's. */
+/** Add a node to the net; weight: the name of the initializer its name may come from, or NULL. *number is the
+ *  net's. */
 cop_status copi_onnx_add(const copi_onnx_node *n, const char *weight, const copi_node *proto, const int *src,
                          int nsrc, int *number);
 /** The same for what keeps its input's shape; gives the node's output. */

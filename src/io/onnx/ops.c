@@ -349,8 +349,8 @@ cop_status copi_onnx_batch_normalization(copi_onnx_node *n) {
     }
     copi_onnx_tensor tensor[4], given;
     int64_t channels = x->kind == COPI_ONNX_IMAGE ? x->shape[0] : x->shape[0] * x->shape[1] * x->shape[2];
-    /* as the last dimension of a vector they can be spread like any constant; of an image they are in order already
-     */
+    /* as the last dimension of a vector they can be spread like any constant; of an image they are in order
+     * already */
     for (int i = 0; i < 4; i++) {
         bool fits = true;
         status = copi_onnx_constant(n, i + 1, &given);

@@ -6,8 +6,8 @@
 
 #include <jansson.h>
 
-/** *json is the caller's to json_decref. Errors: NOMEM, ARG (a name that is not UTF-8), RANGE (an attribute that is not
- *  finite). */
+/** *json is the caller's to json_decref. Errors: NOMEM, ARG (a name that is not UTF-8), RANGE (an attribute that is
+ *  not finite). */
 cop_status copi_graph_to_json(const cop_net *net, json_t **json);
 /** Add the nodes of json (an object as written above) to an empty graph. Nothing is allocated that grows with the
  *  parameters' sizes. Errors: FORMAT (node, attribute, value), UNSUPPORTED (an op), NOMEM. */

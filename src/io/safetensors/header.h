@@ -50,8 +50,8 @@ typedef struct copi_st_header {
     size_t data_size;
 } copi_st_header;
 
-/** Read and check the shell: sizes, JSON, no duplicate keys, dtypes, shapes, and that the tensors tile the data with no
- *  hole and no overlap to exactly its end. file must outlive the header, and its data is not
+/** Read and check the shell: sizes, JSON, no duplicate keys, dtypes, shapes, and that the tensors tile the data with
+ *  no hole and no overlap to exactly its end. file must outlive the header, and its data is not
  *  read yet. Errors: FORMAT, UNSUPPORTED, NOMEM, IO; on failure the header is empty. */
 cop_status copi_st_header_parse(copi_file *file, copi_st_header *header);
 void copi_st_header_clear(copi_st_header *header);
