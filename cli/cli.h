@@ -16,7 +16,8 @@
 /** X(NAME, code, meaning): the program's exit codes; `coppice help exit-codes` prints the list. */
 #define EXIT_CODE_LIST(X)                                                                                            \
     X(DONE, 0, "done")                                                                                               \
-    X(FAILED, 1, "the run failed (out of memory, training diverged, internal error), or no net meets the bounds")    \
+    X(FAILED, 1,                                                                                                     \
+      "the run failed (out of memory, training diverged, internal error), or no net satisfies the bounds")           \
     X(USAGE, 2, "wrong command line: unknown command or option, value out of range")                                 \
     X(INPUT, 3, "bad input: a file is missing, malformed, of another version or not writable; or a refused request") \
     X(INTERRUPTED, 130, "interrupted by Ctrl-C or SIGTERM; the state was saved")

@@ -111,7 +111,7 @@ static int run(settings *s, cop_ctx *ctx) {
     else
         print_result(s, &summary);
     if (code == EXIT_DONE && !summary.met) {
-        complain("no net meets the bounds; the nearest: %s", *summary.missed ? summary.missed : "none");
+        complain("no net satisfies the bounds; the nearest: %s", *summary.missed ? summary.missed : "none");
         code = EXIT_FAILED;
     }
     cop_auto_summary_clear(&summary);
@@ -121,15 +121,15 @@ static int run(settings *s, cop_ctx *ctx) {
 const command command_auto = {
     .name = "auto",
     .usage = "MODEL --data PATH --budget TIME -o DIR",
-    .summary = "search for the best nets, or for one that meets bounds, within a time budget",
+    .summary = "search for the best nets, or for one that satisfies bounds, within a time budget",
     .text =
         "Measures the time of an epoch, trains the dense net if MODEL is a preset, and tries recipes in short "
         "trials. The best recipe gets most of the time. Without bounds it looks for the highest score, (accuracy + "
         "sparsity) / 2. With --floor or --lose it looks for the sparsest net that keeps the accuracy. With other "
-        "bounds it looks for the most accurate net that meets them all. All choices use the validation images.\n"
+        "bounds it looks for the most accurate net that satisfies them all. All choices use the validation images.\n"
         "The results are a study directory (see coppice study list and coppice study report). nets/ holds the "
         "nets of the frontier; the study file auto.yaml repeats the search. Run the same command again to resume "
-        "after an interruption. If no net meets the bounds, the nearest one is named and kept, and the exit code "
+        "after an interruption. If no net satisfies the bounds, the nearest one is named and kept, and the exit code "
         "is 1. The time budget is met by estimate, to within a few percent.",
     .options = options,
     .operand = {OPERAND_MODEL},

@@ -254,7 +254,7 @@ static void print_keys(FILE *out, const cop_option *(*row_at)(int method, int i)
         const cop_option *row = row_at(method, i);
         if (row->flags & COP_OPTION_RUN) continue;
         if (row->flags & COP_OPTION_INLINE)
-            help_entry(out, "", column, "plus the keys of a recipe, for the training with factors");
+            help_entry(out, "(recipe)", column, "the keys of a recipe stand here too, for the training with factors");
         else
             print_key(out, row, column);
     }
@@ -272,16 +272,17 @@ static const cop_option *data_row(int method, int i) {
 static void print_study(FILE *out) {
     static const entry study[] = {
         {NULL, "The study"},
-        {"name", "title of the page"},
-        {"data", "path and the keys below; a relative path starts at the study file's folder"},
-        {"model", "a preset, or a model file to start from"},
+        {"name", "required: title of the page"},
+        {"data", "required: path and the keys below; a relative path starts at the study file's folder"},
+        {"model", "required: a preset, or a model file to start from"},
         {"dense", "recipe of the dense net; without it, a model file is used as it is"},
         {"score", "floor: points below this accuracy score 0 (default 0.6)"},
         {"seeds", "a list; every trial runs once with each (default 1). Use at least three for a claim"},
         {"precision", "f32, bf16 or auto, for all training that does not set its own"},
         {"threads", "number of threads; 0: one per available processor"},
         {"nets", "nets to save: best (best.safetensors), or all (also in nets/) (default best)"},
-        {"trials", "a list; each entry names a method and its levels, and makes one trial per level and seed"},
+        {"trials",
+         "required: a list; each entry names a method and its levels, and makes one trial per level and seed"},
         {"version", "version of these keys (default 1); a newer one is refused"},
     };
     static const entry trial[] = {

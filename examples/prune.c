@@ -1,4 +1,4 @@
-/* Train a small net, prune nine tenths of its weights, let it grow back, save it: the library in one page.
+/* Train a small net, prune 90 % of its weights, fine-tune the rest and save it: the library in one page.
  *
  *     cc prune.c $(pkg-config --cflags --libs coppice) -o prune
  *     ./prune /usr/share/datasets/fashion-mnist pruned.safetensors 5000 */
@@ -29,7 +29,7 @@ int main(int argc, char **argv) {
 
     cop_data *data;
     cop_data_options options = cop_data_options_default();
-    options.limit = argc > 3 ? atoll(argv[3]) : 0; /* so many images a split */
+    options.limit = argc > 3 ? atoll(argv[3]) : 0; /* most images per split; 0: all */
     check(cop_data_open(ctx, argv[1], &options, &data));
     const cop_data_info *d = cop_data_get_info(data);
 

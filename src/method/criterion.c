@@ -8,7 +8,7 @@ static const cop_option options[] = {
     {COPI_OPTION("sparsity", cop_method_params, sparsity, NUMBER), .high = 1, .since = "0.1",
      .flags = COP_OPTION_BELOW | COP_OPTION_RESULT | COP_OPTION_LEVEL | COP_OPTION_REQUIRED,
      .help = "share of the weights, filters or neurons to remove"},
-    {COPI_OPTION_ROUNDS},
+    {COPI_OPTION_ROUNDS("prune and tune this many times; 0: prune only")},
     {COPI_OPTION("pace", cop_method_params, pace, CHOICE), .choice = cop_pace_name, .since = "0.1",
      .flags = COP_OPTION_RESULT,
      .help = "how the rounds approach the sparsity; gradual: remove weights during the training of one round"},

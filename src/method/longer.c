@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-static const cop_option options[] = {{COPI_OPTION_ROUNDS}, {COPI_OPTION_TUNE}, {NULL}};
+static const cop_option options[] = {
+    {COPI_OPTION_ROUNDS("train this many times more; 0 counts as 1")}, {COPI_OPTION_TUNE}, {NULL}};
 
 static cop_status check(cop_ctx *ctx, const cop_method_params *p) {
     cop_status s = copi_options_check(ctx, NULL, options, p);

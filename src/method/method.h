@@ -64,10 +64,9 @@ cop_status copi_method_options_check(cop_ctx *ctx, const copi_method *method, co
 #define COPI_OPTION_RECIPE(key, field)                                                                               \
     COPI_OPTION(key, cop_method_params, field, RECIPE), .table = copi_recipe_options
 /* Rows that several methods share. */
-#define COPI_OPTION_ROUNDS                                                                                           \
-    COPI_OPTION("rounds", cop_method_params, rounds, INTEGER),                                                       \
-        .high = 1000, .since = "0.1", .flags = COP_OPTION_RESULT,                                                    \
-        .help = "prune and tune this many times; 0: prune only"
+#define COPI_OPTION_ROUNDS(words)                                                                                    \
+    COPI_OPTION("rounds", cop_method_params, rounds, INTEGER), .high = 1000, .since = "0.1",                         \
+                                                               .flags = COP_OPTION_RESULT, .help = words
 #define COPI_OPTION_TUNE                                                                                             \
     COPI_OPTION_RECIPE("tune", tune), .since = "0.1", .flags = COP_OPTION_RESULT, .help = "training of each round"
 #define COPI_OPTIONS_GRADUAL                                                                                         \

@@ -54,7 +54,7 @@ cop_status cop_net_read_tensor(const cop_net *net, const char *name, float *valu
     COPI_REQUIRE(NULL, net);
     COPI_REQUIRE(net->ctx, name);
     COPI_REQUIRE(net->ctx, values);
-    copi_param *p;
+    copi_param *p = NULL;
     cop_status status = find(net, name, count, &p);
     if (!status) memcpy(values, p->data, (size_t)count * sizeof *values);
     return status;
@@ -64,7 +64,7 @@ cop_status cop_net_write_tensor(cop_net *net, const char *name, const float *val
     COPI_REQUIRE(NULL, net);
     COPI_REQUIRE(net->ctx, name);
     COPI_REQUIRE(net->ctx, values);
-    copi_param *p;
+    copi_param *p = NULL;
     cop_status status = find(net, name, count, &p);
     if (status) return status;
     for (int64_t i = 0; i < count; i++) {
@@ -80,7 +80,7 @@ cop_status cop_net_read_mask(const cop_net *net, const char *name, uint8_t *mask
     COPI_REQUIRE(NULL, net);
     COPI_REQUIRE(net->ctx, name);
     COPI_REQUIRE(net->ctx, mask);
-    copi_param *p;
+    copi_param *p = NULL;
     cop_status status = find(net, name, count, &p);
     if (status) return status;
     if (p->mask)
@@ -94,7 +94,7 @@ cop_status cop_net_write_mask(cop_net *net, const char *name, const uint8_t *mas
     COPI_REQUIRE(NULL, net);
     COPI_REQUIRE(net->ctx, name);
     COPI_REQUIRE(net->ctx, mask);
-    copi_param *p;
+    copi_param *p = NULL;
     cop_status status = find(net, name, count, &p);
     if (status) return status;
     if (!copi_param_counts(p->kind))

@@ -62,13 +62,13 @@ const copi_criterion copi_criterion_l2_filter = {.name = "l2-filter",
                                                  .unit = COPI_UNIT_FILTER,
                                                  .ops = COPI_OP_BIT(CONV),
                                                  .score = l2};
-const copi_criterion copi_criterion_l2_neuron = {.name = "l2-neuron",
-                                                 .style = {"#00805d", "#3cc9a0", COPI_SHAPE_SQUARE},
-                                                 .help =
-                                                     "dense neurons, but the output's, by the root of the sum of w^2",
-                                                 .unit = COPI_UNIT_NEURON,
-                                                 .ops = COPI_OP_BIT(DENSE),
-                                                 .score = l2};
+const copi_criterion copi_criterion_l2_neuron = {
+    .name = "l2-neuron",
+    .style = {"#00805d", "#3cc9a0", COPI_SHAPE_SQUARE},
+    .help = "dense neurons, except the output layer's, by the root of the sum of w^2",
+    .unit = COPI_UNIT_NEURON,
+    .ops = COPI_OP_BIT(DENSE),
+    .score = l2};
 
 /* s[c] = |scale[c]| (Network Slimming, Liu et al. 2017, arXiv:1708.06519) */
 static cop_status scale(const cop_net *net, const copi_node *node, const float *gradient, uint64_t seed,

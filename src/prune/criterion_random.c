@@ -23,17 +23,18 @@ static cop_status rows(const cop_net *net, const copi_node *node, const float *g
 
 const copi_criterion copi_criterion_random = {.name = "random",
                                               .style = {"#767676", "#a8a8a8", COPI_SHAPE_PENTAGON},
-                                              .help = "weights by chance (a control)",
+                                              .help = "weights at random (a control)",
                                               .unit = COPI_UNIT_WEIGHT,
                                               .ops = COPI_OP_BIT(CONV) | COPI_OP_BIT(DENSE),
                                               .score = weights};
 const copi_criterion copi_criterion_random_filter = {.name = "random-filter",
-                                                     .help = "conv filters by chance (a control)",
+                                                     .help = "conv filters at random (a control)",
                                                      .unit = COPI_UNIT_FILTER,
                                                      .ops = COPI_OP_BIT(CONV),
                                                      .score = rows};
-const copi_criterion copi_criterion_random_neuron = {.name = "random-neuron",
-                                                     .help = "dense neurons, but the output's, by chance (a control)",
-                                                     .unit = COPI_UNIT_NEURON,
-                                                     .ops = COPI_OP_BIT(DENSE),
-                                                     .score = rows};
+const copi_criterion copi_criterion_random_neuron = {
+    .name = "random-neuron",
+    .help = "dense neurons, except the output layer's, at random (a control)",
+    .unit = COPI_UNIT_NEURON,
+    .ops = COPI_OP_BIT(DENSE),
+    .score = rows};

@@ -188,9 +188,10 @@ static cop_status recall(copi_auto *a, bool *resumed) {
         status =
             copi_fail(a->ctx, COP_E_REFUSED, "%s: this study was not made by auto; choose another directory", a->dir);
     if (!status && strcmp(asked, a->asked) != 0)
-        status = copi_fail(a->ctx, COP_E_REFUSED,
-                           "%s: this run has other parameters (%s); give the same ones or choose another directory",
-                           a->dir, asked);
+        status = copi_fail(
+            a->ctx, COP_E_REFUSED,
+            "%s: holds a search with other settings; repeat those or choose another directory. It has: %s. Now: %s",
+            a->dir, asked, a->asked);
     if (!status && (!speed || sscanf(speed, "%lf %lf %lf", &a->plain, &a->distilled, &a->probing) != 3))
         *resumed = false; /* it stopped before the speed was measured */
     copi_free(a->ctx, asked);

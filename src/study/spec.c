@@ -392,7 +392,7 @@ static cop_status read_version(copi_yaml *y, int node, copi_spec *spec) {
     int version;
     cop_status s = copi_yaml_value(y, node, &version_option, &version);
     if (!s && version > SPEC_VERSION) {
-        copi_yaml_fail(y, node, NULL, "study file of version %d; this program reads version %d", version,
+        copi_yaml_fail(y, node, NULL, "version is %d; this program reads version %d; use a newer one", version,
                        SPEC_VERSION);
         s = copi_fail(spec->ctx, COP_E_VERSION, "%s", cop_error(spec->ctx));
     }

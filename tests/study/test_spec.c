@@ -39,7 +39,7 @@ static void refuse_newer(void **state) {
     copi_spec spec;
     static const char text[] = "version: 2\nshape: round\n";
     test_fails(ctx, copi_spec_parse(ctx, "s.yaml", text, sizeof text - 1, &spec), COP_E_VERSION,
-               "s.yaml:1:10: study file of version 2; this program reads version 1");
+               "s.yaml:1:10: version is 2; this program reads version 1; use a newer one");
     test_ctx_destroy(ctx);
 }
 static void refuse(const char *text, const char *wanted) {
