@@ -57,6 +57,7 @@ typedef struct settings {
     cop_auto_params automatic;         /* except what other fields hold */
     double lose_points;                /* NaN: not given */
     unsigned augment;                  /* AUGMENT_* */
+    double teacher_share;              /* NaN: not given */
     double sparsity, macs, parameters; /* what sss searches gamma for; 0: not given */
     double retrain_epochs, threshold;
     cop_bench_params bench;
@@ -76,7 +77,7 @@ typedef struct settings {
 typedef enum option_kind {
     OPTION_END,     /* closes a table */
     OPTION_HEADING, /* not an option: a line of --help above those that follow */
-    OPTION_FLAG,    /* int: 1 when given; --no-NAME: 0, where that makes a difference */
+    OPTION_FLAG,    /* int: 1 when given */
     OPTION_VALUE,   /* read, checked and shown by the library, by its row */
     OPTION_TEXT,    /* const char * */
     OPTION_TIME,    /* double: seconds, written 90s, 30m, 1.5h */
@@ -159,8 +160,9 @@ typedef struct option {
         TABLE_WITHOUT(cop_recipe_option, recipe, ",distil_share,distil_temperature,checkpoint,resume,max_seconds,")
 #define OPTIONS_LEARNING                                                                                             \
     OPTIONS_RECIPE, HEADING("Distillation"),                                                                         \
-        TEXT("teacher", 0, "FILE", teacher, "also learn from the outputs of this model"),                            \
-        ROW("distil-share", cop_recipe_option, "distil_share", recipe.distil_share),                                 \
+        TEXT("teacher", 0, "FILE", teacher,                                                                          \
+             "also learn from the outputs of this model; its share of the loss is 0.5 by default"),                  \
+        ROW("distil-share", cop_recipe_option, "distil_share", teacher_share),                                       \
         ROW("distil-temperature", cop_recipe_option, "distil_temperature", recipe.distil_temperature),               \
         HEADING("Interruption"), ROW("checkpoint", cop_recipe_option, "checkpoint", recipe.checkpoint),              \
         ROW("resume", cop_recipe_option, "resume", recipe.resume),                                                   \

@@ -65,6 +65,8 @@ static int run(settings *s, cop_ctx *ctx) {
     cop_data *data = NULL;
     cop_net *net = NULL, *small = NULL;
     cop_point point = {0};
+    if (!(s->recipe.epochs > 0))
+        return usage_error(s, "--epochs is 0; expected a number above 0: factors need training");
     int code = choose_target(s);
     if (code < 0) code = check_output(s, s->output);
     if (code == EXIT_DONE) code = open_both(s, ctx, &data, &net);

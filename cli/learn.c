@@ -103,9 +103,10 @@ int learn(const settings *s, cop_ctx *ctx, learn_start start) {
         return usage_error(s, "--epochs is 0; expected a number above 0: there is nothing to train");
     if (recipe.schedule == COP_SCHEDULE_STEP && !recipe.step_epochs[0])
         return usage_error(s, "--schedule step needs the epochs after which the rate falls: --step-epochs N,...");
-    if (!s->teacher && (recipe.distil_share || recipe.distil_temperature != cop_recipe_default().distil_temperature))
+    if (!s->teacher &&
+        (!isnan(s->teacher_share) || recipe.distil_temperature != cop_recipe_default().distil_temperature))
         return usage_error(s, "--distil-share and --distil-temperature need --teacher FILE");
-    if (s->teacher && !recipe.distil_share) recipe.distil_share = TEACHER_SHARE;
+    if (s->teacher) recipe.distil_share = isnan(s->teacher_share) ? TEACHER_SHARE : s->teacher_share;
 
     size_t n = strlen(s->output) + sizeof ".checkpoint";
     char *beside = malloc(n);

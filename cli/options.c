@@ -46,6 +46,7 @@ settings settings_default(void) {
         .retrain_epochs = 10,
         .automatic = cop_auto_params_default(),
         .lose_points = NAN,
+        .teacher_share = NAN,
         .augment = AUGMENT_FLIP | AUGMENT_SHIFT | AUGMENT_ERASE,
     };
     return s;
@@ -288,10 +289,18 @@ static bool is_left_out(const option *from, const cop_option *row) {
            row->kind == COP_OPTION_LIMITS || row->kind == COP_OPTION_NUMBERS;
 }
 
+enum { MOST_OPTIONS = 96, MOST_COMMANDS = 32 };
+
+/* Where the next option goes; the last place is the end mark's. */
+static option *next_option(option *list, int *n) {
+    if (*n == MOST_OPTIONS - 1) die_no_memory();
+    return &list[(*n)++];
+}
+
 static int add_table(option *list, int n, const option *from) {
     for (int i = 0; from->table(i); i++) {
         const cop_option *row = from->table(i);
-        if (!is_left_out(from, row)) list[n++] = from_row(row, NULL, from->at + row->offset);
+        if (!is_left_out(from, row)) *next_option(list, &n) = from_row(row, NULL, from->at + row->offset);
     }
     return n;
 }
@@ -303,13 +312,13 @@ static option find_row(const option *o) {
 }
 
 const option *options_of(const command *c) {
-    enum { MOST = 96, COMMANDS = 32 };
     static struct {
         const command *command;
-        option list[MOST];
-    } cache[COMMANDS];
+        option list[MOST_OPTIONS];
+    } cache[MOST_COMMANDS];
     int k = 0, n = 0;
-    while (cache[k].command && cache[k].command != c) k++;
+    while (cache[k].command && cache[k].command != c)
+        if (++k == MOST_COMMANDS) die_no_memory();
     option *list = cache[k].list;
     if (cache[k].command) return list;
     cache[k].command = c;
@@ -317,7 +326,7 @@ const option *options_of(const command *c) {
         if (o->kind == OPTION_TABLE)
             n = add_table(list, n, o);
         else
-            list[n++] = o->kind == OPTION_ROW ? find_row(o) : *o;
+            *next_option(list, &n) = o->kind == OPTION_ROW ? find_row(o) : *o;
     }
     return list;
 }

@@ -227,9 +227,9 @@ typedef enum cop_option_kind {
 enum {
     COP_OPTION_ABOVE = 1,        /* low itself is out of the range: (low, high] */
     COP_OPTION_BELOW = 2,        /* high itself is */
-    COP_OPTION_RESULT = 4,       /* changes the result: part of a trial's name and of a checkpoint's identity */
-    COP_OPTION_RUN = 8,          /* about the run, not the result: not a key of study files */
-    COP_OPTION_LATE = 16,        /* newer than stored trials: part of a trial's name where it is not the default */
+    COP_OPTION_RESULT = 4,       /* changes the result: part of a checkpoint's identity */
+    COP_OPTION_RUN = 8,          /* about the run, not the result: neither a key of study files nor in trial names */
+    COP_OPTION_LATE = 16,        /* newer than stored trials: in a trial's name only where it is not the default */
     COP_OPTION_REQUIRED = 32,    /* in study files */
     COP_OPTION_LEVEL = 64,       /* study files may list values: each gives a trial */
     COP_OPTION_INLINE = 128,     /* a recipe whose options stand beside this one's neighbours in study files */
@@ -260,7 +260,7 @@ typedef struct cop_option {
 /** The range or choices of an option as text: "(0,1000]", "sgd, adam, adamw"; "" where anything goes. */
 COP_API void cop_option_range(const cop_option *option, char text[COP_OPTION_PROBLEM]);
 /** Read text as a value of an option and store it at value, which has the option's type. A set or list is written
- *  A,B. Returns 0 on failure, with the reason in problem: "NAME is -1; expected a number in (0,1000]", where name is
+ *  A,B; of NUMBERS it reads one double. Returns 0 on failure, with the reason in problem: "NAME is -1; expected a number in (0,1000]", where name is
  *  how the caller calls the option; else 1. */
 COP_API int cop_option_parse(const cop_option *option, const char *name, const char *text, void *value,
                              char problem[COP_OPTION_PROBLEM]);
@@ -954,13 +954,13 @@ typedef struct cop_scratch_params {
 typedef struct cop_method_params {
     size_t size;
     const char *method;
-    const char *scope;            /* criterion methods: "layer" or "global" */
-    double sparsity;              /* criterion methods, compound: share asked */
-    int64_t keep;                 /* units kept per layer at least */
-    double macs;                  /* as in cop_prune_params; holds at the last cut */
-    int rounds;                   /* 0: prune only; n: prune and tune n times */
-    cop_pace pace;                /* GRADUAL: one round, for criteria of weights */
-    cop_recipe tune;              /* of each round; dense-longer: of the extra training */
+    const char *scope; /* "layer" or "global"; studies rank compound's weights globally unless they say otherwise */
+    double sparsity;   /* criterion methods, compound: share asked */
+    int64_t keep;      /* units kept per layer at least */
+    double macs;       /* as in cop_prune_params; holds at the last cut */
+    int rounds;        /* 0: prune only; n: prune and tune n times */
+    cop_pace pace;     /* GRADUAL: one round, for criteria of weights */
+    cop_recipe tune;   /* of each round; dense-longer: of the extra training */
     cop_aggregate aggregate;      /* as in cop_prune_params, like limit */
     const cop_layer_limit *limit; /* [limits] */
     int limits;

@@ -61,6 +61,10 @@ double copi_now(void); /* seconds, monotonic */
 void copi_struct_init(void *options, size_t size, const void *usual, size_t usual_size);
 /** Refuse options that are NULL, not initialised, or of another version's size or fields. Errors: ARG. */
 #define COPI_CHECK(ctx, type, options) copi_struct_check(ctx, #type, options, sizeof(type), offsetof(type, reserved))
+/** Refuse a struct inside options, or a list's entry, whose reserve a newer program has used. Errors: ARG. */
+#define COPI_CHECK_RESERVE(ctx, type, inside)                                                                        \
+    copi_reserve_check(ctx, #type, (inside).reserved, COPI_COUNT((inside).reserved))
+cop_status copi_reserve_check(cop_ctx *ctx, const char *type, const uint64_t *reserved, size_t n);
 cop_status copi_struct_check(cop_ctx *ctx, const char *type, const void *options, size_t size, size_t reserved);
 
 /* -- memory: zeroed, aligned, counted in checked products; NULL with COP_E_NOMEM recorded -- */

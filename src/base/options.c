@@ -57,11 +57,14 @@ void copi_options_default(const cop_option *table, void *object) {
 
 /* Append x as people write it: 1000, 0.9, 1e6. */
 static void put_number(copi_problem text, double x) {
-    size_t from = strlen(text);
-    copi_append(text, COP_OPTION_PROBLEM,
-                fabs(x) < 1e15 && x == floor(x) && (x == 0 || fmod(x, 1e5) != 0) ? "%.0f" : "%g", x);
-    char *plus = strstr(text + from, "e+");
+    char number[40];
+    snprintf(number, sizeof number, fabs(x) < 1e15 && x == floor(x) && (x == 0 || fmod(x, 1e5) != 0) ? "%.0f" : "%g",
+             x);
+    for (int digits = 7; digits <= 17 && strtod(number, NULL) != x && isfinite(x); digits++)
+        snprintf(number, sizeof number, "%.*g", digits, x); /* not 1 for what is beyond 1 */
+    char *plus = strstr(number, "e+");
     if (plus) memmove(plus + 1, plus + 2 + strspn(plus + 2, "0"), strlen(plus + 2 + strspn(plus + 2, "0")) + 1);
+    copi_append(text, COP_OPTION_PROBLEM, "%s", number);
 }
 
 static bool admits(const cop_option *o, double x) { /* so that NaN is refused */
@@ -275,8 +278,9 @@ static bool read_list(const cop_option *o, const char *name, const char *text, d
     char part[64];
     double x[STEPS + 1];
     int n = 0;
-    while (text && n <= STEPS)
-        if (!next_part(&text, part) || !copi_option_read_number(o, name, part, &x[n++], problem)) return false;
+    for (; text && n <= STEPS; n++)
+        if (!next_part(&text, part) || !copi_option_read_number(o, name, part, &x[n], problem)) return false;
+    for (; text; n++) next_part(&text, part); /* too many: how many? */
     return copi_option_read_steps(name, x, n, step, problem);
 }
 
@@ -310,8 +314,8 @@ static bool read_value(const cop_option *o, const char *name, const char *text, 
     case COP_OPTION_STEPS:
         return read_list(o, name, text, at, problem);
     case COP_OPTION_FILE:
-        snprintf(problem, COP_OPTION_PROBLEM, "%s is empty; expected a file's path", name);
         *(const char **)at = text;
+        if (!*text) snprintf(problem, COP_OPTION_PROBLEM, "%s is empty; expected a file's path", name);
         return *text;
     case COP_OPTION_LIMITS:
     case COP_OPTION_RECIPE:

@@ -22,9 +22,13 @@ cop_status copi_struct_check(cop_ctx *ctx, const char *type, const void *options
         return copi_fail(ctx, COP_E_ARG,
                          "%s.size is %zu, this library's is %zu; compile the program with this library's header",
                          noun, given, size);
-    for (size_t i = reserved; i < size; i++)
-        if (((const char *)options)[i])
-            return copi_fail(ctx, COP_E_ARG,
-                             "%s.reserved is not 0: a field of a newer library; start from %s_default()", noun, type);
+    return copi_reserve_check(ctx, type, (const void *)((const char *)options + reserved), (size - reserved) / 8);
+}
+
+cop_status copi_reserve_check(cop_ctx *ctx, const char *type, const uint64_t *reserved, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (reserved[i])
+            return copi_fail(ctx, COP_E_ARG, "%s.reserved is not 0: a field of a newer library; start from defaults",
+                             type + strlen("cop_"));
     return COP_OK;
 }

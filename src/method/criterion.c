@@ -89,7 +89,7 @@ cop_status copi_criterion_prune(const copi_run *run, cop_net *net, double share,
     const cop_method_params *p = run->params;
     cop_prune_params cut = cop_prune_params_default();
     cut.criterion = p->method;
-    if (p->scope) cut.scope = p->scope;
+    cut.scope = p->scope;
     cut.sparsity = share;
     cut.keep = p->keep;
     cut.macs = p->macs;

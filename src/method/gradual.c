@@ -109,11 +109,10 @@ static char *describe(cop_ctx *ctx, const cop_method_params *p) {
         limits = copi_hash(limits, &l->keep, sizeof l->keep);
         limits = copi_hash(limits, &l->most, sizeof l->most);
     }
-    return copi_format(ctx,
-                       "%s %s sparsity %.17g from %.17g to %.17g keep %" PRId64 " macs %.17g limits %016" PRIx64
-                       " seed %" PRIu64,
-                       p->method, p->scope ? p->scope : "layer", p->sparsity, p->gradual.begin, p->gradual.end,
-                       p->keep, p->macs, limits, p->seed);
+    return copi_format(
+        ctx,
+        "%s %s sparsity %.17g from %.17g to %.17g keep %" PRId64 " macs %.17g limits %016" PRIx64 " seed %" PRIu64,
+        p->method, p->scope, p->sparsity, p->gradual.begin, p->gradual.end, p->keep, p->macs, limits, p->seed);
 }
 
 cop_status copi_gradual_train(copi_run *run, cop_net *net, cop_history *history) {

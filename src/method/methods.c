@@ -246,6 +246,10 @@ cop_status cop_method_run(const cop_net *dense, const cop_data *data, const cop_
     cop_ctx *ctx = dense->ctx;
     COPI_REQUIRE(ctx, data);
     cop_status s = COPI_CHECK(ctx, cop_method_params, params);
+    if (!s) s = COPI_CHECK_RESERVE(ctx, cop_gradual_params, params->gradual);
+    if (!s) s = COPI_CHECK_RESERVE(ctx, cop_sss_params, params->sss);
+    if (!s) s = COPI_CHECK_RESERVE(ctx, cop_compound_params, params->compound);
+    if (!s) s = COPI_CHECK_RESERVE(ctx, cop_scratch_params, params->scratch);
     if (s) return s;
     if (!params->method) return copi_fail(ctx, COP_E_ARG, "method: no name is given");
     const copi_method *method = copi_method_find(params->method);

@@ -469,6 +469,8 @@ cop_status copi_limits_check(cop_ctx *ctx, const cop_layer_limit *limit, int lim
     for (int i = 0; i < limits; i++) {
         const char *name = limit[i].layer;
         if (!name || !*name) return copi_fail(ctx, COP_E_ARG, "limit %d names no layer", i);
+        cop_status status = COPI_CHECK_RESERVE(ctx, cop_layer_limit, limit[i]);
+        if (status) return status;
         if (limit[i].keep < 0)
             return copi_fail(ctx, COP_E_RANGE, "limit of '%s': keep is %lld; at least 0", name,
                              (long long)limit[i].keep);
@@ -485,10 +487,10 @@ cop_status copi_limits_check(cop_ctx *ctx, const cop_layer_limit *limit, int lim
 }
 
 cop_status copi_macs_check(cop_ctx *ctx, const copi_criterion *criterion, const char *scope, double macs) {
-    if (macs > 0 && !(criterion->unit == COPI_UNIT_WEIGHT && scope && !strcmp(scope, "global")))
+    if (macs > 0 && !(criterion->unit == COPI_UNIT_WEIGHT && !strcmp(scope, "global")))
         return copi_fail(ctx, COP_E_ARG,
                          "macs has no effect on %s, scope %s; what ranks weights, scope global, heeds it",
-                         criterion->name, scope ? scope : "layer");
+                         criterion->name, scope);
     return COP_OK;
 }
 

@@ -58,7 +58,7 @@ cop_status copi_prune(cop_net *net, const cop_prune_params *params, const float 
 /** Refuse impossible limits; with a net (may be NULL) also those that fit none of its layers. */
 cop_status copi_limits_check(cop_ctx *ctx, const cop_layer_limit *limit, int limits, const cop_net *net);
 
-/** Refuse a bound on MACs where it would have no effect: only weights ranked globally (scope NULL: layer) heed it. */
+/** Refuse a bound on MACs where it would have no effect: only criteria of weights, ranked globally, follow it. */
 cop_status copi_macs_check(cop_ctx *ctx, const copi_criterion *criterion, const char *scope, double macs);
 
 /** Indices of the k lowest of score [n], which holds no NaN, are set to 0 in keep [n] (others 1); ties go to the

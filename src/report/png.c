@@ -24,13 +24,16 @@ static const char *convert(char *svg, char *png) {
     error = posix_spawnp(&child, program, &actions, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     if (error) return strerror(error);
-    while (waitpid(child, &code, 0) < 0)
+    while (waitpid(child, &code, 0) < 0) {
+        if (errno == ECHILD)
+            return NULL; /* the program that uses this library reaps children itself: the file tells */
         if (errno != EINTR) return strerror(errno);
+    }
     return WIFEXITED(code) && WEXITSTATUS(code) == 0 ? NULL : "it failed";
 }
 
 cop_status copi_png_of(cop_ctx *ctx, char *svg, const char *png) {
-    char *draft = copi_format(ctx, "%s.part", png);
+    char *draft = copi_format(ctx, "%s%s.part", *png == '-' ? "./" : "", png); /* or it would be an option */
     if (!draft) return COP_E_NOMEM;
     const char *why = convert(svg, draft);
     if (!why && rename(draft, png)) why = strerror(errno);

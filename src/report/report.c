@@ -66,7 +66,7 @@ cop_status cop_study_report(cop_ctx *ctx, const char *dir, cop_study_summary *su
 
 cop_status copi_report_end(copi_study *study, cop_status status, cop_study_summary *summary) {
     if (status && status != COP_E_CANCELLED) return status;
-    cop_study_summary told;
+    cop_study_summary told = {0};
     cop_status written = copi_write_report(study->store, study->dir, &told);
     if (!status) status = written;
     study->sum.trials = told.trials;

@@ -74,12 +74,6 @@ static void put(const cop_option *o, void *object, double x) {
         *(int *)at = (int)x;
 }
 
-static double value_of(const cop_option *o, const void *object) {
-    const void *at = (const char *)object + o->offset;
-    if (o->kind == COP_OPTION_NUMBER) return *(const double *)at;
-    return o->kind == COP_OPTION_COUNT ? (double)*(const int64_t *)at : *(const int *)at;
-}
-
 static bool is_number(const cop_option *o) {
     return o->kind == COP_OPTION_NUMBER || o->kind == COP_OPTION_COUNT || o->kind == COP_OPTION_INTEGER;
 }
@@ -96,6 +90,8 @@ static void sentence(const cop_option *o, const char *value, char text[COP_OPTIO
 static void check_row(const cop_option *o) {
     assert_true(o->name && o->help && o->since && strlen(o->help) > 10);
     assert_true(islower((unsigned char)o->name[0]));
+    if (strcmp(o->since, "0.1") > 0)
+        assert_true(o->flags & (COP_OPTION_LATE | COP_OPTION_RUN)); /* or trials are renamed */
     if (is_number(o)) {
         assert_true(o->low < o->high);
         if (o->usual != 0 || o->low < 0 || (o->low == 0 && !(o->flags & COP_OPTION_ABOVE)))
@@ -105,36 +101,65 @@ static void check_row(const cop_option *o) {
     if (o->kind == COP_OPTION_CHOICE) assert_non_null(o->choice((int)o->usual));
 }
 
+/* Has the struct the default that the table tells? */
+static void check_default(const cop_option *o, const void *object) {
+    const void *at = (const char *)object + o->offset;
+    switch (o->kind) {
+    case COP_OPTION_NUMBER:
+        assert_true(*(const double *)at == o->usual);
+        break;
+    case COP_OPTION_COUNT:
+        assert_true((double)*(const int64_t *)at == o->usual);
+        break;
+    case COP_OPTION_INTEGER:
+    case COP_OPTION_FLAG:
+    case COP_OPTION_CHOICE:
+    case COP_OPTION_SET:
+        assert_true(*(const int *)at == (int)o->usual);
+        break;
+    case COP_OPTION_NAME:
+        if (o->usual_name)
+            assert_string_equal(*(const char *const *)at, o->usual_name);
+        else
+            assert_null(*(const char *const *)at);
+        break;
+    default:
+        break;
+    }
+}
+
 static void test_rows(void **state) {
     (void)state;
     const cop_recipe recipe = cop_recipe_default();
     const cop_prune_params prune = cop_prune_params_default();
-    static cop_data_options data; /* static: gcc 12 believes that an int is read of what is none */
-    data = cop_data_options_default();
+    const cop_data_options data = cop_data_options_default();
+    const cop_method_params method = cop_method_params_default();
     int n = 0;
     for (int i = 0; cop_recipe_option(i); i++, n++) {
-        const cop_option *o = cop_recipe_option(i);
-        check_row(o);
-        if (is_number(o) || o->kind == COP_OPTION_CHOICE || o->kind == COP_OPTION_FLAG)
-            assert_true(value_of(o, &recipe) == o->usual);
+        check_row(cop_recipe_option(i));
+        check_default(cop_recipe_option(i), &recipe);
     }
     assert_true(n > 25);
     for (int i = 0; cop_prune_option(i); i++) {
         check_row(cop_prune_option(i));
-        if (is_number(cop_prune_option(i)))
-            assert_true(value_of(cop_prune_option(i), &prune) == cop_prune_option(i)->usual);
+        check_default(cop_prune_option(i), &prune);
     }
     for (int i = 0; cop_data_option(i); i++) {
         check_row(cop_data_option(i));
-        if (is_number(cop_data_option(i)))
-            assert_true(value_of(cop_data_option(i), &data) == cop_data_option(i)->usual);
+        check_default(cop_data_option(i), &data);
     }
-    for (int m = 0; m < cop_method_count(); m++)
+    for (int m = 0; m < cop_method_count(); m++) {
+        cop_option table[COPI_METHOD_OPTIONS];
+        assert_true(copi_method_options(cop_method_name(m), "sss", table) < COPI_METHOD_OPTIONS - 1);
         for (int i = 0; cop_method_option(m, i); i++) {
-            check_row(cop_method_option(m, i));
-            for (int k = 0; k < i; k++)
-                assert_string_not_equal(cop_method_option(m, k)->name, cop_method_option(m, i)->name);
+            const cop_option *o = cop_method_option(m, i);
+            check_row(o);
+            /* one struct serves all methods: studies set compound's own scope, and levels share their fields */
+            bool own = !strcmp(cop_method_name(m), "compound") && !strcmp(o->name, "scope");
+            if (!own && !(o->flags & COP_OPTION_LEVEL)) check_default(o, &method);
+            for (int k = 0; k < i; k++) assert_string_not_equal(cop_method_option(m, k)->name, o->name);
         }
+    }
     assert_null(cop_recipe_option(-1));
     assert_null(cop_recipe_option(n));
     assert_null(cop_method_option(-1, 0));
@@ -206,19 +231,39 @@ static void show_default(const cop_option *o, char text[80]) {
         snprintf(text, 80, "default %g", o->usual);
 }
 
-/* Where a page explains an option: from its name to the next one's. */
-static void check_explained(const char *page, const char *where, const char *mark, const cop_option *o, bool range) {
+/* Where a page explains an option: from its mark to the end of its entry. */
+static void check_explained(const char *page, const char *where, const char *mark, const cop_option *o,
+                            const char *stop) {
     char text[COP_OPTION_PROBLEM + 80], usual[80], part[1200];
-    snprintf(text, sizeof text, "%s", mark);
-    const char *at = strstr(page, text);
-    if (!at) fail_msg("%s: no '%s'", where, text);
-    snprintf(part, sizeof part, "%.1100s", at);
+    const char *at = strstr(page, mark);
+    if (!at) fail_msg("%s: no '%s'", where, mark);
+    const char *end = strstr(at + strlen(mark), stop);
+    snprintf(part, sizeof part, "%.*s", end ? (int)(end - at) : (int)sizeof part, at);
     show_default(o, usual);
     expect(part, usual, where);
-    if (range && is_number(o) && o->high < 1e5) {
+    if (is_number(o) && o->high < 1e5) {
         cop_option_range(o, text);
         expect(part, text, where);
     }
+}
+
+/* "--step-factor X": how --help begins the entry of an option. */
+static void entry_mark(const cop_option *o, char mark[160]) {
+    static const char *const place[] = {[COP_OPTION_NUMBER] = " X",
+                                        [COP_OPTION_COUNT] = " N",
+                                        [COP_OPTION_INTEGER] = " N",
+                                        [COP_OPTION_CHOICE] = " NAME",
+                                        [COP_OPTION_NAME] = " NAME"};
+    const char *value = (size_t)o->kind < COPI_COUNT(place) && place[o->kind] ? place[o->kind] : "";
+    snprintf(mark, 160, "--%s%s ", dashed(o->name), value);
+}
+
+/* In help study: its entry ends where that of the next row begins. */
+static void check_key(const char *page, const cop_option *o, const cop_option *next) {
+    char mark[160], stop[160];
+    snprintf(mark, sizeof mark, " %s %.30s", o->name, o->help);
+    snprintf(stop, sizeof stop, " %s %.30s", next ? next->name : "A", next ? next->help : "");
+    check_explained(page, "help study", mark, o, stop);
 }
 
 static void test_help(void **state) {
@@ -227,29 +272,27 @@ static void test_help(void **state) {
     char mark[160];
     snprintf(page, sizeof page, "%s", output("train --help"));
     for (int i = 0; cop_recipe_option(i); i++) {
-        snprintf(mark, sizeof mark, "--%s ", dashed(cop_recipe_option(i)->name));
-        check_explained(page, "train --help", mark, cop_recipe_option(i), true);
+        entry_mark(cop_recipe_option(i), mark);
+        check_explained(page, "train --help", mark, cop_recipe_option(i), " --");
     }
     for (int i = 0; cop_data_option(i); i++) {
-        snprintf(mark, sizeof mark, "--%s ", dashed(cop_data_option(i)->name));
-        check_explained(page, "train --help", mark, cop_data_option(i), true);
+        entry_mark(cop_data_option(i), mark);
+        check_explained(page, "train --help", mark, cop_data_option(i), " --");
     }
     snprintf(page, sizeof page, "%s", output("prune --help"));
     for (int i = 0; cop_prune_option(i); i++) {
-        snprintf(mark, sizeof mark, "--%s ", dashed(cop_prune_option(i)->name));
-        check_explained(page, "prune --help", mark, cop_prune_option(i), true);
+        entry_mark(cop_prune_option(i), mark);
+        check_explained(page, "prune --help", mark, cop_prune_option(i), " --");
     }
     snprintf(page, sizeof page, "%s", output("help study"));
     for (int i = 0; cop_recipe_option(i); i++) {
         const cop_option *o = cop_recipe_option(i);
-        snprintf(mark, sizeof mark, " %s %.30s", o->name, o->help);
-        if (!(o->flags & COP_OPTION_RUN)) check_explained(page, "help study", mark, o, true);
+        if (!(o->flags & COP_OPTION_RUN)) check_key(page, o, cop_recipe_option(i + 1));
     }
     for (int m = 0; m < cop_method_count(); m++)
         for (int i = 0; cop_method_option(m, i); i++) {
             const cop_option *o = cop_method_option(m, i);
-            snprintf(mark, sizeof mark, " %s %.30s", o->name, o->help);
-            if (!(o->flags & COP_OPTION_INLINE)) check_explained(page, "help study", mark, o, true);
+            if (!(o->flags & COP_OPTION_INLINE)) check_key(page, o, cop_method_option(m, i + 1));
         }
     snprintf(page, sizeof page, "%s", output("help man"));
     char *to = page;
@@ -262,7 +305,7 @@ static void test_help(void **state) {
     *to = 0;
     for (int i = 0; cop_recipe_option(i); i++) {
         snprintf(mark, sizeof mark, "--%s", dashed(cop_recipe_option(i)->name));
-        check_explained(page, "help man", mark, cop_recipe_option(i), true);
+        check_explained(page, "help man", mark, cop_recipe_option(i), ".TP");
     }
     snprintf(page, sizeof page, "%s", output("help bash-completion"));
     for (int i = 0; cop_recipe_option(i); i++) {

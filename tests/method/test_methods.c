@@ -107,6 +107,8 @@ static void refusals_come_first(void **state) {
             "scratch: like is \"compound\"; expected one of magnitude, l1-filter");
     REFUSED("scratch", p.scratch.like = NULL, COP_E_ARG, "like is \"\"");
     REFUSED("scratch", p.scratch.recipe.epochs = 0, COP_E_RANGE, "scratch: epochs is 0");
+    REFUSED("sss", p.sss.reserved[1] = 9, COP_E_ARG, "sss_params.reserved is not 0");
+    REFUSED("magnitude", p.gradual.reserved[0] = 1, COP_E_ARG, "gradual_params.reserved is not 0");
     REFUSED("scratch", p.sparsity = 2, COP_E_RANGE, "sparsity is 2");
     REFUSED("sss", p.sss.tries = 0, COP_E_RANGE, "tries is 0");
     REFUSED("sss", p.sss.gamma = -1, COP_E_RANGE, "sss: gamma is -1");

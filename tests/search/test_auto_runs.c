@@ -38,7 +38,7 @@ static void test_whole(void **state) {
     /* asked for something else */
     cop_auto_params other = p;
     other.sparsity = 0.9;
-    test_fails(ctx, cop_auto_run(ctx, &other, in("whole", ""), NULL), COP_E_REFUSED, "other parameters");
+    test_fails(ctx, cop_auto_run(ctx, &other, in("whole", ""), NULL), COP_E_REFUSED, "other settings");
     test_fails(ctx, cop_auto_run(ctx, &p, in("repeated", ""), NULL), COP_E_REFUSED, "not made by auto");
     cop_auto_summary_clear(&again);
     cop_auto_summary_clear(&s);

@@ -482,11 +482,11 @@ static void test_values(void **state) {
     refuse(HEAD "trials: [{method: sss, gamma: \"0.1\"}]\n",
            ":4:31: gamma is the text \"0.1\" in quotes; expected a number");
     refuse(HEAD "seeds: [1, -2]\ntrials: [{method: sss}]\n",
-           ":4:12: seeds is -2; expected an integer in [0,9.22337e18]");
+           ":4:12: seeds is -2; expected an integer in [0,9.223372036854776e18]");
     refuse(HEAD "version: 0\ntrials: [{method: sss}]\n", ":4:10: version is 0; expected an integer in [1,1e9]");
     refuse(HEAD "seeds: [1, 2, 1]\ntrials: [{method: sss}]\n", ":4:15: seeds 1 is in the list twice");
     refuse(HEAD "seeds: 9223372036854775808\ntrials: [{method: sss}]\n",
-           ":4:8: seeds is \"9223372036854775808\"; expected an integer in [0,9.22337e18]");
+           ":4:8: seeds is \"9223372036854775808\"; expected an integer in [0,9.223372036854776e18]");
     refuse(HEAD "dense: {batch: 12.5}\ntrials: [{method: sss}]\n",
            ":4:16: batch is \"12.5\"; expected an integer in [1,1048576]");
     refuse(HEAD "dense: {batch: 0}\ntrials: [{method: sss}]\n",
