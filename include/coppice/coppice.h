@@ -1080,6 +1080,8 @@ typedef struct cop_auto_params {
 } cop_auto_params;
 /** No bounds; flip 1, shift 2, erase 1, seed 1. Set model, data and budget. */
 COP_OPTIONS(cop_auto_params)
+/** The options of cop_auto_params; NULL: no such number. */
+COP_API const cop_option *cop_auto_option(int i);
 
 typedef struct cop_auto_net { /* a net of the frontier */
     char label[128];          /* the trial: "lamp 0.985 global gradual, 30 epochs" */

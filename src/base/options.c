@@ -137,7 +137,7 @@ static int count_choices(const cop_option *o) {
 }
 
 static bool check_number(const cop_option *o, double x, copi_problem problem) {
-    if (admits(o, x)) return true;
+    if (admits(o, x) || (isnan(x) && isnan(o->usual))) return true; /* NaN may be the default: none */
     put_outside(problem, o, o->name, x);
     return false;
 }

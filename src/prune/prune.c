@@ -472,10 +472,10 @@ cop_status copi_limits_check(cop_ctx *ctx, const cop_layer_limit *limit, int lim
         cop_status status = COPI_CHECK_RESERVE(ctx, cop_layer_limit, limit[i]);
         if (status) return status;
         if (limit[i].keep < 0)
-            return copi_fail(ctx, COP_E_RANGE, "limit of '%s': keep is %lld; at least 0", name,
+            return copi_fail(ctx, COP_E_RANGE, "limit of '%s': keep is %lld; expected 0 or more", name,
                              (long long)limit[i].keep);
         if (!(limit[i].most >= 0 && limit[i].most <= 1))
-            return copi_fail(ctx, COP_E_RANGE, "limit of '%s': most is %g; it must be in [0,1]", name, limit[i].most);
+            return copi_fail(ctx, COP_E_RANGE, "limit of '%s': most is %g; expected a number in [0,1]", name, limit[i].most);
         bool fits = !net;
         for (int n = 0; !fits && n < net->nodes; n++) fits = fnmatch(name, net->node[n].name, 0) == 0;
         if (fits) continue;

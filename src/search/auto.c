@@ -25,15 +25,32 @@ enum {
     PROBE_SECONDS = 2
 };
 
+#define OPTION(field, KIND) COPI_OPTION(#field, cop_auto_params, field, KIND), .since = "0.1"
+static const cop_option options[] = {
+    {OPTION(budget, NUMBER), .high = 1e9, .flags = COP_OPTION_ABOVE, .unit = "seconds",
+     .help = "total time; includes training the dense net of a preset"},
+    {OPTION(floor, NUMBER), .usual = NAN, .high = 1, .flags = COP_OPTION_ABOVE,
+     .help = "find the sparsest net with at least this validation accuracy"},
+    {OPTION(lose, NUMBER), .usual = NAN, .high = 1,
+     .help = "find the sparsest net that loses at most this share of 1 of the dense net's accuracy"},
+    {OPTION(sparsity, NUMBER), .high = 0.9995, .help = "require at least this sparsity; bounds may be combined"},
+    {OPTION(parameters, COUNT), .high = 1e18, .help = "require at most this many nonzero parameters"},
+    {OPTION(macs, COUNT), .high = 1e18, .unit = "MACs", .help = "require at most this many effective MACs per image"},
+    {OPTION(bytes, COUNT), .high = 1e18, .unit = "bytes",
+     .help = "require at most this many bytes as a sparse ONNX file"},
+    {OPTION(ms, NUMBER), .high = 1e9, .unit = "ms",
+     .help = "require at most this many milliseconds for one image, measured on this machine after shrinking"},
+    {OPTION(flip, FLAG), .usual = 1, .help = "mirror half of the images left to right"},
+    {OPTION(shift, INTEGER), .usual = 2, .high = 64, .unit = "pixels",
+     .help = "shift images by up to this many pixels"},
+    {OPTION(erase, FLAG), .usual = 1, .help = "erase a square of the images while a preset trains 30 epochs or more"},
+    {NULL}};
+#undef OPTION
+COPI_OPTION_AT(cop_auto_option, options)
+
 void cop_auto_params_init(cop_auto_params *params, size_t size) {
-    const cop_auto_params usual = {.size = sizeof usual,
-                                   .data_options = cop_data_options_default(),
-                                   .floor = NAN,
-                                   .lose = NAN,
-                                   .flip = 1,
-                                   .shift = 2,
-                                   .erase = 1,
-                                   .seed = 1};
+    cop_auto_params usual = {.size = sizeof usual, .data_options = cop_data_options_default(), .seed = 1};
+    copi_options_default(options, &usual);
     copi_struct_init(params, size, &usual, sizeof usual);
 }
 
@@ -50,27 +67,7 @@ static cop_status check(cop_ctx *ctx, const cop_auto_params *p) {
     if (!status) status = COPI_CHECK(ctx, cop_data_options, &p->data_options);
     if (status) return status;
     if (!p->model || !p->data) return copi_fail(ctx, COP_E_ARG, "auto: a model or data is missing");
-    const struct {
-        const char *name;
-        double value, low, high;
-        const char *range;
-    } number[] = {
-        {"budget", p->budget, 1e-3, 1e9, "above 0, in seconds"},
-        {"floor", isnan(p->floor) ? 1 : p->floor, 1e-9, 1, "in (0,1]"},
-        {"lose", isnan(p->lose) ? 0 : p->lose, 0, 1, "in [0,1]"},
-        {"sparsity", p->sparsity, 0, 0.9995, "in [0,0.9995]"},
-        {"parameters", (double)p->parameters, 0, 1e18, "0 or more"},
-        {"macs", (double)p->macs, 0, 1e18, "0 or more"},
-        {"bytes", (double)p->bytes, 0, 1e18, "0 or more"},
-        {"ms", p->ms, 0, 1e9, "0 or more"},
-        {"flip", p->flip, 0, 1, "0 or 1"},
-        {"erase", p->erase, 0, 1, "0 or 1"},
-        {"shift", p->shift, 0, 64, "in [0,64]"},
-    };
-    for (size_t i = 0; i < COPI_COUNT(number); i++)
-        if (!(number[i].value >= number[i].low && number[i].value <= number[i].high))
-            return copi_fail(ctx, COP_E_RANGE, "auto: %s is %g; it must be %s", number[i].name, number[i].value,
-                             number[i].range);
+    if ((status = copi_options_check(ctx, "auto", options, p))) return status;
     if (!isnan(p->floor) && !isnan(p->lose))
         return copi_fail(ctx, COP_E_ARG, "auto: floor and lose both set the least accuracy; give one");
     if (copi_is_preset(p->model) || access(p->model, F_OK) == 0) return COP_OK;

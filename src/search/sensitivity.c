@@ -39,9 +39,9 @@ static cop_status check(cop_ctx *ctx, const cop_data *data, const cop_sensitivit
             return copi_fail(ctx, COP_E_RANGE, "sensitivity: level %d is %g; levels must rise and lie in (0,1)", i,
                              p->level[i]);
     if (!(p->lose >= 0 && p->lose <= 1))
-        return copi_fail(ctx, COP_E_RANGE, "sensitivity: lose is %g; it must be in [0,1]", p->lose);
+        return copi_fail(ctx, COP_E_RANGE, "sensitivity: lose is %g; expected a number in [0,1]", p->lose);
     if (!isnan(p->floor) && !(p->floor >= 0 && p->floor <= 1))
-        return copi_fail(ctx, COP_E_RANGE, "sensitivity: floor is %g; it must be in [0,1]", p->floor);
+        return copi_fail(ctx, COP_E_RANGE, "sensitivity: floor is %g; expected a number in [0,1]", p->floor);
     if (!data->info.images[COP_SPLIT_VALIDATION])
         return copi_fail(ctx, COP_E_NOT_FOUND, "sensitivity: %s has no validation images; set a validation share",
                          data->info.path);

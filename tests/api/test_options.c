@@ -148,6 +148,7 @@ static void test_rows(void **state) {
         check_row(cop_data_option(i));
         check_default(cop_data_option(i), &data);
     }
+    for (int i = 0; cop_auto_option(i); i++) assert_true(cop_auto_option(i)->help && cop_auto_option(i)->since);
     for (int m = 0; m < cop_method_count(); m++) {
         cop_option table[COPI_METHOD_OPTIONS];
         assert_true(copi_method_options(cop_method_name(m), "sss", table) < COPI_METHOD_OPTIONS - 1);
