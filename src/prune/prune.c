@@ -475,7 +475,8 @@ cop_status copi_limits_check(cop_ctx *ctx, const cop_layer_limit *limit, int lim
             return copi_fail(ctx, COP_E_RANGE, "limit of '%s': keep is %lld; expected 0 or more", name,
                              (long long)limit[i].keep);
         if (!(limit[i].most >= 0 && limit[i].most <= 1))
-            return copi_fail(ctx, COP_E_RANGE, "limit of '%s': most is %g; expected a number in [0,1]", name, limit[i].most);
+            return copi_fail(ctx, COP_E_RANGE, "limit of '%s': most is %g; expected a number in [0,1]", name,
+                             limit[i].most);
         bool fits = !net;
         for (int n = 0; !fits && n < net->nodes; n++) fits = fnmatch(name, net->node[n].name, 0) == 0;
         if (fits) continue;
