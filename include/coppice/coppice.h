@@ -237,8 +237,9 @@ enum {
 };
 
 /** One option of a parameter struct: a row of the tables that defaults, checks, study files, command line and help
- *  are made from. The tables are read by cop_data_option(i), cop_recipe_option(i), cop_prune_option(i) and
- *  cop_method_option(method, i), which give NULL past the last row. Owns: the library; read-only. */
+ *  are made from. The tables are read by cop_data_option(i), cop_recipe_option(i), cop_prune_option(i),
+ *  cop_auto_option(i) and cop_method_option(method, i), which give NULL past the last row. Owns: the library;
+ *  read-only. */
 typedef struct cop_option {
     const char *name; /* as in study files; on the command line with - for _ */
     cop_option_kind kind;
@@ -260,8 +261,8 @@ typedef struct cop_option {
 /** The range or choices of an option as text: "(0,1000]", "sgd, adam, adamw"; "" where anything goes. */
 COP_API void cop_option_range(const cop_option *option, char text[COP_OPTION_PROBLEM]);
 /** Read text as a value of an option and store it at value, which has the option's type. A set or list is written
- *  A,B; of NUMBERS it reads one double. Returns 0 on failure, with the reason in problem: "NAME is -1; expected a number in (0,1000]", where name is
- *  how the caller calls the option; else 1. */
+ *  A,B; of NUMBERS it reads one double. Returns 0 on failure, with the reason in problem: "NAME is -1; expected a
+ *  number in (0,1000]", where name is how the caller calls the option; else 1. */
 COP_API int cop_option_parse(const cop_option *option, const char *name, const char *text, void *value,
                              char problem[COP_OPTION_PROBLEM]);
 /** The name in a list that is nearest to a word, for "did you mean"; NULL: none is near. */
