@@ -203,6 +203,14 @@ copi_plain copi_plain_number(double x, int decimals);
 /** Append to the text in a buffer of size bytes; what does not fit is cut off. */
 void copi_append(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* -- texts in errors -- */
+/** What a user or a file wrote, for one line of an error: no control characters, not too long, not cut within a
+ *  character. */
+typedef struct copi_shown {
+    char text[56];
+} copi_shown;
+copi_shown copi_show(const char *bytes, size_t n);
+
 /* -- names -- */
 /** For "did you mean": the nearest of n names to word (edit distance at most a third of its length, at least 1), or
  *  NULL. name(i, user) returns the i-th. */

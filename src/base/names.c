@@ -70,3 +70,19 @@ bool copi_ends_with(const char *text, const char *ending) {
         if (lower(text[n - m + i]) != lower(ending[i])) return false;
     return true;
 }
+
+copi_shown copi_show(const char *bytes, size_t n) {
+    copi_shown s = {{0}};
+    size_t limit = sizeof s.text - 4, k = 0;
+    while (k < n && k < limit) {
+        unsigned char c = (unsigned char)bytes[k];
+        s.text[k++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+    }
+    if (k < n) {
+        while (k > 0 && ((unsigned char)bytes[k] & 0xc0) == 0x80) k--;
+        memcpy(s.text + k, "...", 4);
+    } else {
+        s.text[k] = 0;
+    }
+    return s;
+}

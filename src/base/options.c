@@ -123,7 +123,7 @@ static void put_outside(copi_problem problem, const cop_option *o, const char *n
 
 /* The same for a text that is not a value of this kind. */
 static bool refuse(copi_problem problem, const cop_option *o, const char *name, const char *text) {
-    snprintf(problem, COP_OPTION_PROBLEM, "%s is \"%.40s\"", name, text);
+    snprintf(problem, COP_OPTION_PROBLEM, "%s is \"%s\"", name, copi_show(text, strlen(text)).text);
     put_expected(problem, o);
     return false;
 }
@@ -232,7 +232,8 @@ bool copi_option_read_choice(const cop_option *o, const char *name, const char *
         if (!strcmp(o->choice(*choice), text)) return true;
     const char *near = copi_nearest(text, *choice, choice_at, o);
     if (!near) return refuse(problem, o, name, text);
-    snprintf(problem, COP_OPTION_PROBLEM, "%s is \"%.40s\"; did you mean \"%s\"?", name, text, near);
+    snprintf(problem, COP_OPTION_PROBLEM, "%s is \"%s\"; did you mean \"%s\"?", name,
+             copi_show(text, strlen(text)).text, near);
     return false;
 }
 

@@ -29,10 +29,10 @@ typedef struct copi_method {
     copi_style style;
     const char *family; /* methods of one family have the same options */
     const char *whose;  /* the family in a sentence: "methods that rank by a criterion" */
-    const cop_option
-        *options; /* by their offset in cop_method_params, in the order of a trial's text, which leaves out late ones
-                                * at their default. Ends with a NULL name */
-    bool like;    /* after the first option, take those of the method named by scratch.like */
+    /** By their offset in cop_method_params, in the order of a trial's text, which leaves out late ones at their default.
+     *  Ends with a NULL name. */
+    const cop_option *options;
+    bool like; /* after the first option, take those of the method named by scratch.like */
     cop_status (*run)(copi_run *run, cop_net **result);
     /** Refuse invalid parameters, before any work starts. */
     cop_status (*check)(cop_ctx *ctx, const cop_method_params *params);

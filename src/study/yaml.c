@@ -15,35 +15,14 @@ struct copi_yaml {
     yaml_document_t document;
 };
 
-/* The user's text for one line of an error: no control characters, not too long, not cut within a character. */
-typedef struct shown {
-    char text[56];
-} shown;
-
-static shown show_bytes(const char *bytes, size_t n) {
-    shown s = {{0}};
-    size_t limit = sizeof s.text - 4, k = 0;
-    while (k < n && k < limit) {
-        unsigned char c = (unsigned char)bytes[k];
-        s.text[k++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
-    }
-    if (k < n) {
-        while (k > 0 && ((unsigned char)bytes[k] & 0xc0) == 0x80) k--;
-        memcpy(s.text + k, "...", 4);
-    } else {
-        s.text[k] = 0;
-    }
-    return s;
-}
-
-static shown show(const yaml_node_t *node) {
+static copi_shown show(const yaml_node_t *node) {
     switch (node->type) {
     case YAML_SCALAR_NODE:
-        return show_bytes((const char *)node->data.scalar.value, node->data.scalar.length);
+        return copi_show((const char *)node->data.scalar.value, node->data.scalar.length);
     case YAML_SEQUENCE_NODE:
-        return show_bytes("a list", 6);
+        return copi_show("a list", 6);
     default:
-        return show_bytes("a mapping", 9);
+        return copi_show("a mapping", 9);
     }
 }
 
@@ -51,16 +30,21 @@ static yaml_node_t *node_at(copi_yaml *y, int node) {
     return yaml_document_get_node(&y->document, node);
 }
 
+static cop_status fail_with(copi_yaml *y, const yaml_node_t *node, const char *format, va_list args) {
+    char text[700];
+    vsnprintf(text, sizeof text, format, args);
+    return copi_fail(y->ctx, COP_E_FORMAT, "%s:%zu:%zu: %s", y->path, node->start_mark.line + 1,
+                     node->start_mark.column + 1, text);
+}
+
 static cop_status fail_at(copi_yaml *y, const yaml_node_t *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 static cop_status fail_at(copi_yaml *y, const yaml_node_t *node, const char *format, ...) {
-    char text[700];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    cop_status status = fail_with(y, node, format, args);
     va_end(args);
-    return copi_fail(y->ctx, COP_E_FORMAT, "%s:%zu:%zu: %s", y->path, node->start_mark.line + 1,
-                     node->start_mark.column + 1, text);
+    return status;
 }
 
 static bool scalar_is(const yaml_node_t *node, const char *text) {
@@ -76,14 +60,21 @@ static const yaml_node_pair_t *find_pair(copi_yaml *y, const yaml_node_t *map, c
 }
 
 cop_status copi_yaml_fail(copi_yaml *y, int node, const char *key, const char *format, ...) {
-    char text[600];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     const yaml_node_t *at = node_at(y, node);
     const yaml_node_pair_t *pair = key ? find_pair(y, at, key) : NULL;
-    return fail_at(y, pair ? node_at(y, pair->value) : at, "%s", text);
+    va_list args;
+    va_start(args, format);
+    cop_status status = fail_with(y, pair ? node_at(y, pair->value) : at, format, args);
+    va_end(args);
+    return status;
+}
+
+cop_status copi_yaml_fail_key(copi_yaml *y, int node, const char *key, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    cop_status status = fail_with(y, node_at(y, find_pair(y, node_at(y, node), key)->key), format, args);
+    va_end(args);
+    return status;
 }
 
 bool copi_yaml_has(copi_yaml *y, int node, const char *key) {
@@ -304,15 +295,6 @@ cop_status copi_yaml_keys(copi_yaml *y, int number, const char *what, const char
                            node_at(y, first->key)->start_mark.line + 1);
     }
     return COP_OK;
-}
-
-cop_status copi_yaml_fail_key(copi_yaml *y, int node, const char *key, const char *format, ...) {
-    char text[600];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    return fail_at(y, node_at(y, find_pair(y, node_at(y, node), key)->key), "%s", text);
 }
 
 const char *copi_yaml_key(copi_yaml *y, int node, int i) {

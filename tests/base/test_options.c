@@ -119,6 +119,16 @@ static void reads(void **state) {
         {"colour", "red", NULL},
         {"colour", "rde", "--x is \"rde\"; did you mean \"red\"?"},
         {"colour", "mauve", "--x is \"mauve\"; expected one of red, green, blue"},
+        {"colour", "a\nb\x1b[2J", "--x is \"a?b?[2J\"; expected one of red, green, blue"}, /* one line, no commands */
+        {"colour",
+         "\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251"
+         "\303\251"
+         "\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251x\303\251",
+         "--x is "
+         "\"\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251"
+         "\303\251"
+         "\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251\303\251...\"; "
+         "expected one of red, green, blue"},
         {"set", "red,blue", NULL},
         {"set", "red,,blue", "--x is \"\"; expected one or more of red, green, blue"},
         {"step", "1,2.5,4", NULL},

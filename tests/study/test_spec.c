@@ -483,6 +483,8 @@ static void test_values(void **state) {
            ":4:31: gamma is the text \"0.1\" in quotes; expected a number");
     refuse(HEAD "seeds: [1, -2]\ntrials: [{method: sss}]\n",
            ":4:12: seeds is -2; expected an integer in [0,9.223372036854776e18]");
+    refuse(HEAD "dense: {optimizer: \"a\\nb\\e[2J\"}\ntrials: [{method: sss}]\n",
+           ":4:20: optimizer is \"a?b?[2J\"; expected one of sgd, adam, adamw");
     refuse(HEAD "version: 0\ntrials: [{method: sss}]\n", ":4:10: version is 0; expected an integer in [1,1e9]");
     refuse(HEAD "seeds: [1, 2, 1]\ntrials: [{method: sss}]\n", ":4:15: seeds 1 is in the list twice");
     refuse(HEAD "seeds: 9223372036854775808\ntrials: [{method: sss}]\n",
